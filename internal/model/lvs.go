@@ -1,0 +1,279 @@
+package model
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// LVS is everything that concerns IPVS and the health checkers.
+type LVS struct {
+	Groups   []ServerGroup
+	Services []VirtualServer
+	TLS      TLSClient // SSL block
+
+	Flush            bool        // lvs_flush, at start only
+	FlushOnStop      FlushOnStop // lvs_flush_on_stop
+	RSInitNotifies   bool        // rs_init_notifies
+	LogAllFailures   bool        // checker_log_all_failures
+	TimeoutTCP       time.Duration
+	TimeoutTCPFin    time.Duration
+	TimeoutUDP       time.Duration // lvs_timeouts; 0: the kernel's
+	DontReleaseAtEnd bool          // -I
+}
+
+// FlushOnStop says how the table is emptied at the end (ipvs.md §4).
+type FlushOnStop uint8
+
+const (
+	FlushNone FlushOnStop = iota
+	FlushVS               // delete the services, the kernel drops their destinations
+	FlushAll              // one flush of the whole table, entries of others included
+)
+
+// TLSClient is the SSL block: what all SSL_GET checkers present to servers.
+type TLSClient struct {
+	Password             Secret
+	CA, Certificate, Key string // file names
+}
+
+// Protocol is a transport protocol number; 0 for firewall-mark services.
+type Protocol uint8
+
+const (
+	TCP  Protocol = 6
+	UDP  Protocol = 17
+	SCTP Protocol = 132
+)
+
+func (p Protocol) String() string {
+	switch p {
+	case TCP:
+		return "tcp"
+	case UDP:
+		return "udp"
+	case SCTP:
+		return "sctp"
+	case 0:
+		return "none"
+	}
+	return "?"
+}
+
+// ServerGroup is one virtual_server_group: entries as written, in order.
+type ServerGroup struct {
+	Name    string
+	Entries []GroupEntry
+}
+
+// GroupEntry is an inclusive range of addresses with one port, or a firewall mark.
+type GroupEntry struct {
+	First, Last netip.Addr
+	Port        uint16
+	FWMark      uint32
+	IsFWMark    bool
+	Family      Family // of a mark; 0: that of the virtual server
+}
+
+// ServiceKey is the identity of a virtual server over a reload (ipvs.md §1).
+type ServiceKey struct {
+	Group    string
+	Protocol Protocol
+	Addr     netip.Addr
+	Port     uint16
+	FWMark   uint32
+	Family   Family
+}
+
+// Forward is a forwarding method with the kernel's number.
+type Forward uint8
+
+const (
+	NAT Forward = 0
+	TUN Forward = 2
+	DR  Forward = 3
+)
+
+// Tunnel says how TUN encapsulates.
+type Tunnel struct {
+	Type  TunnelType
+	Port  uint16 // gue only
+	Flags uint16 // 0 nocsum, 1 csum, 2 remcsum
+}
+
+// TunnelType has the kernel's numbers.
+type TunnelType uint8
+
+const (
+	IPIP TunnelType = 0
+	GUE  TunnelType = 1
+	GRE  TunnelType = 2
+)
+
+// Method is a forwarding method and, for TUN, its encapsulation.
+type Method struct {
+	Forward Forward
+	Tunnel  Tunnel
+}
+
+// Flags of a kernel service (ip_vs.h); FlagPersistent is set from Persistence.
+const (
+	FlagPersistent = 0x01
+	FlagOnePacket  = 0x04
+	FlagSched1     = 0x08
+	FlagSched2     = 0x10
+	FlagSched3     = 0x20
+)
+
+// VirtualServer is one virtual_server.
+type VirtualServer struct {
+	Addr     netip.Addr // address service
+	Port     uint16
+	FWMark   uint32
+	IsFWMark bool
+	Group    string // group service
+	Seq      int    // number among the services of the group, in file order: printed as [GROUP]:SEQ
+	Protocol Protocol
+	Family   Family
+
+	Scheduler   string
+	Flags       uint32
+	Persistence time.Duration // 0: off
+	Mask4       netip.Addr    // persistence_granularity of IPv4, which need not be contiguous; zero: 255.255.255.255
+	Prefix6     int           // persistence_granularity of IPv6, 1..128; 0: 128
+	Engine      string        // persistence_engine
+
+	Quorum, Hysteresis uint32
+	QuorumUp           *Script
+	QuorumDown         *Script
+	Alpha, Omega       bool
+	HASuspend          bool
+	SMTPAlert          bool
+	VirtualHost        string
+
+	Sorry *RealServer // sorry_server: address, port, method, inhibit
+	Real  []RealServer
+}
+
+// RealServer is one real_server after inheritance, with its port already corrected for the forwarding method.
+type RealServer struct {
+	Addr        netip.Addr
+	Port        uint16
+	Weight      int64 // 0..2147483647
+	Method      Method
+	UThreshold  uint32
+	LThreshold  uint32
+	Inhibit     bool // inhibit_on_failure
+	Alpha       bool
+	SMTPAlert   bool
+	VirtualHost string
+	NotifyUp    *Script
+	NotifyDown  *Script
+	Checks      []Check
+}
+
+// CheckKind is a checker's keyword.
+type CheckKind string
+
+const (
+	TCPCheck  CheckKind = "TCP_CHECK"
+	HTTPGet   CheckKind = "HTTP_GET"
+	SSLGet    CheckKind = "SSL_GET"
+	MiscCheck CheckKind = "MISC_CHECK"
+)
+
+// Check is one checker: when to probe, and what the probe does.
+type Check struct {
+	Kind             CheckKind
+	Alpha            bool
+	Retry            uint32
+	DelayLoop        time.Duration
+	DelayBeforeRetry time.Duration
+	Warmup           time.Duration
+	LogAllFailures   bool
+
+	Conn Connect  // all but MISC_CHECK
+	HTTP HTTPOpts // HTTP_GET, SSL_GET
+	Misc MiscOpts // MISC_CHECK
+}
+
+// Connect says how a checker reaches its server.
+type Connect struct {
+	Dst     netip.AddrPort
+	Bind    netip.AddrPort // zero address: the kernel chooses
+	BindIf  string
+	Mark    uint32
+	Timeout time.Duration
+}
+
+// HTTPOpts are the options of HTTP_GET and SSL_GET; host names and SNI are resolved per url.
+type HTTPOpts struct {
+	Protocol     HTTPProtocol
+	FastRecovery bool
+	URLs         []URL
+}
+
+// HTTPProtocol is the http_protocol keyword.
+type HTTPProtocol string
+
+const (
+	HTTP10  HTTPProtocol = "1.0"
+	HTTP10C HTTPProtocol = "1.0C"
+	HTTP11  HTTPProtocol = "1.1"
+)
+
+// URL is one url block.
+type URL struct {
+	Path        string
+	VirtualHost string // Host header; empty: the connect address and port
+	SNI         string // empty: none sent
+	Digest      []byte // MD5 of the body; nil: not checked
+	Status      []StatusRange
+	TLSClose    bool // tls_compliant
+	Regex       string
+	RegexNot    bool
+	RegexOpts   []string
+	RegexMin    int
+	RegexMax    int // 0: no limit
+}
+
+// StatusRange is an inclusive range of HTTP status codes.
+type StatusRange struct{ First, Last int }
+
+// MiscOpts are the options of MISC_CHECK.
+type MiscOpts struct {
+	Script  Script
+	Timeout time.Duration
+	Dynamic bool
+}
+
+// Key returns the identity of the virtual server over a reload.
+func (v *VirtualServer) Key() ServiceKey {
+	switch {
+	case v.Group != "":
+		return ServiceKey{Group: v.Group, Protocol: v.Protocol, Family: v.Family}
+	case v.IsFWMark:
+		return ServiceKey{FWMark: v.FWMark, Family: v.Family}
+	}
+	return ServiceKey{Addr: v.Addr, Port: v.Port, Protocol: v.Protocol, Family: v.Family}
+}
+
+// String is keepalived's name of the service in logs, FIFO lines and mails (ipvs.md §1).
+func (v *VirtualServer) String() string {
+	switch {
+	case v.Group != "":
+		return fmt.Sprintf("[%s]:%d", v.Group, v.Seq)
+	case v.IsFWMark:
+		return fmt.Sprintf("FWM %d", v.FWMark)
+	}
+	return fmt.Sprintf("[%s]:%s:%d", v.Addr, v.Protocol, v.Port)
+}
+
+// Name is keepalived's name of the real server within service v.
+func (r *RealServer) Name(v *VirtualServer) string {
+	p := v.Protocol
+	if v.IsFWMark {
+		p = 0
+	}
+	return fmt.Sprintf("[%s]:%s:%d", r.Addr, p, r.Port)
+}

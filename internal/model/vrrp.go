@@ -1,0 +1,232 @@
+package model
+
+import (
+	"net/netip"
+	"time"
+)
+
+// VRRP is everything that concerns VRRP.
+type VRRP struct {
+	Instances []Instance
+	Groups    []SyncGroup
+	Scripts   []TrackScript // only those that something tracks
+	GARPDelay []GARPDelay   // garp_group blocks; the one without interfaces, if any, is the global vrrp_garp_interval, counted per interface
+
+	LogUnknownVRIDs bool
+	StartupDelay    time.Duration // vrrp_startup_delay
+	DelayAfterBoot  time.Duration // vrrp_delay_after_boot
+
+	// IfDebounce: interface_up_down_delays by interface name.
+	IfDebounce []Debounce
+}
+
+// Debounce delays acting on changes of an interface's link state.
+type Debounce struct {
+	Interface string
+	Down, Up  time.Duration
+}
+
+// GARPDelay limits the rate of gratuitous ARP and NA on a set of interfaces (vrrp.md §8.3).
+type GARPDelay struct {
+	Interfaces  []string // empty: every interface in no other group
+	ARPInterval time.Duration
+	NAInterval  time.Duration
+}
+
+// InstanceKey says which instance of an old and a new configuration are the same virtual router (vrrp.md §17.2): not the name.
+type InstanceKey struct {
+	VRID      uint8
+	Family    Family
+	Interface string
+	Unicast   bool
+	Source    netip.Addr // unicast only
+	Group     netip.Addr // multicast only
+	Peers     string     // unicast only: the sorted peers, since one VRID may serve several peer sets on one source
+}
+
+// State is a state of the VRRP machine with keepalived's numbers (JSON, D-Bus, SNMP).
+type State uint8
+
+const (
+	Init    State = 0
+	Backup  State = 1
+	Master  State = 2
+	Fault   State = 3
+	Deleted State = 97
+	Stop    State = 98
+)
+
+func (s State) String() string {
+	switch s {
+	case Init:
+		return "INIT"
+	case Backup:
+		return "BACKUP"
+	case Master:
+		return "MASTER"
+	case Fault:
+		return "FAULT"
+	case Deleted:
+		return "DELETED"
+	case Stop:
+		return "STOP"
+	}
+	return "UNKNOWN"
+}
+
+// AuthType is the VRRPv2 authentication type with its number on the wire.
+type AuthType uint8
+
+const (
+	AuthNone AuthType = 0
+	AuthPass AuthType = 1
+	AuthAH   AuthType = 2
+)
+
+// Secret is a key or password; it prints masked so that it cannot reach a log, a dump or a panic.
+type Secret []byte
+
+func (Secret) String() string   { return "********" }
+func (Secret) GoString() string { return "********" }
+
+// Instance is one vrrp_instance.
+type Instance struct {
+	Name      string
+	Interface string // may be empty for unicast with a source address
+	Family    Family
+	VRID      uint8
+	Version   int   // 2 or 3
+	Initial   State // Master or Backup: state
+	Priority  uint8 // base priority; 255: address owner
+	AdvertInt time.Duration
+
+	DownTimerAdverts int // 1..100
+
+	SourceAddr      netip.Addr // mcast_src_ip or unicast_src_ip; zero: the interface's own address
+	TrackSourceAddr bool       // track_src_ip
+	Group           netip.Addr // multicast destination; ignored when Peers is not empty
+	Peers           []Peer     // unicast mode if not empty
+	UnicastTTL      int        // 0: default (IPv4 255, IPv6 the kernel's)
+	CheckUnicastSrc bool
+
+	AuthType      AuthType
+	AuthPass      Secret // at most 8 bytes
+	V3ChecksumV2  bool   // v3_checksum_as_v2
+	OldUnicastSum OldChecksum
+
+	Strict            bool
+	Accept            bool
+	VIPs              []Address // in configuration order, all of Family
+	ExcludedVIPs      []Address // may mix families
+	PromoteSecondary  bool
+	NoPreempt         bool
+	PreemptDelay      time.Duration
+	SkipCheckAdvAddr  bool
+	LowerPrioNoAdvert bool
+	HigherPrioAdvert  bool // higher_prio_send_advert
+	OwnerIgnoreAdvert bool // owner_ignore_adverts
+	TimerExpired      int  // timer_expired_backup: highest priority of any other node, 1..254; 0: off
+
+	GARP GARP
+
+	TrackInterfaces  []Track
+	TrackScripts     []Track
+	DontTrackPrimary bool
+
+	// ConfigFault, if not empty, says why the instance stays in FAULT for good.
+	ConfigFault string
+
+	NotifyMaster, NotifyBackup, NotifyFault, NotifyStop, NotifyDeleted, NotifyLowerPrio *Script
+	Notify                                                                              *Script
+	NotifyDeletedState                                                                  bool // notify_deleted: report DELETED, not FAULT
+	NotifyPriority                                                                      bool
+	SMTPAlert                                                                           bool
+
+	RxBufSize int // kernel_rx_buf_size; 0: kernel default
+}
+
+// Peer is one unicast peer and the TTLs that its adverts may have.
+type Peer struct {
+	Addr           netip.Addr
+	MinTTL, MaxTTL int // 0, 255 when not limited
+}
+
+// OldChecksum is the old_unicast_checksum mode (vrrp.md §1.4).
+type OldChecksum uint8
+
+const (
+	ChecksumDetect OldChecksum = iota // the default: recognise an old peer
+	ChecksumOld
+	ChecksumNever
+)
+
+// GARP says how often gratuitous ARP and unsolicited NA are sent (vrrp.md §8.1). A zero repeat or delay switches that block off.
+type GARP struct {
+	MasterDelay     time.Duration
+	MasterRepeat    int
+	MasterRefresh   time.Duration
+	RefreshRepeat   int
+	LowerPrioDelay  time.Duration
+	LowerPrioRepeat int
+}
+
+// Track is one entry of a track_* block.
+type Track struct {
+	Name    string
+	Weight  int // 0: a failure is a fault
+	Reverse bool
+}
+
+// TrackScript is one vrrp_script.
+type TrackScript struct {
+	Name              string
+	Script            Script
+	Interval, Timeout time.Duration
+	Rise, Fall        int
+	InitFail          bool // accepted; inert, as in keepalived (vrrp.md §13.2)
+}
+
+// Address is one virtual address.
+type Address struct {
+	Prefix       netip.Prefix // address and prefix length, host bits kept
+	Interface    string
+	Label        string     // IPv4
+	Scope        uint8      // rtnetlink scope number; 0 global
+	Broadcast    netip.Addr // zero: none
+	Peer         netip.Prefix
+	NoDAD        bool // IPv6: set unless -nodad was written
+	Home         bool
+	MngTmpAddr   bool
+	NoPrefixRt   bool
+	AutoJoin     bool
+	PreferredLft uint32 // IPv6 seconds; LifetimeForever: for ever
+	NoTrack      bool
+}
+
+// LifetimeForever is the kernel's value of an endless address lifetime.
+const LifetimeForever = 0xffffffff
+
+// SyncGroup is one vrrp_sync_group.
+type SyncGroup struct {
+	Name            string
+	Members         []string // instance names, in configuration order
+	TrackInterfaces []Track
+	TrackScripts    []Track
+	TrackingWeight  bool // sync_group_tracking_weight
+
+	NotifyMaster, NotifyBackup, NotifyFault, NotifyStop, Notify *Script
+	NotifyPriority                                              bool
+	SMTPAlert                                                   bool
+}
+
+// Key returns the identity of the instance over a reload.
+func (i *Instance) Key() InstanceKey {
+	k := InstanceKey{VRID: i.VRID, Family: i.Family, Interface: i.Interface, Unicast: len(i.Peers) > 0}
+	if k.Unicast {
+		k.Source = i.SourceAddr
+		k.Peers = peerKey(i.Peers)
+	} else {
+		k.Group = i.Group
+	}
+	return k
+}
