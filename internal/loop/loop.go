@@ -1,0 +1,203 @@
+// Package loop runs everything that owns state on one goroutine, and supervises the goroutines that serve it.
+//
+// A pass takes all that was posted, in order, and then lets the due deadlines expire: what has already happened is always seen
+// before a timer acts on its absence.
+package loop
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// Component is one part of the worker's state. All its methods run on the loop and never block.
+type Component interface {
+	// Deadline is when Expire wants to be called; zero: there is nothing to wait for.
+	Deadline() time.Time
+	// Expire is called once now is at or after Deadline. It must move Deadline forward.
+	Expire(now time.Time)
+	// Recover is called after a panic in the component's own code: it gives up what the component owns and rebuilds it.
+	Recover(now time.Time, cause error)
+}
+
+// A component may panic this often within this time; after that Run gives up and the process is to be replaced.
+const (
+	panicBudget = 3
+	panicWindow = time.Minute
+)
+
+// Loop is the event loop. Post, Go and Stop may be called from any goroutine, the rest before Run.
+type Loop struct {
+	mu      sync.Mutex
+	queue   []posted
+	wake    chan struct{} // capacity 1: something was posted, or the timer fired
+	stopped bool
+	result  error
+
+	parts []*Part
+	timer *timer
+}
+
+type posted struct {
+	part *Part
+	f    func(now time.Time)
+}
+
+// Part is a component's place on a loop.
+type Part struct {
+	loop   *Loop
+	name   string
+	comp   Component
+	panics []time.Time
+}
+
+// New returns a loop without components.
+func New() (*Loop, error) {
+	t, err := newTimer()
+	if err != nil {
+		return nil, fmt.Errorf("create timer: %w", err)
+	}
+	return &Loop{wake: make(chan struct{}, 1), timer: t}, nil
+}
+
+// Add gives c a place on the loop; deadlines that are due together expire in the order of Add.
+func (l *Loop) Add(name string, c Component) *Part {
+	p := &Part{loop: l, name: name, comp: c}
+	l.parts = append(l.parts, p)
+	return p
+}
+
+// Post has f run on the loop, after everything that was posted before it. A panic in f is the component's.
+func (p *Part) Post(f func(now time.Time)) {
+	l := p.loop
+	l.mu.Lock()
+	l.queue = append(l.queue, posted{p, f})
+	l.mu.Unlock()
+	l.signal()
+}
+
+// Go runs fn on a goroutine of its own. When fn returns or panics, died is posted with its error.
+func (p *Part) Go(name string, fn func() error, died func(now time.Time, err error)) {
+	go func() {
+		var err error
+		defer func() {
+			if v := recover(); v != nil {
+				err = fmt.Errorf("panic in %s: %v\n%s", name, v, debug.Stack())
+			}
+			p.Post(func(now time.Time) { died(now, err) })
+		}()
+		err = fn()
+	}()
+}
+
+// Stop makes Run return err after the current pass.
+func (l *Loop) Stop(err error) {
+	l.mu.Lock()
+	if !l.stopped {
+		l.stopped, l.result = true, err
+	}
+	l.mu.Unlock()
+	l.signal()
+}
+
+func (l *Loop) signal() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run runs passes until Stop, the end of ctx, or a component that keeps panicking; it returns the reason, nil after Stop(nil).
+func (l *Loop) Run(ctx context.Context) error {
+	defer context.AfterFunc(ctx, func() { l.Stop(context.Cause(ctx)) })()
+	go l.timer.run(l.signal)
+	defer l.timer.close()
+
+	var batch []posted
+	for {
+		l.mu.Lock()
+		if l.stopped {
+			defer l.mu.Unlock()
+			return l.result
+		}
+		batch, l.queue = l.queue, batch[:0]
+		l.mu.Unlock()
+
+		for i, e := range batch {
+			l.call(e.part, e.f)
+			batch[i] = posted{}
+		}
+		next := l.expire()
+		if l.empty() {
+			l.timer.set(next)
+			<-l.wake
+		}
+	}
+}
+
+// expire lets what is due expire, once per component, and returns the earliest deadline that is left.
+func (l *Loop) expire() time.Time {
+	var next time.Time
+	for _, p := range l.parts {
+		d := p.comp.Deadline()
+		if now := time.Now(); !d.IsZero() && !now.Before(d) {
+			l.call(p, p.comp.Expire)
+			d = p.comp.Deadline()
+		}
+		if !d.IsZero() && (next.IsZero() || d.Before(next)) {
+			next = d
+		}
+	}
+	return next
+}
+
+func (l *Loop) empty() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.queue) == 0 && !l.stopped
+}
+
+// call runs f as part p and contains its panic.
+func (l *Loop) call(p *Part, f func(now time.Time)) {
+	now := time.Now()
+	defer func() {
+		if v := recover(); v != nil {
+			l.panicked(p, now, fmt.Errorf("panic in %s: %v\n%s", p.name, v, debug.Stack()))
+		}
+	}()
+	f(now)
+}
+
+func (l *Loop) panicked(p *Part, now time.Time, cause error) {
+	recent := p.panics[:0]
+	for _, t := range p.panics {
+		if now.Sub(t) < panicWindow {
+			recent = append(recent, t)
+		}
+	}
+	p.panics = append(recent, now)
+	if len(p.panics) >= panicBudget {
+		l.Stop(&Broken{Component: p.name, Cause: cause})
+		return
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			l.Stop(&Broken{Component: p.name, Cause: fmt.Errorf("panic while recovering: %v, after %w", v, cause)})
+		}
+	}()
+	p.comp.Recover(now, cause)
+}
+
+// Broken is Run's reason when a component panicked too often.
+type Broken struct {
+	Component string
+	Cause     error
+}
+
+func (b *Broken) Error() string {
+	return fmt.Sprintf("%s panicked %d times within %s: %v", b.Component, panicBudget, panicWindow, b.Cause)
+}
+
+func (b *Broken) Unwrap() error { return b.Cause }

@@ -1,0 +1,175 @@
+package loop
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// probe is a component that records what happens to it.
+type probe struct {
+	deadline  time.Time
+	expire    func(now time.Time)
+	recovered []error
+}
+
+func (p *probe) Deadline() time.Time  { return p.deadline }
+func (p *probe) Expire(now time.Time) { p.expire(now) }
+func (p *probe) Recover(_ time.Time, cause error) {
+	p.recovered = append(p.recovered, cause)
+}
+
+func start(t *testing.T) *Loop {
+	t.Helper()
+	l, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func run(t *testing.T, l *Loop) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeoutCause(context.Background(), 10*time.Second, errors.New("the loop did not stop"))
+	defer cancel()
+	return l.Run(ctx)
+}
+
+func TestPostedBeforeDue(t *testing.T) {
+	l := start(t)
+	var order []string
+	p := &probe{deadline: time.Now().Add(-time.Second)}
+	p.expire = func(time.Time) {
+		order = append(order, "deadline")
+		p.deadline = time.Time{}
+		l.Stop(nil)
+	}
+	part := l.Add("p", p)
+	part.Post(func(time.Time) { order = append(order, "first") })
+	part.Post(func(time.Time) { order = append(order, "second") })
+	if err := run(t, l); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(order); got != 3 || order[0] != "first" || order[1] != "second" || order[2] != "deadline" {
+		t.Errorf("order = %v, want first, second, deadline", order)
+	}
+}
+
+func TestDeadlineWakesAndIsNotEarly(t *testing.T) {
+	l := start(t)
+	at := time.Now().Add(20 * time.Millisecond)
+	p := &probe{deadline: at}
+	p.expire = func(now time.Time) {
+		if now.Before(at) {
+			t.Errorf("expired %s early", at.Sub(now))
+		}
+		p.deadline = time.Time{}
+		l.Stop(nil)
+	}
+	l.Add("p", p)
+	if err := run(t, l); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestEarlierDeadlineAfterPost(t *testing.T) {
+	l := start(t)
+	p := &probe{deadline: time.Now().Add(time.Hour)}
+	p.expire = func(time.Time) { l.Stop(nil); p.deadline = time.Time{} }
+	part := l.Add("p", p)
+	part.Go("shortener", func() error { return nil }, func(now time.Time, err error) {
+		p.deadline = now.Add(time.Millisecond)
+	})
+	if err := run(t, l); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestPanicIsContained(t *testing.T) {
+	l := start(t)
+	bad := &probe{}
+	good := &probe{}
+	badPart, goodPart := l.Add("bad", bad), l.Add("good", good)
+	badPart.Post(func(time.Time) { panic("one") })
+	goodPart.Post(func(time.Time) { l.Stop(nil) })
+	if err := run(t, l); err != nil {
+		t.Fatal(err)
+	}
+	if len(bad.recovered) != 1 || len(good.recovered) != 0 {
+		t.Errorf("recovered %d and %d times, want 1 and 0", len(bad.recovered), len(good.recovered))
+	}
+}
+
+func TestPanicBudget(t *testing.T) {
+	l := start(t)
+	bad := &probe{}
+	part := l.Add("bad", bad)
+	for range panicBudget {
+		part.Post(func(time.Time) { panic("again") })
+	}
+	var broken *Broken
+	if err := run(t, l); !errors.As(err, &broken) || broken.Component != "bad" {
+		t.Fatalf("Run = %v, want Broken for bad", err)
+	}
+	if len(bad.recovered) != panicBudget-1 {
+		t.Errorf("recovered %d times, want %d", len(bad.recovered), panicBudget-1)
+	}
+}
+
+func TestGoroutinePanicIsReported(t *testing.T) {
+	l := start(t)
+	p := &probe{}
+	part := l.Add("p", p)
+	var got error
+	part.Go("reader", func() error { panic("socket") }, func(_ time.Time, err error) {
+		got = err
+		l.Stop(nil)
+	})
+	if err := run(t, l); err != nil {
+		t.Fatal(err)
+	}
+	if got == nil || len(p.recovered) != 0 {
+		t.Errorf("died with %v, component recovered %d times; want an error and 0", got, len(p.recovered))
+	}
+}
+
+func TestContextEndsRun(t *testing.T) {
+	l := start(t)
+	want := errors.New("told to")
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(want)
+	if err := l.Run(ctx); !errors.Is(err, want) {
+		t.Errorf("Run = %v, want %v", err, want)
+	}
+}
+
+func TestDeadlinesAgainstScan(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	const n = 50
+	var d Deadlines
+	want := make([]time.Time, n)
+	base := time.Unix(1000, 0)
+	for step := range 20000 {
+		id := r.IntN(n)
+		at := base.Add(time.Duration(r.IntN(100)+1) * time.Second)
+		if r.IntN(4) == 0 {
+			at = time.Time{}
+		}
+		d.Set(id, at)
+		want[id] = at
+		var next time.Time
+		for _, w := range want {
+			if !w.IsZero() && (next.IsZero() || w.Before(next)) {
+				next = w
+			}
+		}
+		if got := d.Next(); !got.Equal(next) {
+			t.Fatalf("step %d: Next = %v, want %v", step, got, next)
+		}
+		if id, ok := d.Due(next); ok != !next.IsZero() || ok && !want[id].Equal(next) {
+			t.Fatalf("step %d: Due = %d, %v; want one of those due at %v", step, id, ok, next)
+		}
+	}
+}
