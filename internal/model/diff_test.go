@@ -1,0 +1,90 @@
+package model
+
+import (
+	"bytes"
+	"encoding/gob"
+	"net/netip"
+	"reflect"
+	"testing"
+	"time"
+)
+
+func sample() *Model {
+	return &Model{
+		Process: Process{RouterID: "r1", ChildWaitTime: 5 * time.Second},
+		VRRP: VRRP{
+			Instances: []Instance{{
+				Name: "VI_1", Interface: "eth0", Family: IPv4, VRID: 51, Version: 2, Priority: 100, AdvertInt: time.Second,
+				Group: netip.MustParseAddr("224.0.0.18"), AuthPass: Secret("1234"),
+				VIPs:         []Address{{Prefix: netip.MustParsePrefix("10.1.0.100/24"), Interface: "eth0"}},
+				NotifyMaster: &Script{Args: []string{"/bin/true"}},
+			}},
+			Scripts: []TrackScript{{Name: "chk", Script: Script{Args: []string{"/bin/chk"}}, Interval: time.Second}},
+		},
+		LVS: LVS{
+			Groups: []ServerGroup{{Name: "G", Entries: []GroupEntry{{First: netip.MustParseAddr("10.0.0.1"),
+				Last: netip.MustParseAddr("10.0.0.9"), Port: 80}}}},
+			Services: []VirtualServer{
+				{Addr: netip.MustParseAddr("10.0.0.1"), Port: 80, Protocol: TCP, Family: IPv4,
+					Real: []RealServer{{Addr: netip.MustParseAddr("10.0.0.2"), Port: 80, Weight: 1}}},
+				{Group: "G", Protocol: TCP, Family: IPv4},
+			},
+		},
+	}
+}
+
+func TestDiffOfEqualIsEmpty(t *testing.T) {
+	if c := Diff(sample(), sample()); !c.Empty() {
+		t.Errorf("Diff of equal models = %+v", c)
+	}
+}
+
+func TestDiff(t *testing.T) {
+	vi := sample().VRRP.Instances[0].Key()
+	vs := sample().LVS.Services[0].Key()
+	group := sample().LVS.Services[1].Key()
+	moved := vi
+	moved.VRID = 52
+	for _, c := range []struct {
+		name string
+		edit func(*Model)
+		want Changes
+	}{
+		{"a changed priority", func(m *Model) { m.VRRP.Instances[0].Priority = 90 },
+			Changes{Instances: Set[InstanceKey]{Changed: []InstanceKey{vi}}}},
+		{"a renamed instance is the same one", func(m *Model) { m.VRRP.Instances[0].Name = "other" },
+			Changes{Instances: Set[InstanceKey]{Changed: []InstanceKey{vi}}}},
+		{"another VRID is another instance", func(m *Model) { m.VRRP.Instances[0].VRID = 52 },
+			Changes{Instances: Set[InstanceKey]{Added: []InstanceKey{moved}, Removed: []InstanceKey{vi}}}},
+		{"a real server's weight", func(m *Model) { m.LVS.Services[0].Real[0].Weight = 5 },
+			Changes{VirtualServers: Set[ServiceKey]{Changed: []ServiceKey{vs}}}},
+		{"a group's entry changes its service", func(m *Model) { m.LVS.Groups[0].Entries[0].Port = 81 },
+			Changes{VirtualServers: Set[ServiceKey]{Changed: []ServiceKey{group}}}},
+		{"a script's interval", func(m *Model) { m.VRRP.Scripts[0].Interval = time.Minute },
+			Changes{TrackScripts: Set[string]{Changed: []string{"chk"}}}},
+		{"router_id", func(m *Model) { m.Process.RouterID = "r2" }, Changes{Process: true}},
+		{"lvs_flush", func(m *Model) { m.LVS.Flush = true }, Changes{LVSGlobal: true}},
+		{"log_unknown_vrids", func(m *Model) { m.VRRP.LogUnknownVRIDs = true }, Changes{VRRPGlobal: true}},
+	} {
+		m := sample()
+		c.edit(m)
+		if got := Diff(sample(), m); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: Diff = %+v, want %+v", c.name, got, c.want)
+		}
+	}
+}
+
+// TestGob: the loader hands the model over in gob form, and what arrives must be what was sent.
+func TestGob(t *testing.T) {
+	var buf bytes.Buffer
+	if err := gob.NewEncoder(&buf).Encode(sample()); err != nil {
+		t.Fatal(err)
+	}
+	var got Model
+	if err := gob.NewDecoder(&buf).Decode(&got); err != nil {
+		t.Fatal(err)
+	}
+	if c := Diff(sample(), &got); !c.Empty() {
+		t.Errorf("the decoded model differs: %+v", c)
+	}
+}
