@@ -30,7 +30,7 @@ var allowed = []struct {
 	{"internal/sys/probe", []string{"internal/model", "internal/core/...", "internal/loop", "internal/sys/regex"}},
 	{"internal/sys/...", []string{"internal/model", "internal/core/...", "internal/loop"}},
 	{"internal/loop", nil},
-	{"internal/daemon/link", nil},
+	{"internal/daemon/link", []string{"internal/model"}},
 	{"internal/daemon/logging", nil},
 	{"internal/daemon/status", []string{"internal/model"}},
 	{"internal/daemon/parent", []string{"internal/model", "internal/daemon/link", "internal/daemon/logging"}},
