@@ -1,0 +1,113 @@
+package check
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/keepalived-go/keepalived-go/internal/model"
+)
+
+// Bodies of mails about a success.
+var alertUp = map[model.CheckKind]string{
+	model.TCPCheck:  "=> TCP CHECK succeed on service <=",
+	model.HTTPGet:   "=> CHECK succeed on service <=",
+	model.SSLGet:    "=> CHECK succeed on service <=",
+	model.MiscCheck: "=> MISC CHECK succeeded on service <=",
+}
+
+func (m *Monitor) alertDown(r *Result) string {
+	switch {
+	case isWeb(m.spec):
+		return "=> CHECK failed on service : HTTP/SSL request failed <="
+	case m.spec.Kind == model.MiscCheck && r.TimedOut:
+		return "=> MISC CHECK timed out on service <="
+	case m.spec.Kind == model.MiscCheck:
+		return "=> MISC CHECK failed on service <="
+	}
+	return "=> TCP CHECK failed on service <="
+}
+
+func (m *Monitor) successLine() string {
+	switch {
+	case isWeb(m.spec):
+		return fmt.Sprintf("Remote Web server %s succeed on service.", m.on.Server)
+	case m.spec.Kind == model.MiscCheck:
+		return m.miscSubject() + " succeeded."
+	}
+	return fmt.Sprintf("TCP connection to %s success.", m.on.Server)
+}
+
+// failureLine is for the failure that takes the server down.
+func (m *Monitor) failureLine(r *Result, first bool) string {
+	n := m.spec.Retry
+	switch {
+	case m.spec.Kind == model.MiscCheck:
+		retries := ""
+		if n == 0 {
+			retries = " with retry disabled"
+		} else if !first {
+			retries = fmt.Sprintf(" after %d retries", n)
+		}
+		return m.miscSubject() + miscVerb(r) + retries + miscEnd(r) + "."
+	case n == 0 || first && !(isWeb(m.spec) && m.up):
+		return fmt.Sprintf("%s on service %s failed.", m.kindWord(), m.on.Server)
+	}
+	// keepalived says so too for the first run of a HTTP_GET or SSL_GET, which has no retries.
+	return fmt.Sprintf("%s on service %s failed after %d retries.", m.kindWord(), m.on.Server, n)
+}
+
+// tryLine is what log_all_failures adds for each failed probe.
+func (m *Monitor) tryLine(r *Result) string {
+	switch {
+	case isWeb(m.spec):
+		return fmt.Sprintf("%s server %s.", r.Reason, m.on.Server)
+	case m.spec.Kind == model.MiscCheck && m.failures <= 1:
+		return fmt.Sprintf("%s%s, will do %d retries%s", m.miscSubject(), miscVerb(r), m.spec.Retry, miscEnd(r))
+	case m.spec.Kind == model.MiscCheck:
+		return fmt.Sprintf("%s%s on retry %d/%d%s", m.miscSubject(), miscVerb(r), m.failures-1, m.spec.Retry, miscEnd(r))
+	}
+	return fmt.Sprintf("TCP connection to %s %s.", m.on.Server, r.Reason)
+}
+
+// kindWord names the checker in log lines.
+func (m *Monitor) kindWord() string {
+	switch m.spec.Kind {
+	case model.HTTPGet:
+		return "HTTP_CHECK"
+	case model.SSLGet:
+		return "SSL_CHECK"
+	}
+	return string(m.spec.Kind)
+}
+
+// unableLine follows the reason for which nothing could be probed.
+func unableLine(k model.CheckKind) string {
+	switch k {
+	case model.HTTPGet, model.SSLGet:
+		return "WEB socket bind failed. Rescheduling"
+	case model.MiscCheck:
+		return "MISC_CHECK could not be run. Rescheduling."
+	}
+	return "TCP socket bind failed. Rescheduling."
+}
+
+func (m *Monitor) miscSubject() string {
+	return fmt.Sprintf("Misc check for [%s VS %s] by [%s]", m.on.Server, m.on.Service, strings.Join(m.spec.Misc.Script.Args, " "))
+}
+
+func miscVerb(r *Result) string {
+	if r.TimedOut {
+		return " timed out"
+	}
+	return " failed"
+}
+
+func miscEnd(r *Result) string {
+	switch {
+	case r.TimedOut:
+		return ""
+	case r.Signal != 0:
+		return fmt.Sprintf(" (due to signal %d)", r.Signal)
+	}
+	return fmt.Sprintf(" (exited with status %d)", r.Exit)
+}

@@ -1,0 +1,120 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/keepalived-go/keepalived-go/internal/core/check"
+	"github.com/keepalived-go/keepalived-go/internal/model"
+)
+
+// dial makes the handshake with the server of c, within c.Timeout.
+func dial(ctx context.Context, c *model.Connect) (net.Conn, error) {
+	d := net.Dialer{
+		Timeout:   c.Timeout,
+		KeepAlive: -1,
+		Control: func(_, _ string, raw syscall.RawConn) error {
+			var err error
+			if e := raw.Control(func(fd uintptr) { err = setOptions(int(fd), c) }); e != nil {
+				return e
+			}
+			return err
+		},
+	}
+	dst := c.Dst
+	if dst.Addr().IsLinkLocalUnicast() && dst.Addr().Is6() {
+		dst = netip.AddrPortFrom(dst.Addr().WithZone(c.BindIf), dst.Port())
+	}
+	if c.Bind.Addr().IsValid() {
+		d.LocalAddr = net.TCPAddrFromAddrPort(c.Bind)
+	}
+	return d.DialContext(ctx, "tcp", dst.String())
+}
+
+func setOptions(fd int, c *model.Connect) error {
+	if c.BindIf != "" {
+		if err := unix.SetsockoptString(fd, unix.SOL_SOCKET, unix.SO_BINDTODEVICE, c.BindIf); err != nil {
+			return os.NewSyscallError("setsockopt", err)
+		}
+	}
+	if c.Mark != 0 {
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, int(c.Mark)); err != nil {
+			return os.NewSyscallError("setsockopt", err)
+		}
+	}
+	return nil
+}
+
+// serversFault are the errors of connect(2) that the network or the server caused; all others are our own, and say nothing about
+// the server (checkers.md §1.4).
+var serversFault = []syscall.Errno{
+	unix.ENETUNREACH, unix.EHOSTUNREACH, unix.ECONNREFUSED, unix.EHOSTDOWN, unix.ENETDOWN, unix.ECONNRESET, unix.ECONNABORTED,
+	unix.ETIMEDOUT,
+	// These can only be answers by ICMP.
+	unix.ENOPROTOOPT, unix.EPROTO, unix.EOPNOTSUPP,
+}
+
+// unable tells whether a failed dial is no fault of the server, and makes its result.
+func unable(err error) (check.Result, bool) {
+	if isTimeout(err) {
+		return check.Result{}, false
+	}
+	what := "Checker bind failed"
+	var sys *os.SyscallError
+	if errors.As(err, &sys) && sys.Syscall == "connect" {
+		for _, errno := range serversFault {
+			if errors.Is(err, errno) {
+				return check.Result{}, false
+			}
+		}
+		what = "Checker connect failed"
+	}
+	return check.Result{Unable: true, Reason: what + ": " + strerror(err)}, true
+}
+
+// strerror is the text of the innermost system error, capitalised as in the C library.
+func strerror(err error) string {
+	text := err.Error()
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		text = errno.Error()
+	}
+	if text == "" {
+		return text
+	}
+	return strings.ToUpper(text[:1]) + text[1:]
+}
+
+func isTimeout(err error) bool {
+	var n net.Error
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.As(err, &n) && n.Timeout() && !errors.Is(err, unix.ETIMEDOUT)
+}
+
+// clock is the time limit of one step of a probe.
+type clock struct{ end time.Time }
+
+// startClock begins a step of at most d, but not beyond the deadline of ctx.
+func startClock(ctx context.Context, d time.Duration) clock {
+	end := time.Now().Add(d)
+	if limit, ok := ctx.Deadline(); ok && limit.Before(end) {
+		end = limit
+	}
+	return clock{end}
+}
+
+// late makes the result of a step that timed out: not the server's failure if this process itself noticed too late.
+func (c clock) late(reason string) check.Result {
+	if by := time.Since(c.end); by > starved {
+		return check.Result{Unable: true, Reason: "Checker process was not run for " + by.Round(time.Millisecond).String()}
+	}
+	return check.Result{Reason: reason}
+}

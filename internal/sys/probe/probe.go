@@ -1,0 +1,64 @@
+// Package probe asks a real server once whether it is alive, in a process of its own.
+//
+// Each kind of checker has a file with its Prober. Serve is the body of the prober process, which runs them on request and keeps
+// no state; Spawn starts such a process for the worker and keeps it alive. When to probe, and what a result means, is decided in
+// core/check.
+package probe
+
+import (
+	"context"
+	"time"
+
+	"github.com/keepalived-go/keepalived-go/internal/core/check"
+	"github.com/keepalived-go/keepalived-go/internal/model"
+)
+
+// Prober runs one kind of checker.
+type Prober interface {
+	// Probe asks once. It returns soon after ctx is done at the latest; it never retries.
+	Probe(ctx context.Context, s *Spec) check.Result
+}
+
+// All has the prober of each kind of checker that a prober process runs. MISC_CHECK is not among them: its scripts are run by the
+// worker, whose child they have to be.
+var All = map[model.CheckKind]Prober{
+	model.TCPCheck: tcpCheck{},
+	model.HTTPGet:  webGet{},
+	model.SSLGet:   webGet{},
+}
+
+// Spec is what one probe needs to know.
+type Spec struct {
+	Kind     model.CheckKind
+	Conn     model.Connect
+	Protocol model.HTTPProtocol // HTTP_GET, SSL_GET
+	URL      model.URL          // HTTP_GET, SSL_GET
+	TLS      model.TLSClient    // SSL_GET
+}
+
+// NewSpec takes the part of c that a probe of its url number url needs; url is ignored by checkers without urls.
+func NewSpec(c *model.Check, url int, tls model.TLSClient) *Spec {
+	s := &Spec{Kind: c.Kind, Conn: c.Conn}
+	if c.Kind == model.HTTPGet || c.Kind == model.SSLGet {
+		s.Protocol, s.URL = c.HTTP.Protocol, c.HTTP.URLs[url]
+	}
+	if c.Kind == model.SSLGet {
+		s.TLS = tls
+	}
+	return s
+}
+
+// starved is how late the prober may notice that a time is over before it blames itself: at idle priority on a busy machine it
+// may not run for seconds, which says nothing about the server.
+const starved = time.Second
+
+// run probes once, at most for limit.
+func run(ctx context.Context, s *Spec, limit time.Duration) check.Result {
+	p, ok := All[s.Kind]
+	if !ok {
+		return check.Result{Unable: true, Reason: "No prober for " + string(s.Kind)}
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return p.Probe(ctx, s)
+}

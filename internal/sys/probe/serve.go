@@ -1,0 +1,149 @@
+package probe
+
+import (
+	"bufio"
+	"context"
+	"encoding/gob"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/keepalived-go/keepalived-go/internal/core/check"
+)
+
+// maxOpen is how many probes run at a time; more have to wait before their time begins.
+const maxOpen = 8192
+
+// Serve runs the probes that are asked for on conn until its end, which is the regular way to end a prober: it then returns nil.
+func Serve(conn net.Conn, log *slog.Logger) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	out := &sender{buf: bufio.NewWriter(conn)}
+	out.enc = gob.NewEncoder(out.buf)
+	slots := make(chan struct{}, maxOpen)
+	for in := newReceiver(conn, maxAsk); ; {
+		var a ask
+		if err := in.next(&a); errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("read request: %w", err)
+		}
+		slots <- struct{}{}
+		go func() {
+			defer func() { <-slots }()
+			if err := out.send(&answered{a.ID, contained(ctx, &a, log)}); err != nil && ctx.Err() == nil {
+				log.Error("send probe result", "err", err)
+				conn.Close() // nothing that follows would arrive
+			}
+		}()
+	}
+}
+
+// contained runs one probe and turns its panic into a result.
+func contained(ctx context.Context, a *ask, log *slog.Logger) (r check.Result) {
+	defer func() {
+		if v := recover(); v != nil {
+			log.Error("panic in prober", "kind", string(a.Spec.Kind), "panic", v, "stack", string(debug.Stack()))
+			r = check.Result{Unable: true, Reason: "Panic in prober of " + string(a.Spec.Kind)}
+		}
+	}()
+	return run(ctx, &a.Spec, a.Limit)
+}
+
+type sender struct {
+	sync.Mutex
+	buf *bufio.Writer
+	enc *gob.Encoder
+}
+
+func (s *sender) send(m any) error {
+	s.Lock()
+	defer s.Unlock()
+	if err := s.enc.Encode(m); err != nil {
+		return err
+	}
+	return s.buf.Flush()
+}
+
+// The heap of a prober is collected harder from memorySoft on; at memoryHard the kernel refuses more, which ends the process.
+const (
+	memorySoft = 256 << 20
+	memoryHard = 1 << 30
+)
+
+// Settle makes this process a prober: at idle priority, with bounded memory and with no privilege but those that bind_if, fwmark
+// and low ports take. What is refused is logged and gone without.
+func Settle(log *slog.Logger) {
+	debug.SetMemoryLimit(memorySoft)
+	if err := unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: memoryHard, Max: memoryHard}); err != nil {
+		log.Warn("limit memory", "err", err)
+	}
+	if err := eachThread(lower); err != nil {
+		log.Warn("lower priority", "err", err)
+	}
+	if err := dropPrivileges(); err != nil {
+		log.Warn("drop privileges", "err", err)
+	}
+}
+
+// lower gives a thread idle priority, or nice 19 where that is not allowed.
+func lower(tid int) error {
+	if err := unix.SchedSetAttr(tid, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE}, 0); err == nil {
+		return nil
+	}
+	return unix.Setpriority(unix.PRIO_PROCESS, tid, 19)
+}
+
+// eachThread calls f for every thread of the process; threads made later inherit from those. It looks again until it meets no
+// new one.
+func eachThread(f func(tid int) error) error {
+	seen := map[int]bool{}
+	for again := true; again; {
+		again = false
+		tasks, err := os.ReadDir("/proc/self/task")
+		if err != nil {
+			return err
+		}
+		for _, t := range tasks {
+			tid, err := strconv.Atoi(t.Name())
+			if err != nil || seen[tid] {
+				continue
+			}
+			seen[tid], again = true, true
+			if err := f(tid); err != nil && !errors.Is(err, unix.ESRCH) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// dropPrivileges leaves the capabilities that checker options need, as far as they are there, and forbids to gain others.
+func dropPrivileges() error {
+	if _, _, errno := syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0); errno != 0 {
+		return fmt.Errorf("no_new_privs: %w", errno)
+	}
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return fmt.Errorf("capget: %w", err)
+	}
+	const keep = 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_NET_RAW | 1<<unix.CAP_NET_BIND_SERVICE
+	data[0].Effective &= keep
+	data[0].Permitted &= keep
+	data[0].Inheritable, data[1] = 0, unix.CapUserData{}
+	if _, _, errno := syscall.AllThreadsSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&data[0])), 0); errno != 0 {
+		return fmt.Errorf("capset: %w", errno)
+	}
+	return nil
+}

@@ -1,0 +1,139 @@
+package probe
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/keepalived-go/keepalived-go/internal/core/check"
+	"github.com/keepalived-go/keepalived-go/internal/model"
+)
+
+// webGet is HTTP_GET and SSL_GET: one url fetched over a connection of its own, its status and digest compared. The reader is
+// keepalived's, not an HTTP implementation: only the end of the connection ends an answer, and no transfer coding is undone
+// (checkers.md §3.3).
+type webGet struct{}
+
+const (
+	maxRequest = 2047
+	maxHeader  = 4095 // the blank line must come within
+
+	// maxBody bounds what a server can make us read. Differs from keepalived: it has no bound.
+	maxBody = 256 << 20
+)
+
+func (webGet) Probe(ctx context.Context, s *Spec) check.Result {
+	config, err := tlsConfig(s)
+	if err != nil {
+		return check.Result{Unable: true, Reason: "SSL client setup failed: " + err.Error()}
+	}
+	step := startClock(ctx, s.Conn.Timeout)
+	conn, err := dial(ctx, &s.Conn)
+	if err != nil {
+		return webDialFailed(step, err)
+	}
+	defer conn.Close()
+
+	stream := net.Conn(conn)
+	if s.Kind == model.SSLGet {
+		step = startClock(ctx, s.Conn.Timeout)
+		conn.SetDeadline(step.end)
+		secure := tls.Client(conn, config)
+		if err := secure.HandshakeContext(ctx); err != nil {
+			if isTimeout(err) {
+				return step.late(check.WebTLS)
+			}
+			return check.Result{Reason: check.WebTLS}
+		}
+		stream = secure
+		if s.URL.TLSClose {
+			defer secure.Close()
+		}
+	}
+
+	step = startClock(ctx, s.Conn.Timeout)
+	stream.SetDeadline(step.end)
+	if _, err := stream.Write(request(s)); err != nil {
+		if isTimeout(err) {
+			return step.late(check.WebSend)
+		}
+		return check.Result{Reason: check.WebSend}
+	}
+
+	a := newAnswer()
+	buf := make([]byte, 16<<10)
+	for first := true; ; first = false {
+		// In HTTP each read has the whole time; in TLS the answer has, as keepalived does.
+		if s.Kind != model.SSLGet {
+			step = startClock(ctx, s.Conn.Timeout)
+			stream.SetReadDeadline(step.end)
+		}
+		n, err := stream.Read(buf)
+		if !a.take(buf[:n]) {
+			return check.Result{Reason: check.WebNoData}
+		}
+		if a.received > maxBody {
+			return check.Result{Reason: check.WebReadError}
+		}
+		switch {
+		case err == nil:
+		case errors.Is(err, io.EOF):
+			return a.judge(&s.URL)
+		default:
+			return webReadFailed(s.Kind, step, first && n == 0, err)
+		}
+	}
+}
+
+func webDialFailed(step clock, err error) check.Result {
+	if r, is := unable(err); is {
+		return r
+	}
+	switch {
+	case isTimeout(err):
+		return step.late(check.WebConnectTimeout)
+	case errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.ENETDOWN):
+		return check.Result{Reason: check.WebUnreachable}
+	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.EHOSTUNREACH), errors.Is(err, unix.EHOSTDOWN),
+		errors.Is(err, unix.ETIMEDOUT):
+		return check.Result{Reason: check.WebConnectFailed}
+	}
+	return check.Result{Reason: check.WebConnectError}
+}
+
+func webReadFailed(k model.CheckKind, step clock, first bool, err error) check.Result {
+	secure := k == model.SSLGet
+	switch {
+	case isTimeout(err) && first:
+		return step.late(check.WebTimeout)
+	case isTimeout(err) && secure:
+		return step.late(check.WebTLSTimeout)
+	case isTimeout(err):
+		return step.late(check.WebHTTPTimeout)
+	case secure:
+		return check.Result{Reason: check.WebTLSReadError}
+	}
+	return check.Result{Reason: check.WebReadError}
+}
+
+// request is the exact request of keepalived.
+func request(s *Spec) []byte {
+	version, extra := "1.0", ""
+	switch s.Protocol {
+	case model.HTTP10C:
+		extra = "Connection: close\r\n"
+	case model.HTTP11:
+		version, extra = "1.1", "Connection: close\r\n"
+	}
+	host := s.URL.VirtualHost
+	if host == "" {
+		host = netip.AddrPortFrom(s.Conn.Dst.Addr().WithZone(""), s.Conn.Dst.Port()).String()
+	}
+	b := []byte("GET " + s.URL.Path + " HTTP/" + version + "\r\nUser-Agent: KeepAliveClient\r\n" + extra + "Host: " + host + "\r\n\r\n")
+	return b[:min(len(b), maxRequest)]
+}
