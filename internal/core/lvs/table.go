@@ -34,7 +34,8 @@ func (k ServiceKey) String() string {
 	return fmt.Sprintf("%s:%s:%d", k.Addr, k.Protocol, k.Port)
 }
 
-func (k ServiceKey) compare(o ServiceKey) int {
+// Compare orders keys: by family, mark, address, protocol and port.
+func (k ServiceKey) Compare(o ServiceKey) int {
 	return cmp.Or(cmp.Compare(k.Family, o.Family), cmp.Compare(k.FWMark, o.FWMark), k.Addr.Compare(o.Addr),
 		cmp.Compare(k.Protocol, o.Protocol), cmp.Compare(k.Port, o.Port))
 }
@@ -57,7 +58,8 @@ type DestKey struct {
 // String is the destination in keepalived's error lines: 10.0.0.2:80.
 func (k DestKey) String() string { return fmt.Sprintf("%s:%d", k.Addr, k.Port) }
 
-func (k DestKey) compare(o DestKey) int {
+// Compare orders keys: by address and port.
+func (k DestKey) Compare(o DestKey) int {
 	return cmp.Or(k.Addr.Compare(o.Addr), cmp.Compare(k.Port, o.Port))
 }
 
@@ -135,12 +137,12 @@ func (o Op) String() string {
 // order, so that a sorry server and the servers it stands in for are never both in use.
 func Plan(have, want Table) []Op {
 	var ops []Op
-	for _, k := range slices.SortedFunc(maps.Keys(have), ServiceKey.compare) {
+	for _, k := range slices.SortedFunc(maps.Keys(have), ServiceKey.Compare) {
 		if !have[k].None() && want[k].None() {
 			ops = append(ops, Op{Kind: DelService, Key: k}) // the kernel drops its destinations
 		}
 	}
-	for _, k := range slices.SortedFunc(maps.Keys(want), ServiceKey.compare) {
+	for _, k := range slices.SortedFunc(maps.Keys(want), ServiceKey.Compare) {
 		if !want[k].None() {
 			ops = planService(ops, k, have[k], want[k])
 		}
@@ -155,13 +157,13 @@ func planService(ops []Op, k ServiceKey, have, want Service) []Op {
 	case have.Attributes != want.Attributes:
 		ops = append(ops, Op{Kind: SetService, Key: k, Service: want.Attributes})
 	}
-	for _, d := range slices.SortedFunc(maps.Keys(have.Dests), DestKey.compare) {
+	for _, d := range slices.SortedFunc(maps.Keys(have.Dests), DestKey.Compare) {
 		if _, ok := want.Dests[d]; !ok {
 			ops = append(ops, Op{Kind: DelDest, Key: k, DestKey: d})
 		}
 	}
 	added := len(ops)
-	for _, d := range slices.SortedFunc(maps.Keys(want.Dests), DestKey.compare) {
+	for _, d := range slices.SortedFunc(maps.Keys(want.Dests), DestKey.Compare) {
 		op := Op{Kind: NewDest, Key: k, DestKey: d, Dest: want.Dests[d]}
 		if had, ok := have.Dests[d]; !ok {
 			ops = append(ops, op)
