@@ -1,0 +1,129 @@
+// Package status renders what the daemon knows about itself into the files that operators and monitoring read.
+package status
+
+import (
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/keepalived-go/keepalived-go/internal/model"
+)
+
+// Snapshot is the state of the worker at one moment. It shares nothing that changes later.
+type Snapshot struct {
+	Process    model.Process
+	VRRP       model.VRRP // the global settings; instances, groups and scripts are below
+	LVS        model.LVS  // the global settings; services are below
+	Instances  []Instance // in configuration order, as all lists here
+	Groups     []Group
+	Scripts    []Script
+	Interfaces []Interface
+	Services   []Service
+}
+
+// Instance is a VRRP instance: its configuration and where it stands.
+type Instance struct {
+	model.Instance
+	Group           string // its sync group; empty: none
+	State, Want     model.State
+	Effective       uint8     // effective priority
+	Total           int       // the priority and all weights, not limited to 1..254
+	Faults          int       // reasons for FAULT, other than of the interface itself
+	InterfaceFaults []string  // "i/f down", …
+	ScriptsInit     int       // tracked scripts without a first result
+	LastTransition  time.Time // wall clock
+	Deadline        time.Time // next advert of a master, end of a backup's patience; zero: none
+	MasterDown      time.Duration
+	Source          netip.Addr // of our adverts; zero: none yet
+	LastSent        time.Time  // zero: never
+	Master          Master     // the last one heard
+
+	// VIPsSet and ExcludedSet say which of VIPs and ExcludedVIPs the kernel has; a shorter slice means that the rest is not set.
+	VIPsSet, ExcludedSet []bool
+	Stats                Stats
+}
+
+// Master is the router that an instance last heard; zero: none.
+type Master struct {
+	Addr      netip.Addr
+	Priority  uint8
+	AdvertInt time.Duration // 0: our own
+}
+
+// Stats are the counters of one instance since the start or the last clear.
+type Stats struct {
+	AdvertRcvd, AdvertSent                                                  uint64
+	BecomeMaster, ReleaseMaster                                             uint64
+	PacketLenErr, AdvertIntervalErr, IPTTLErr, InvalidTypeRcvd, AddrListErr uint64
+	InvalidAuthType, AuthTypeMismatch, AuthFailure                          uint64
+	AuthExtMissing, AuthExtMalformed, AuthExtUnknownKey, AuthExtInvalidHMAC uint64
+	AuthExtStale, AuthExtReplay                                             uint64
+	PriZeroRcvd, PriZeroSent                                                uint64
+}
+
+// Group is a sync group.
+type Group struct {
+	model.SyncGroup
+	State         model.State
+	Faults, Inits int // members in FAULT, and waiting for a first script result
+}
+
+// Script is a vrrp_script.
+type Script struct {
+	model.TrackScript
+	Result int  // 0..Rise+Fall-1; good from Rise up
+	Known  bool // there was a result
+	Run    RunState
+}
+
+// RunState says what the program of a script does.
+type RunState uint8
+
+const (
+	Idle RunState = iota
+	Running
+	Terminating // SIGTERM was sent
+	Killing     // SIGKILL was sent
+)
+
+// Interface is a network interface. Who tracks it is found in the instances.
+type Interface struct {
+	Name           string
+	Index          int
+	IPv4, IPv6     netip.Addr // those that instances without a configured source use; zero: none
+	MAC, Broadcast net.HardwareAddr
+	Flags          net.Flags
+	MTU            int
+	Group          uint32
+	HWType         string // "ETHERNET", "LOOPBACK", …
+	SeenUp         bool
+	DebounceUp     time.Duration
+	DebounceDown   time.Duration
+	DelayedChange  bool // a change waits for its debounce time
+}
+
+// Service is a virtual server with its real servers.
+type Service struct {
+	model.VirtualServer
+	Up      bool   // has its quorum
+	SorryUp bool   // the sorry server is in the kernel
+	State   []Real // of VirtualServer.Real, in that order
+}
+
+// Real is the state of a real server.
+type Real struct {
+	Up       bool // no checker says otherwise
+	InKernel bool
+	Weight   int64   // effective
+	Checks   []Check // state of RealServer.Checks, in that order
+}
+
+// Check is the state of a checker.
+type Check struct {
+	Up       bool
+	HasRun   bool      // there was a first result
+	Retries  uint32    // failures since the last success
+	Offset   int64     // MISC_CHECK: what it adds to the weight
+	LastRun  time.Time // MISC_CHECK; zero: never
+	LastExit int       // MISC_CHECK
+}
