@@ -48,6 +48,8 @@ type Client struct {
 	closed chan struct{}
 	gone   chan struct{} // run has returned
 
+	closing sync.Once
+
 	mu    sync.Mutex
 	open  map[uint64]*ask
 	queue []*ask // not yet written
@@ -107,9 +109,9 @@ func (c *Client) PID() int {
 	return c.proc.Pid
 }
 
-// Close ends the prober and waits for that. No function of Options is called afterwards.
+// Close ends the prober and waits for that. No function of Options is called afterwards. Further calls do nothing.
 func (c *Client) Close() {
-	close(c.closed)
+	c.closing.Do(func() { close(c.closed) })
 	<-c.gone
 }
 
