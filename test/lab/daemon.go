@@ -209,10 +209,10 @@ func (d *Daemon) Kill() {
 		syscall.Kill(pid, syscall.SIGKILL)
 	}
 	<-d.done
-	// The children are now init's to reap; until then their pid files seem to name running processes.
-	d.Node.lab.Until(2*time.Second, func() bool {
-		return !slices.ContainsFunc(pids, func(pid int) bool { return syscall.Kill(pid, 0) == nil })
-	})
+	// The children are now ours to reap (see New); until then their pid files seem to name running processes.
+	for _, pid := range pids[1:] {
+		syscall.Wait4(pid, nil, 0, nil)
+	}
 }
 
 // Reconfigure replaces the configuration file; a SIGHUP makes the daemon read it.
@@ -326,4 +326,14 @@ func (n *Node) Output(limit time.Duration, binary string, args ...string) (int, 
 		n.lab.t.Fatalf("%q %q ran longer than %v: %s", binary, args, limit, out.String())
 	}
 	return cmd.ProcessState.ExitCode(), out.String()
+}
+
+// Running tells whether a process exists and has not ended.
+func Running(pid int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	_, rest, _ := strings.Cut(string(b), ") ")
+	return !strings.HasPrefix(rest, "Z")
 }

@@ -25,6 +25,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // T is the part of testing.TB that a lab needs; Run provides one outside of go test.
@@ -69,6 +71,10 @@ var labs atomic.Int32
 // New builds the network of plan and removes it when the test ends. The caller must be root.
 func New(t T, plan Plan) *Lab {
 	t.Helper()
+	// Processes that lose their parent become ours: Kill can wait for them, and does not depend on how soon init reaps.
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		t.Fatalf("becoming a subreaper: %v", err)
+	}
 	if plan.Nodes == nil {
 		plan.Nodes = []string{"a", "b", "c"}
 	}

@@ -18,6 +18,7 @@ func TestFailover(t *testing.T) {
 		"v3 0.1 s": {Interval: 100 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			l := newLab(t, lab.Plan{})
 			master, backup := base, base
 			master.Priority, backup.Priority = 150, 100
@@ -133,9 +134,10 @@ func TestLinkLoss(t *testing.T) {
 // A backup that was not scheduled for longer than its master down interval must read the adverts that waited before it
 // believes its timer.
 func TestStalledBackup(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, lab.Plan{})
 	_, b := pair(t, l, instance{Priority: 150}, instance{Priority: 100})
-	for round := range 5 {
+	for round := range 3 {
 		for _, pid := range b.Pids() {
 			syscall.Kill(pid, syscall.SIGSTOP)
 		}
