@@ -24,7 +24,7 @@ type Snapshot struct {
 // Instance is a VRRP instance: its configuration and where it stands.
 type Instance struct {
 	model.Instance
-	Group           string // its sync group; empty: none
+	SyncGroup       string // its sync group; empty: none
 	State, Want     model.State
 	Effective       uint8     // effective priority
 	Total           int       // the priority and all weights, not limited to 1..254

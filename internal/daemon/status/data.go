@@ -1,0 +1,347 @@
+package status
+
+import (
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/keepalived-go/keepalived-go/internal/model"
+)
+
+// WriteData writes keepalived.data: the global definitions, VRRP and the interfaces.
+func WriteData(w io.Writer, s *Snapshot) error {
+	p := newPage(w)
+	p.global(s)
+	if len(s.VRRP.GARPDelay) > 0 {
+		p.section(0, "Gratuitous ARP delays")
+		for _, g := range s.VRRP.GARPDelay {
+			p.garpDelay(g)
+		}
+	}
+	if len(s.Instances) > 0 {
+		p.section(0, "VRRP Topology")
+		for i := range s.Instances {
+			p.instance(&s.Instances[i])
+		}
+	}
+	if len(s.Groups) > 0 {
+		p.section(0, "VRRP Sync groups")
+		for i := range s.Groups {
+			p.group(&s.Groups[i])
+		}
+	}
+	if len(s.Scripts) > 0 {
+		p.section(0, "VRRP Scripts")
+		for i := range s.Scripts {
+			p.trackScript(s, &s.Scripts[i])
+		}
+	}
+	p.section(0, "Interfaces")
+	for i := range s.Interfaces {
+		p.iface(s, &s.Interfaces[i])
+	}
+	return p.close()
+}
+
+func (p page) garpDelay(g model.GARPDelay) {
+	p.section(0, "GARP delay group")
+	p.line(1, "GARP interval = %f", g.ARPInterval.Seconds())
+	p.line(1, "GNA interval = %f", g.NAInterval.Seconds())
+	if len(g.Interfaces) > 0 {
+		p.line(1, "Interfaces")
+		for _, name := range g.Interfaces {
+			p.line(2, "%s", name)
+		}
+	}
+}
+
+func (p page) instance(i *Instance) {
+	p.line(1, "VRRP Instance = %s", i.Name)
+	p.line(3, "VRRP Version = %d", i.Version)
+	if i.Family == model.IPv6 {
+		p.line(3, "Using Native IPv6")
+	}
+	if i.SyncGroup != "" {
+		p.line(3, "Sync group = %s", i.SyncGroup)
+	}
+	p.line(3, "State = %s", i.State)
+	if i.State == model.Backup {
+		p.line(3, "Master router = %s", addr(i.Master.Addr))
+		p.line(3, "Master priority = %d", i.Master.Priority)
+		if i.Version == 3 {
+			p.line(3, "Master advert interval = %s", interval(i.Version, i.masterAdvertInt()))
+		}
+	}
+	if len(i.Peers) > 0 {
+		p.line(3, "Flags:")
+		p.line(5, "Using unicast")
+	} else {
+		p.line(3, "Flags: none")
+	}
+	p.line(3, "Wantstate = %s", i.Want)
+	p.line(3, "Number of config faults = %d", bit(i.ConfigFault != ""))
+	p.line(3, "Number of tracker faults = %d", i.Faults)
+	if len(i.InterfaceFaults) == 0 {
+		p.line(3, "Flags of interface faults - (none)")
+	} else {
+		p.line(3, "Flags of interface faults:")
+		for _, f := range i.InterfaceFaults {
+			p.line(5, "%s", f)
+		}
+	}
+	p.line(3, "Number of track scripts init = %d", i.ScriptsInit)
+	p.line(3, "Last transition = %s", moment(i.LastTransition))
+	if i.Deadline.IsZero() {
+		p.line(3, "Read timeout = DISABLED")
+	} else {
+		p.line(3, "Read timeout = %s", moment(i.Deadline))
+	}
+	p.line(3, "Master down timer = %d usecs", i.MasterDown.Microseconds())
+	p.line(3, "Interface = %s", orElse(i.Interface, "not configured"))
+	if i.DontTrackPrimary {
+		p.line(3, "VRRP interface tracking disabled")
+	}
+	if i.SkipCheckAdvAddr {
+		p.line(3, "Skip checking advert IP addresses")
+	}
+	if i.Strict {
+		p.line(3, "Enforcing strict VRRP compliance")
+	}
+	p.line(3, "Using src_ip = %s%s", addr(i.Source), choose(i.SourceAddr.IsValid(), " (from configuration)", ""))
+	if len(i.Peers) == 0 {
+		p.line(3, "Multicast address %s", addr(i.Group))
+	}
+	p.line(3, "Gratuitous ARP delay = %s", plain(i.GARP.MasterDelay))
+	p.line(3, "Gratuitous ARP repeat = %d", i.GARP.MasterRepeat)
+	p.line(3, "Gratuitous ARP refresh = %s", plain(i.GARP.MasterRefresh))
+	p.line(3, "Gratuitous ARP refresh repeat = %d", i.GARP.RefreshRepeat)
+	p.line(3, "Gratuitous ARP lower priority delay = %s", plain(i.GARP.LowerPrioDelay))
+	p.line(3, "Gratuitous ARP lower priority repeat = %d", i.GARP.LowerPrioRepeat)
+	p.line(3, "Down timer adverts = %d", i.DownTimerAdverts)
+	p.line(3, "Send advert after receive lower priority advert = %t", !i.LowerPrioNoAdvert)
+	p.line(3, "Send advert after receive higher priority advert = %t", i.HigherPrioAdvert)
+	if i.Priority == 255 {
+		p.line(3, "Address owner ignores received adverts = %t", i.OwnerIgnoreAdvert)
+	}
+	p.line(3, "Virtual Router ID = %d", i.VRID)
+	p.line(3, "Priority = %d", i.Priority)
+	p.line(3, "Effective priority = %d", i.Effective)
+	p.line(3, "Total priority = %d", i.Total)
+	p.line(3, "Advert interval = %s", interval(i.Version, i.AdvertInt))
+	p.line(3, "Last advert sent = %s", epoch(i.LastSent))
+	p.line(3, "Accept = %s", enabled(i.Accept))
+	p.line(3, "Preempt = %s", enabled(!i.NoPreempt))
+	if i.PreemptDelay != 0 {
+		p.line(3, "Preempt delay = %s secs", plain(i.PreemptDelay))
+	}
+	p.line(3, "Promote_secondaries = %s", enabled(i.PromoteSecondary))
+	if i.Version == 2 {
+		switch i.AuthType {
+		case model.AuthNone:
+			p.line(3, "Authentication type = none")
+		case model.AuthPass:
+			p.line(3, "Authentication type = SIMPLE_PASSWORD")
+			p.line(3, "Password = %s", i.AuthPass)
+		case model.AuthAH:
+			p.line(3, "Authentication type = IPSEC_AH")
+		}
+	} else if i.Family == model.IPv4 {
+		p.line(3, "VRRPv3 uses VRRPv2 checksum = %s", enabled(i.V3ChecksumV2))
+	}
+	if i.RxBufSize != 0 {
+		p.line(3, "Kernel rx buffer size = %d", i.RxBufSize)
+	}
+	if len(i.VIPs) > 0 {
+		p.line(3, "Virtual IP (%d):", len(i.VIPs))
+		for _, a := range addresses(i.VIPs, i.VIPsSet) {
+			p.line(5, "%s", a)
+		}
+	}
+	if len(i.ExcludedVIPs) > 0 {
+		p.line(3, "Virtual IP Excluded :")
+		for _, a := range addresses(i.ExcludedVIPs, i.ExcludedSet) {
+			p.line(5, "%s", a)
+		}
+	}
+	p.unicast(i)
+	p.tracks("Tracked interfaces", i.TrackInterfaces)
+	p.tracks("Tracked scripts", i.TrackScripts)
+	p.line(3, "Using smtp notification = %s", yesNo(i.SMTPAlert))
+	p.line(3, "Notify deleted = %s", choose(i.NotifyDeletedState, "Deleted", "Fault"))
+	p.script(3, "Backup state transition script", i.NotifyBackup)
+	p.script(3, "Master state transition script", i.NotifyMaster)
+	p.script(3, "Fault state transition script", i.NotifyFault)
+	p.script(3, "Stop state transition script", i.NotifyStop)
+	p.script(3, "Deleted state transition script", i.NotifyDeleted)
+	p.script(3, "Generic state transition script", i.Notify)
+	p.script(3, "Master rx lower pri state transition script", i.NotifyLowerPrio)
+	p.line(3, "Notify priority changes = %t", i.NotifyPriority)
+}
+
+func (p page) unicast(i *Instance) {
+	if len(i.Peers) == 0 {
+		return
+	}
+	ttl := i.UnicastTTL
+	if ttl == 0 && i.Family == model.IPv4 {
+		ttl = 255
+	}
+	if ttl != 0 {
+		p.line(3, "Unicast TTL = %d", ttl)
+	}
+	p.line(3, "Check unicast src : %s", yesNo(i.CheckUnicastSrc))
+	p.line(3, "Unicast Peer :")
+	for _, peer := range i.Peers {
+		p.line(5, "%s min_ttl %d max_ttl %d", peer.Addr, peer.MinTTL, peer.MaxTTL)
+	}
+	switch i.OldUnicastSum {
+	case model.ChecksumOld:
+		p.line(3, "Unicast checksum compatibility = config")
+	case model.ChecksumNever:
+		p.line(3, "Unicast checksum compatibility = never")
+	default:
+		p.line(3, "Unicast checksum compatibility = no")
+	}
+}
+
+func (p page) tracks(title string, list []model.Track) {
+	if len(list) == 0 {
+		return
+	}
+	p.line(3, "%s :", title)
+	for _, t := range list {
+		p.line(5, "%s weight %s", t.Name, track(t))
+	}
+}
+
+// interval is in seconds in version 2, which knows no fractions.
+func interval(version int, d time.Duration) string {
+	if version == 2 {
+		return plain(d) + " sec"
+	}
+	return plain(d*1000) + " milli-sec"
+}
+
+func (p page) group(g *Group) {
+	p.line(1, "VRRP Sync Group = %s, %s", g.Name, g.State)
+	p.line(3, "Num member fault %d, num member init %d", g.Faults, g.Inits)
+	p.line(3, "VRRP member instances :")
+	for _, name := range g.Members {
+		p.line(5, "%s", name)
+	}
+	p.tracks("Tracked interfaces", g.TrackInterfaces)
+	p.tracks("Tracked scripts", g.TrackScripts)
+	p.line(3, "Using smtp notification = %s", yesNo(g.SMTPAlert))
+	p.script(3, "Backup state transition script", g.NotifyBackup)
+	p.script(3, "Master state transition script", g.NotifyMaster)
+	p.script(3, "Fault state transition script", g.NotifyFault)
+	p.script(3, "Stop state transition script", g.NotifyStop)
+	p.script(3, "Generic state transition script", g.Notify)
+}
+
+// trackScript shows the weights where they are: with the instances that track the script.
+func (p page) trackScript(s *Snapshot, c *Script) {
+	p.line(1, "VRRP Script = %s", c.Name)
+	p.line(3, "Command = %s", command(&c.Script))
+	p.line(3, "Interval = %s sec", secs(c.Interval))
+	p.line(3, "Timeout = %s sec", secs(c.Timeout))
+	p.line(3, "Rise = %d", c.Rise)
+	p.line(3, "Fall = %d", c.Fall)
+	p.line(3, "Result = %d", c.Result)
+	p.line(3, "Init state = %s", choose(c.Known, "unknown", "INIT"))
+	p.line(3, "Status = %s", choose(c.Known && c.Result >= c.Rise, "GOOD", "BAD"))
+	p.line(3, "Script uid:gid = %d:%d", c.Script.UID, c.Script.GID)
+	p.line(3, "Tracking instances :")
+	for n := range s.Instances {
+		for _, t := range s.Instances[n].TrackScripts {
+			if t.Name == c.Name {
+				p.line(5, "%s, weight %s", s.Instances[n].Name, track(t))
+			}
+		}
+	}
+	p.line(3, "State = %s", c.Run)
+}
+
+func (p page) iface(s *Snapshot, i *Interface) {
+	p.line(1, "Name = %s", i.Name)
+	p.line(3, "index = %d", i.Index)
+	p.line(3, "IPv4 address = %s", addr(i.IPv4))
+	p.line(3, "IPv6 address = %s", addr(i.IPv6))
+	if i.Flags&net.FlagLoopback == 0 && len(i.MAC) > 0 {
+		p.line(3, "MAC = %s", i.MAC)
+		p.line(3, "MAC broadcast = %s", i.Broadcast)
+	}
+	p.line(3, "State = %s", flags(i.Flags))
+	p.line(3, "Seen up = %d", bit(i.SeenUp))
+	p.line(3, "Delayed state change running = %t", i.DelayedChange)
+	p.line(3, "Up debounce timer = %dus", i.DebounceUp.Microseconds())
+	p.line(3, "Down debounce timer = %dus", i.DebounceDown.Microseconds())
+	p.line(3, "Group = %d", i.Group)
+	p.line(3, "MTU = %d", i.MTU)
+	p.line(3, "HW Type = %s", i.HWType)
+	first := true
+	for n := range s.Instances {
+		weight, ok := tracksInterface(&s.Instances[n], i.Name)
+		if !ok {
+			continue
+		}
+		if first {
+			p.line(3, "Tracking VRRP instances :")
+			first = false
+		}
+		p.line(5, "%s, weight %s", s.Instances[n].Name, weight)
+	}
+}
+
+// tracksInterface says whether the instance reacts to the interface: because it is told to, runs on it, or has an address there.
+func tracksInterface(i *Instance, name string) (weight string, ok bool) {
+	for _, t := range i.TrackInterfaces {
+		if t.Name == name {
+			return track(t), true
+		}
+	}
+	if i.Interface == name {
+		return "0", !i.DontTrackPrimary
+	}
+	for _, list := range [][]model.Address{i.VIPs, i.ExcludedVIPs} {
+		for k := range list {
+			if list[k].Interface == name && !list[k].NoTrack {
+				return "0", true
+			}
+		}
+	}
+	return "", false
+}
+
+func flags(f net.Flags) string {
+	words := []string{
+		choose(f&net.FlagUp != 0, "UP", "not UP"),
+		choose(f&net.FlagRunning != 0, "RUNNING", "not RUNNING"),
+	}
+	if f&net.FlagBroadcast == 0 {
+		words = append(words, "no broadcast")
+	}
+	if f&net.FlagLoopback != 0 {
+		words = append(words, "loopback")
+	}
+	if f&net.FlagPointToPoint != 0 {
+		words = append(words, "point to point")
+	}
+	if f&net.FlagMulticast == 0 {
+		words = append(words, "no multicast")
+	}
+	return strings.Join(words, ", ")
+}
+
+func (r RunState) String() string {
+	switch r {
+	case Running:
+		return "running"
+	case Terminating:
+		return "requested termination"
+	case Killing:
+		return "forcing termination"
+	}
+	return "idle"
+}

@@ -1,0 +1,109 @@
+package status
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/keepalived-go/keepalived-go/internal/model"
+)
+
+// WriteGlobal writes keepalived_parent.data: the global definitions, which the other dumps begin with.
+func WriteGlobal(w io.Writer, s *Snapshot) error {
+	p := newPage(w)
+	p.global(s)
+	p.startStop(&s.Process)
+	return p.close()
+}
+
+// global shows of keepalived's global definitions those that act.
+func (p page) global(s *Snapshot) {
+	g := &s.Process
+	p.section(0, "Global definitions")
+	p.line(1, "Network namespace = %s", orElse(g.NetNamespace, "(default)"))
+	p.line(1, "Network namespace ipvs = %s", orElse(g.NetNamespaceIPVS, "(main namespace)"))
+	if g.Instance != "" {
+		p.line(1, "Instance name = %s", g.Instance)
+	}
+	p.line(1, "Router ID = %s", g.RouterID)
+	p.line(1, "Checkers log all failures = %t", s.LVS.LogAllFailures)
+	p.line(1, "Dynamic interfaces = %t", g.DynamicInterface)
+	for _, t := range []struct {
+		name  string
+		value time.Duration
+	}{{"TCP", s.LVS.TimeoutTCP}, {"TCP FIN", s.LVS.TimeoutTCPFin}, {"UDP", s.LVS.TimeoutUDP}} {
+		if t.value != 0 {
+			p.line(1, "LVS %s timeout = %s", t.name, secs(t.value))
+		}
+	}
+	p.line(1, "LVS flush = %t", s.LVS.Flush)
+	p.line(1, "LVS flush on stop = %s", flushOnStop(s.LVS.FlushOnStop))
+	p.fifo("Global", g.NotifyFIFO)
+	p.fifo("VRRP", g.VRRPNotifyFIFO)
+	p.fifo("LVS", g.LVSNotifyFIFO)
+	p.line(1, "FIFO write vrrp states on reload = %t", g.FIFOStatesOnReload)
+	p.scheduling("VRRP", g.VRRPSched)
+	p.scheduling("Checker", g.CheckerSched)
+	p.line(1, "rs_init_notifies = %d", bit(s.LVS.RSInitNotifies))
+	if g.Umask >= 0 {
+		p.line(1, "umask = 0%o", g.Umask)
+	} else {
+		p.line(1, "umask = 0177")
+	}
+	if s.VRRP.StartupDelay != 0 {
+		p.line(1, "vrrp_startup_delay = %s", plain(s.VRRP.StartupDelay))
+	}
+	if s.VRRP.LogUnknownVRIDs {
+		p.line(1, "log_unknown_vrids")
+	}
+	p.line(1, "json_version %d", max(g.JSONVersion, 1))
+}
+
+func (p page) startStop(g *model.Process) {
+	if c := g.StartupScript; c != nil {
+		p.line(1, "Startup script = %s, uid:gid %d:%d, timeout %s", command(c), c.UID, c.GID, secs(g.StartupScriptTimeout))
+	}
+	if c := g.ShutdownScript; c != nil {
+		p.line(1, "Shutdown script = %s, uid:gid %d:%d, timeout %s", command(c), c.UID, c.GID, secs(g.ShutdownScriptTimeout))
+	}
+}
+
+func (p page) fifo(name string, f model.FIFO) {
+	if f.Path == "" {
+		return
+	}
+	p.line(1, "%s notify fifo = %s, uid:gid %d:%d", name, f.Path, f.UID, f.GID)
+	if c := f.Script; c != nil {
+		p.line(1, "%s notify fifo script = %s '%s', uid:gid %d:%d", name, command(c), f.Path, c.UID, c.GID)
+	}
+}
+
+func (p page) scheduling(name string, s model.Scheduling) {
+	p.line(1, "%s process priority = %d", name, s.Nice)
+	p.line(1, "%s don't swap = %t", name, s.NoSwap)
+	p.line(1, "%s realtime priority = %d", name, s.RTPriority)
+	if len(s.CPUs) > 0 {
+		p.line(1, "%s CPU Affinity = %s", name, strings.Trim(fmt.Sprint(s.CPUs), "[]"))
+	}
+	if s.RLimitRT != 0 {
+		p.line(1, "%s realtime limit = %d", name, s.RLimitRT.Microseconds())
+	}
+}
+
+func flushOnStop(f model.FlushOnStop) string {
+	switch f {
+	case model.FlushVS:
+		return "VS"
+	case model.FlushAll:
+		return "full"
+	}
+	return "disabled"
+}
+
+func orElse(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
