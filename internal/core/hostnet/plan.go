@@ -1,0 +1,83 @@
+package hostnet
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/keepalived-go/keepalived-go/internal/model"
+)
+
+// Key says which of our addresses is which: two with the same key are the same address, whoever wants it.
+type Key struct {
+	Interface string
+	Prefix    netip.Prefix // address and prefix length; of a point-to-point address the length is the peer's, as in the kernel
+}
+
+// KeyOf returns the key of a configured address.
+func KeyOf(a model.Address) Key {
+	if a.Peer.IsValid() {
+		return Key{a.Interface, netip.PrefixFrom(a.Prefix.Addr(), a.Peer.Bits())}
+	}
+	return Key{a.Interface, a.Prefix}
+}
+
+// Key returns the key that a configured address must have to be the address a; name is that of the link a.IfIndex.
+func (a Addr) Key(name string) Key { return Key{name, a.Prefix} }
+
+// Op is one change of the kernel's addresses.
+type Op struct {
+	Remove bool // otherwise: add
+	Addr   model.Address
+}
+
+// Plan returns what to do so that the kernel has want and nothing else of have, in the order in which it has to be done.
+//
+// have is what we set earlier; it may be gone since, so all of want is added and "exists" is a success. Removals come before
+// additions, except that of an address which only moves to another interface or prefix length: it is never missing in between.
+// An address whose label, scope or peer changes is removed and added, other options are not compared (vrrp.md: reload differences).
+// Of several wishes for one key the first counts.
+func Plan(have, want []model.Address) []Op {
+	type place struct {
+		Interface string
+		Addr      netip.Addr
+	}
+	wanted := make(map[Key]model.Address, len(want))
+	wantedIP := make(map[netip.Addr]bool, len(want))
+	wantedAt := make(map[place]bool, len(want))
+	for _, a := range want {
+		k := KeyOf(a)
+		if _, dup := wanted[k]; !dup {
+			wanted[k] = a
+		}
+		wantedIP[a.Prefix.Addr()] = true
+		wantedAt[place{a.Interface, a.Prefix.Addr()}] = true
+	}
+
+	var first, last []Op
+	for _, a := range have {
+		ip := a.Prefix.Addr()
+		w, stays := wanted[KeyOf(a)]
+		switch {
+		case stays && same(a, w):
+		case stays, ip.Is6() && wantedAt[place{a.Interface, ip}]: // the kernel holds the new one to be the old one
+			first = append(first, Op{Remove: true, Addr: a})
+		case wantedIP[ip]:
+			last = append(last, Op{Remove: true, Addr: a})
+		default:
+			first = append(first, Op{Remove: true, Addr: a})
+		}
+	}
+	out := slices.Grow(first, len(want)+len(last))
+	for _, a := range want {
+		k := KeyOf(a)
+		if w, ok := wanted[k]; ok {
+			out = append(out, Op{Addr: w})
+			delete(wanted, k)
+		}
+	}
+	return append(out, last...)
+}
+
+func same(a, b model.Address) bool {
+	return a.Label == b.Label && a.Scope == b.Scope && a.Peer == b.Peer
+}

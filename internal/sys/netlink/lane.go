@@ -1,0 +1,326 @@
+// Package netlink reads, watches and changes the links and addresses of the host.
+package netlink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/keepalived-go/keepalived-go/internal/core/hostnet"
+	"github.com/keepalived-go/keepalived-go/internal/model"
+)
+
+const (
+	// maxBatch keeps the acknowledgements of one system call within the receive buffer.
+	maxBatch = 64
+	// A refused change is tried again after retryMin, then after twice that and so on up to retryMax.
+	retryMin = time.Second
+	retryMax = time.Minute
+)
+
+// Lane makes the kernel have the addresses that their owners wish for, on a goroutine of its own so that the loop never waits. Of
+// the wishes about one address only the newest is carried out; an address is there as long as anybody wishes for it.
+type Lane struct {
+	log  *slog.Logger
+	post func(func())
+	sock *socket
+	wake chan struct{} // capacity 1: there is work
+
+	mu     sync.Mutex
+	held   int     // Together calls under way
+	wishes []*wish // one per owner, oldest first
+	have   map[hostnet.Key]model.Address
+	dirty  []hostnet.Key // to be looked at, in the order of the wishes
+	failed map[hostnet.Key]syscall.Errno
+}
+
+// wish is all the addresses that one owner wants; none: it wants none.
+type wish struct {
+	owner   string
+	addrs   []model.Address
+	keys    []hostnet.Key // of addrs, and of what the owner's previous wish had besides
+	settled func(error)   // nil once called
+}
+
+// OpenLane opens the lane's socket in the calling thread's network namespace. post runs a function on the loop.
+func OpenLane(log *slog.Logger, post func(func())) (*Lane, error) {
+	sock, err := open(0, 0)
+	if err != nil {
+		return nil, err
+	}
+	return &Lane{log: log, post: post, sock: sock, wake: make(chan struct{}, 1),
+		have: map[hostnet.Key]model.Address{}, failed: map[hostnet.Key]syscall.Errno{}}, nil
+}
+
+// Own makes addrs all that owner wants. Those that it has wanted before and does not now are removed, unless another owner wants
+// them; those that it wants are set, even if they were set before, as they may have been taken away since.
+//
+// settled is posted once, after the kernel has answered for every address: with nil if all are there ("exists" counts), otherwise
+// with the first error, when the lane goes on trying on its own. It is not posted if the owner makes another wish before.
+// An address that was there already without our doing is not ours and will not be removed.
+func (l *Lane) Own(owner string, addrs []model.Address, settled func(err error)) {
+	w := &wish{owner: owner, addrs: slices.Clone(addrs), settled: settled}
+	for i := range w.addrs {
+		w.keys = append(w.keys, hostnet.KeyOf(w.addrs[i]))
+	}
+	l.mu.Lock()
+	if i := slices.IndexFunc(l.wishes, func(o *wish) bool { return o.owner == owner }); i >= 0 {
+		old := l.wishes[i]
+		for _, k := range old.keys {
+			if !slices.Contains(w.keys, k) {
+				w.keys = append(w.keys, k)
+			}
+		}
+		l.wishes = slices.Delete(l.wishes, i, i+1)
+	}
+	l.wishes = append(l.wishes, w)
+	l.dirty = append(l.dirty, w.keys...)
+	l.mu.Unlock()
+	l.signal()
+}
+
+// Disown removes what owner has, in the order in which it was given; it is Own of nothing.
+func (l *Lane) Disown(owner string, settled func(err error)) { l.Own(owner, nil, settled) }
+
+// RemoveStale removes addresses that an earlier process may have left behind, unless they are wished for by then. That an address
+// is not there is no error.
+func (l *Lane) RemoveStale(addrs []model.Address) {
+	l.mu.Lock()
+	for _, a := range addrs {
+		k := hostnet.KeyOf(a)
+		if _, ok := l.have[k]; !ok {
+			l.have[k] = a
+		}
+		l.dirty = append(l.dirty, k)
+	}
+	l.mu.Unlock()
+	l.signal()
+}
+
+// Together has the wishes that f makes carried out as one: an address that moves from one owner, interface or prefix length to
+// another is never missing in between.
+func (l *Lane) Together(f func()) {
+	l.mu.Lock()
+	l.held++
+	l.mu.Unlock()
+	defer func() {
+		l.mu.Lock()
+		l.held--
+		l.mu.Unlock()
+		l.signal()
+	}()
+	f()
+}
+
+func (l *Lane) signal() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run carries wishes out until ctx is done, then returns nil.
+func (l *Lane) Run(ctx context.Context) error {
+	defer context.AfterFunc(ctx, l.sock.interrupt)()
+	retry := time.NewTimer(retryMin)
+	defer retry.Stop()
+	wait := retryMin
+	for {
+		again := false
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-l.wake:
+		case <-retry.C:
+			again = true
+			l.mu.Lock()
+			for k := range l.failed {
+				l.dirty = append(l.dirty, k)
+			}
+			l.mu.Unlock()
+		}
+		if ops, done := l.take(); len(ops)+len(done) > 0 {
+			errs := l.apply(ops)
+			if ctx.Err() != nil {
+				return nil
+			}
+			if l.settle(ops, errs, done) {
+				wait = retryMin
+				retry.Reset(wait)
+			} else if again {
+				wait = min(2*wait, retryMax)
+				retry.Reset(wait)
+			}
+		}
+	}
+}
+
+// Close closes the socket; Run must have returned.
+func (l *Lane) Close() error { return l.sock.close() }
+
+// take returns what is to be done, and the wishes that are settled by it.
+func (l *Lane) take() ([]hostnet.Op, []*wish) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held > 0 {
+		return nil, nil
+	}
+	wanted := map[hostnet.Key]model.Address{}
+	var open []*wish
+	for _, w := range l.wishes {
+		for _, a := range w.addrs {
+			wanted[hostnet.KeyOf(a)] = a
+		}
+		if w.settled != nil {
+			open = append(open, w)
+		}
+	}
+	var have, want []model.Address
+	seen := map[hostnet.Key]bool{}
+	for _, k := range l.dirty {
+		if seen[k] {
+			continue
+		}
+		seen[k] = true
+		a, ours := l.have[k]
+		if ours {
+			have = append(have, a)
+		}
+		if a, ok := wanted[k]; ok {
+			want = append(want, a)
+		} else if !ours {
+			delete(l.failed, k)
+		}
+	}
+	l.dirty = l.dirty[:0]
+	return hostnet.Plan(have, want), open
+}
+
+// settle takes over the outcome of ops and posts the wishes of done that still stand. It reports whether anything failed that did not
+// fail before.
+func (l *Lane) settle(ops []hostnet.Op, errs []error, done []*wish) (newFailure bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	wrong := map[hostnet.Key]error{}
+	for i, op := range ops {
+		k := hostnet.KeyOf(op.Addr)
+		var errno syscall.Errno
+		if err := errs[i]; err != nil && !errors.As(err, &errno) {
+			errno = unix.EIO
+		}
+		switch {
+		case op.Remove && (errno == 0 || errno == unix.EADDRNOTAVAIL || errno == unix.ENODEV):
+			delete(l.have, k)
+			errno = 0
+		case op.Remove:
+		case errno == 0:
+			l.have[k] = op.Addr
+		case errno == unix.EEXIST: // ours or somebody else's as before
+			errno = 0
+		}
+		if errno == 0 {
+			delete(l.failed, k)
+			continue
+		}
+		wrong[k] = fmt.Errorf("set address %s on %q: %w", op.Addr.Prefix, k.Interface, errs[i])
+		if l.failed[k] != errno {
+			l.failed[k] = errno
+			newFailure = true
+			l.complain(op, errs[i])
+		}
+	}
+	for _, w := range done {
+		settled := w.settled
+		if settled == nil || !slices.Contains(l.wishes, w) {
+			continue
+		}
+		var err error
+		for _, k := range w.keys {
+			if err == nil {
+				err = wrong[k]
+			}
+		}
+		w.settled = nil
+		w.keys = w.keys[:len(w.addrs)]
+		if len(w.addrs) == 0 {
+			l.wishes = slices.DeleteFunc(l.wishes, func(o *wish) bool { return o == w })
+		}
+		l.post(func() { settled(err) })
+	}
+	return newFailure
+}
+
+// complain logs a refused change in keepalived's words, and says which it was.
+func (l *Lane) complain(op hostnet.Op, err error) {
+	name, verb := "RTM_NEWADDR", "set"
+	if op.Remove {
+		name, verb = "RTM_DELADDR", "remove"
+	}
+	var e *Error
+	if !errors.As(err, &e) {
+		l.log.Error(fmt.Sprintf("Netlink: cannot %s address %s on %s: %s", verb, op.Addr.Prefix, op.Addr.Interface, err))
+		return
+	}
+	s := e.Errno.Error()
+	l.log.Error(fmt.Sprintf("Netlink: error: %s(%d), type=%s(%d), seq=%d, pid=0, address %s dev %s %s",
+		strings.ToUpper(s[:1])+s[1:], int(e.Errno), name, e.Type, e.Seq, op.Addr.Prefix, op.Addr.Interface, e.Text))
+}
+
+// apply sends ops in order and returns an error for each that the kernel refused.
+func (l *Lane) apply(ops []hostnet.Op) []error {
+	errs := make([]error, len(ops))
+	index := map[string]int{}
+	for start := 0; start < len(ops); start += maxBatch {
+		end := min(start+maxBatch, len(ops))
+		l.applyBatch(ops[start:end], errs[start:end], index)
+	}
+	return errs
+}
+
+func (l *Lane) applyBatch(ops []hostnet.Op, errs []error, index map[string]int) {
+	var req []byte
+	waiting := map[uint32]int{} // sequence number → place in ops
+	for i, op := range ops {
+		ifIndex, ok := index[op.Addr.Interface]
+		if !ok {
+			var err error
+			if ifIndex, err = l.sock.ifIndex(op.Addr.Interface); err != nil {
+				errs[i] = fmt.Errorf("find interface %q: %w", op.Addr.Interface, err)
+				continue
+			}
+			index[op.Addr.Interface] = ifIndex
+		}
+		seq := l.sock.nextSeq()
+		waiting[seq] = i
+		req = append(req, encode(op, ifIndex, seq)...)
+	}
+	if len(waiting) == 0 {
+		return
+	}
+	err := l.sock.send(req)
+	for err == nil && len(waiting) > 0 {
+		var msgs []syscall.NetlinkMessage
+		msgs, err = l.sock.receive()
+		for j := range msgs {
+			i, ok := waiting[msgs[j].Header.Seq]
+			if !ok || msgs[j].Header.Type != unix.NLMSG_ERROR {
+				continue
+			}
+			delete(waiting, msgs[j].Header.Seq)
+			if e, ok := decodeError(&msgs[j]); !ok {
+				errs[i] = e
+			}
+		}
+	}
+	for _, i := range waiting {
+		errs[i] = fmt.Errorf("ask the kernel: %w", err)
+	}
+}

@@ -1,0 +1,190 @@
+package netlink
+
+import (
+	"bytes"
+	"encoding/binary"
+	"net/netip"
+	"syscall"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"github.com/keepalived-go/keepalived-go/internal/core/hostnet"
+	"github.com/keepalived-go/keepalived-go/internal/model"
+)
+
+var native = binary.NativeEndian
+
+const (
+	ifaProto        = 11 // IFA_PROTO of linux/if_addr.h, Linux 5.18; older kernels pass over it
+	protoKeepalived = 18 // RTPROT_KEEPALIVED of linux/rtnetlink.h
+)
+
+// encode returns the request for op on the interface index. The library's own AddrAdd cannot say who set the address, nor set
+// many in one system call.
+func encode(op hostnet.Op, index int, seq uint32) []byte {
+	a := &op.Addr
+	ip := a.Prefix.Addr()
+	typ, flags := unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL|unix.NLM_F_ACK
+	if op.Remove {
+		typ, flags = unix.RTM_DELADDR, unix.NLM_F_ACK
+	}
+	req := &nl.NetlinkRequest{NlMsghdr: unix.NlMsghdr{Type: uint16(typ), Flags: unix.NLM_F_REQUEST | uint16(flags), Seq: seq}}
+	family := unix.AF_INET
+	if ip.Is6() {
+		family = unix.AF_INET6
+	}
+	msg := nl.NewIfAddrmsg(family)
+	msg.Prefixlen = uint8(a.Prefix.Bits())
+	msg.Index = uint32(index)
+	other := ip
+	if a.Peer.IsValid() {
+		other = a.Peer.Addr()
+		msg.Prefixlen = uint8(a.Peer.Bits())
+	}
+	req.AddData(msg)
+	req.AddData(nl.NewRtAttr(unix.IFA_LOCAL, ip.AsSlice()))
+	req.AddData(nl.NewRtAttr(unix.IFA_ADDRESS, other.AsSlice()))
+	if op.Remove {
+		return req.Serialize()
+	}
+
+	msg.Scope = a.Scope
+	if f := flagsOf(a); f != 0 {
+		req.AddData(nl.NewRtAttr(unix.IFA_FLAGS, nl.Uint32Attr(f)))
+	}
+	req.AddData(nl.NewRtAttr(ifaProto, nl.Uint8Attr(protoKeepalived)))
+	if ip.Is4() {
+		if a.Label != "" {
+			req.AddData(nl.NewRtAttr(unix.IFA_LABEL, nl.ZeroTerminated(a.Label)))
+		}
+		if a.Broadcast.IsValid() {
+			req.AddData(nl.NewRtAttr(unix.IFA_BROADCAST, a.Broadcast.AsSlice()))
+		}
+	} else if a.PreferredLft != model.LifetimeForever {
+		ci := &nl.IfaCacheInfo{IfaCacheinfo: unix.IfaCacheinfo{Prefered: a.PreferredLft, Valid: model.LifetimeForever}}
+		req.AddData(nl.NewRtAttr(unix.IFA_CACHEINFO, ci.Serialize()))
+	}
+	return req.Serialize()
+}
+
+func flagsOf(a *model.Address) uint32 {
+	var f uint32
+	for _, o := range []struct {
+		set  bool
+		flag uint32
+		only model.Family // 0: both
+	}{
+		{a.NoDAD, unix.IFA_F_NODAD, model.IPv6},
+		{a.Home, unix.IFA_F_HOMEADDRESS, model.IPv6},
+		{a.MngTmpAddr, unix.IFA_F_MANAGETEMPADDR, model.IPv6},
+		{a.NoPrefixRt, unix.IFA_F_NOPREFIXROUTE, 0},
+		{a.AutoJoin, unix.IFA_F_MCAUTOJOIN, 0},
+	} {
+		if o.set && (o.only == 0 || o.only == model.FamilyOf(a.Prefix.Addr())) {
+			f |= o.flag
+		}
+	}
+	return f
+}
+
+// decode returns what a message of the link and address groups, or of their dumps, says; ok is false for other messages, and for
+// those which make no sense.
+func decode(m *syscall.NetlinkMessage) (e hostnet.Event, ok bool) {
+	switch m.Header.Type {
+	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
+		e.Kind = hostnet.LinkNew
+		if m.Header.Type == unix.RTM_DELLINK {
+			e.Kind = hostnet.LinkDel
+		}
+		e.Link, ok = decodeLink(m.Data)
+	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
+		e.Kind = hostnet.AddrNew
+		if m.Header.Type == unix.RTM_DELADDR {
+			e.Kind = hostnet.AddrDel
+		}
+		e.Addr, ok = decodeAddr(m.Data)
+	}
+	return e, ok
+}
+
+func decodeLink(b []byte) (hostnet.Link, bool) {
+	if len(b) < unix.SizeofIfInfomsg {
+		return hostnet.Link{}, false
+	}
+	msg := nl.DeserializeIfInfomsg(b)
+	if msg.Family != unix.AF_UNSPEC { // a bridge speaks of its ports in the same groups, and of leaving it as of a removal
+		return hostnet.Link{}, false
+	}
+	l := hostnet.Link{Index: int(msg.Index), Flags: msg.Flags, Type: msg.Type}
+	for _, a := range attributes(b[unix.SizeofIfInfomsg:]) {
+		switch a.Attr.Type {
+		case unix.IFLA_IFNAME:
+			l.Name = text(a.Value)
+		case unix.IFLA_MTU:
+			if len(a.Value) == 4 {
+				l.MTU = int(native.Uint32(a.Value))
+			}
+		case unix.IFLA_ADDRESS:
+			if len(a.Value) == len(l.MAC) {
+				l.MAC = [6]byte(a.Value)
+			}
+		case unix.IFLA_LINKINFO, unix.IFLA_LINKINFO | unix.NLA_F_NESTED:
+			for _, i := range attributes(a.Value) {
+				if i.Attr.Type == nl.IFLA_INFO_KIND {
+					l.Kind = text(i.Value)
+				}
+			}
+		}
+	}
+	return l, l.Index > 0 && l.Name != ""
+}
+
+func decodeAddr(b []byte) (hostnet.Addr, bool) {
+	if len(b) < unix.SizeofIfAddrmsg {
+		return hostnet.Addr{}, false
+	}
+	msg := nl.DeserializeIfAddrmsg(b)
+	a := hostnet.Addr{IfIndex: int(msg.Index), Scope: msg.Scope, Flags: uint32(msg.Flags)}
+	var local, other netip.Addr
+	for _, at := range attributes(b[unix.SizeofIfAddrmsg:]) {
+		switch at.Attr.Type {
+		case unix.IFA_LOCAL:
+			local, _ = netip.AddrFromSlice(at.Value)
+		case unix.IFA_ADDRESS:
+			other, _ = netip.AddrFromSlice(at.Value)
+		case unix.IFA_LABEL:
+			a.Label = text(at.Value)
+		case unix.IFA_FLAGS:
+			if len(at.Value) == 4 {
+				a.Flags = native.Uint32(at.Value)
+			}
+		case ifaProto:
+			if len(at.Value) == 1 {
+				a.Proto = at.Value[0]
+			}
+		}
+	}
+	switch {
+	case !local.IsValid(): // IPv6 without a peer has IFA_ADDRESS alone
+		local = other
+	case local != other:
+		a.Peer = other
+	}
+	if msg.Family == unix.AF_INET && !local.Is4() || msg.Family == unix.AF_INET6 && !local.Is6() {
+		return hostnet.Addr{}, false
+	}
+	a.Prefix = netip.PrefixFrom(local, int(msg.Prefixlen))
+	return a, a.Prefix.IsValid() && a.IfIndex > 0
+}
+
+// attributes returns what of b can be read as attributes.
+func attributes(b []byte) []syscall.NetlinkRouteAttr {
+	attrs, _ := nl.ParseRouteAttr(b)
+	return attrs
+}
+
+func text(b []byte) string {
+	b, _, _ = bytes.Cut(b, []byte{0})
+	return string(b)
+}

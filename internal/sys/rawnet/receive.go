@@ -1,0 +1,194 @@
+package rawnet
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/keepalived-go/keepalived-go/internal/core/vrrp"
+	"github.com/keepalived-go/keepalived-go/internal/model"
+)
+
+const (
+	queueLimit = 4096 // packets; beyond it they stay in the kernel's buffer
+	batch      = 16   // packets per system call
+	// maxPacket holds the longest VRRP packet there is, 255 IPv6 addresses behind an IPv4 header with options and an authentication
+	// header. Longer ones arrive cut, and are too long all the same.
+	maxPacket  = 4608
+	maxControl = 128
+	keepData   = 1 << 20 // bytes of a queue that are kept for reuse after a burst
+)
+
+// queue is what was received; the packets' bytes lie in data or, if that had to grow, in what it was before.
+type queue struct {
+	packets []vrrp.Packet
+	data    []byte
+}
+
+func (q *queue) reset() {
+	clear(q.packets)
+	q.packets, q.data = q.packets[:0], q.data[:0]
+	if cap(q.data) > keepData {
+		q.data = nil
+	}
+}
+
+// keep copies b behind what the queue has.
+func (q *queue) keep(b []byte) []byte {
+	n := len(q.data)
+	q.data = append(q.data, b...)
+	return q.data[n:len(q.data):len(q.data)]
+}
+
+// reader holds the arguments of recvmmsg(2): everything that the kernel writes to.
+type reader struct {
+	family  model.Family
+	msgs    [batch]mmsghdr
+	iovs    [batch]unix.Iovec
+	from4   [batch]unix.RawSockaddrInet4
+	from6   [batch]unix.RawSockaddrInet6
+	control [batch][maxControl]byte
+	buf     [batch][maxPacket]byte
+	dropped uint32
+}
+
+// mmsghdr is struct mmsghdr of socket.h.
+type mmsghdr struct {
+	hdr unix.Msghdr
+	len uint32
+}
+
+func newReader(f model.Family) *reader {
+	r := &reader{family: f}
+	for i := range r.msgs {
+		r.iovs[i].Base = &r.buf[i][0]
+		r.iovs[i].SetLen(maxPacket)
+		h := &r.msgs[i].hdr
+		h.Iov = &r.iovs[i]
+		h.SetIovlen(1)
+		h.Control = &r.control[i][0]
+		if f == model.IPv4 {
+			h.Name = (*byte)(unsafe.Pointer(&r.from4[i]))
+		} else {
+			h.Name = (*byte)(unsafe.Pointer(&r.from6[i]))
+		}
+	}
+	return r
+}
+
+// drain moves packets from the kernel to the queue until one of them is empty or full; c.mu is held.
+func (c *Conn) drain() error {
+	for len(c.fill.packets) < queueLimit {
+		n, err := c.rd.recv(c.rx)
+		switch err {
+		case 0:
+		case unix.EAGAIN:
+			return nil
+		case unix.EINTR:
+			continue
+		default:
+			return err
+		}
+		for i := range n {
+			c.rd.packet(i, c.spec, &c.fill)
+		}
+	}
+	return nil
+}
+
+func (r *reader) recv(fd int) (int, unix.Errno) {
+	for i := range r.msgs {
+		h := &r.msgs[i].hdr
+		h.SetControllen(maxControl)
+		h.Namelen = unix.SizeofSockaddrInet4
+		if r.family == model.IPv6 {
+			h.Namelen = unix.SizeofSockaddrInet6
+		}
+	}
+	n, _, err := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&r.msgs[0])), batch, unix.MSG_DONTWAIT, 0, 0)
+	return int(n), err
+}
+
+// packet appends message i to q, unless it is too short to be a packet at all.
+func (r *reader) packet(i int, s Spec, q *queue) {
+	b := r.buf[i][:min(int(r.msgs[i].len), maxPacket)]
+	p := vrrp.Packet{IfIndex: s.IfIndex}
+	if r.family == model.IPv4 {
+		hdr, ok := headerLen(b)
+		if !ok {
+			return
+		}
+		b = q.keep(b)
+		p.Src, p.Dst = netip.AddrFrom4([4]byte(b[12:16])), netip.AddrFrom4([4]byte(b[16:20]))
+		p.TTL = int(b[8])
+		p.IPHeader, p.Payload = b[:hdr:hdr], b[hdr:]
+	} else {
+		p.Src = netip.AddrFrom16(r.from6[i].Addr)
+		p.Payload = q.keep(b)
+	}
+	r.ancillary(r.control[i][:min(int(r.msgs[i].hdr.Controllen), maxControl)], &p)
+	p.Multicast = p.Dst.IsMulticast()
+	q.packets = append(q.packets, p)
+}
+
+// headerLen returns the length of the IPv4 header in front of b.
+func headerLen(b []byte) (int, bool) {
+	if len(b) < 20 {
+		return 0, false
+	}
+	n := int(b[0]&0x0f) * 4
+	return n, n >= 20 && n <= len(b)
+}
+
+// ancillary takes over what the kernel says besides the packet.
+func (r *reader) ancillary(oob []byte, p *vrrp.Packet) {
+	for len(oob) >= unix.SizeofCmsghdr {
+		h := (*unix.Cmsghdr)(unsafe.Pointer(&oob[0]))
+		n := int(h.Len)
+		if n < unix.CmsgLen(0) || n > len(oob) {
+			return
+		}
+		data := oob[unix.CmsgLen(0):n]
+		switch {
+		case h.Level == unix.SOL_SOCKET && h.Type == unix.SO_RXQ_OVFL && len(data) >= 4:
+			r.dropped = binary.NativeEndian.Uint32(data)
+		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
+			p.IfIndex = int(binary.NativeEndian.Uint32(data)) // ipi_ifindex
+		case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
+			p.Dst = netip.AddrFrom16([16]byte(data[:16]))
+			p.IfIndex = int(binary.NativeEndian.Uint32(data[16:]))
+		case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_HOPLIMIT && len(data) >= 4:
+			p.TTL = int(int32(binary.NativeEndian.Uint32(data)))
+		}
+		oob = oob[min(unix.CmsgSpace(len(data)), len(oob)):]
+	}
+}
+
+// newSendControl returns room for the ancillary data of an IPv6 send.
+func newSendControl() []byte {
+	oob := make([]byte, unix.CmsgSpace(unix.SizeofInet6Pktinfo)+unix.CmsgSpace(4))
+	header(oob, unix.IPV6_PKTINFO, unix.SizeofInet6Pktinfo)
+	header(oob[unix.CmsgSpace(unix.SizeofInet6Pktinfo):], unix.IPV6_HOPLIMIT, 4)
+	return oob
+}
+
+func header(b []byte, typ int32, n int) {
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
+	h.Level, h.Type = unix.IPPROTO_IPV6, typ
+	h.SetLen(unix.CmsgLen(n))
+}
+
+// setSendControl fills oob in and returns what of it is to be sent.
+func setSendControl(oob []byte, src netip.Addr, ifIndex, hopLimit int) []byte {
+	a := src.As16()
+	copy(oob[unix.CmsgLen(0):], a[:])
+	binary.NativeEndian.PutUint32(oob[unix.CmsgLen(0)+16:], uint32(ifIndex))
+	hops := unix.CmsgSpace(unix.SizeofInet6Pktinfo)
+	if hopLimit == 0 {
+		return oob[:hops]
+	}
+	binary.NativeEndian.PutUint32(oob[hops+unix.CmsgLen(0):], uint32(hopLimit))
+	return oob
+}
