@@ -6,7 +6,7 @@ import "github.com/keepalived-go/keepalived-go/internal/model"
 
 // faulty reports whether m has a fault of its own.
 func (m *Machine) faulty() bool {
-	return m.faults > 0 || !m.src.IsValid() || m.inst.ConfigFault != ""
+	return m.faults > 0 || m.noSrc || m.inst.ConfigFault != ""
 }
 
 // judge compares the faults with the state.
@@ -40,7 +40,7 @@ func (m *Machine) sayFault(s *step, why Why) {
 		m.say(s, lineFault)
 	case m.faults > 0 && m.reason != "":
 		m.say(s, lineFaultLink, m.reason)
-	case m.faults == 0 && m.inst.ConfigFault == "" && !m.src.IsValid():
+	case m.faults == 0 && m.inst.ConfigFault == "" && m.noSrc:
 		m.say(s, lineFaultSource, m.inst.Family)
 	case m.faulty():
 		m.say(s, lineFaultStart)
@@ -49,7 +49,7 @@ func (m *Machine) sayFault(s *step, why Why) {
 
 // leaveFault: in unicast mode the master's neighbour entry for us may be stale.
 func (m *Machine) leaveFault(s *step, to model.State) {
-	if to == model.Backup && len(m.inst.Peers) > 0 && m.src.IsValid() {
+	if to == model.Backup && len(m.inst.Peers) > 0 {
 		m.sayDetail(s, lineSelf, m.src)
 		s.do(Action{Kind: AnnounceSelf, M: m})
 	}

@@ -37,8 +37,9 @@ func (g *Group) attach(sg *model.SyncGroup, members []*Machine) {
 // members dissolve the group. Machines that left it go their own way.
 func Reform(now time.Time, g *Group, sg *model.SyncGroup, members []*Machine, out []Action) []Action {
 	s := step{now, out}
-	g.drain(&s, nil)
-	g.settleAll(&s)
+	if n := len(g.queue); n > 0 {
+		g.drain(&s, g.queue[n-1])
+	}
 	left := g.members
 	g.attach(sg, members)
 	for _, m := range left {
@@ -78,12 +79,16 @@ func (g *Group) any(f func(*Machine) bool) bool { return slices.ContainsFunc(g.m
 func failing(m *Machine) bool { return m.running() && m.faulty() }
 func waiting(m *Machine) bool { return m.running() && m.init }
 
-// start: member m has started. The first state is that of all; the group tells of it before its members do.
+// start: member m has started. The first state is that of all, so an owner among others waits for the slowest of them; the
+// group tells of it before its members do.
 func (g *Group) start(s *step, m *Machine) {
 	if g.any(func(m *Machine) bool { return !m.started }) {
 		return
 	}
 	if g.state != model.Init { // m joins a group that runs
+		if g.any(failing) && !m.faulty() {
+			g.say(s, lineGroupStartFault, g.model.Name, m.inst.Name)
+		}
 		m.begin(s, g.any(failing) || m.faulty(), g.any(waiting) || m.init)
 		g.judge(s, m)
 		return
@@ -92,23 +97,20 @@ func (g *Group) start(s *step, m *Machine) {
 	switch {
 	case faulty:
 		g.become(s, model.Fault, WhyStart)
-		g.flush(s)
 	case pending:
 	case !g.any(func(m *Machine) bool { return !m.ownerStarts(s.now) }):
 		for _, m := range g.members {
-			m.begin(s, false, false)
+			m.change(s, model.Master, WhyStart)
 		}
 		g.become(s, model.Master, WhyStart)
 		return
 	default:
 		g.become(s, model.Backup, WhyStart)
-		g.flush(s)
 	}
 	for _, m := range g.members {
 		if faulty && !m.faulty() {
 			g.say(s, lineGroupStartFault, g.model.Name, m.inst.Name)
 		}
-		// A group with other members than owners waits for the slowest of them.
 		m.begin(s, faulty, pending)
 	}
 }
@@ -116,7 +118,6 @@ func (g *Group) start(s *step, m *Machine) {
 // judge: the faults of member m, or its presence, changed.
 func (g *Group) judge(s *step, m *Machine) {
 	switch {
-	case g.state == model.Init && !g.any(func(m *Machine) bool { return m.running() }):
 	case g.any(failing):
 		if m.faulty() {
 			m.fail(s, WhyFault)
@@ -232,10 +233,14 @@ func (g *Group) flush(s *step) {
 	}
 }
 
-// settleAll tells everything that still waits.
-func (g *Group) settleAll(s *step) {
-	if n := len(g.queue); n > 0 {
+// force tells of what waits before m, which is about to change, may change: its own last change and those before it; and all, if
+// the group itself waits.
+func (g *Group) force(s *step, m *Machine) {
+	n := len(g.queue)
+	switch {
+	case g.pending.Kind != 0 && n > 0:
 		g.drain(s, g.queue[n-1])
+	case m.pending.Kind != 0:
+		g.drain(s, m)
 	}
-	g.flush(s)
 }

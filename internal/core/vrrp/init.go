@@ -18,15 +18,15 @@ func (m *Machine) start(s *step, until time.Time) {
 		m.group.start(s, m)
 		return
 	}
-	m.begin(s, m.faulty(), m.init)
-}
-
-// begin takes the first state; faulty and pending may be those of the group.
-func (m *Machine) begin(s *step, faulty, pending bool) {
-	if !faulty && !pending && m.ownerStarts(s.now) {
+	if !m.faulty() && !m.init && m.ownerStarts(s.now) {
 		m.change(s, model.Master, WhyStart)
 		return
 	}
+	m.begin(s, m.faulty(), m.init)
+}
+
+// begin takes the first state of all but owners; faulty and pending may be those of the group.
+func (m *Machine) begin(s *step, faulty, pending bool) {
 	m.disown(s)
 	switch {
 	case faulty:

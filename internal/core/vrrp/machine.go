@@ -19,9 +19,10 @@ type Machine struct {
 	state   model.State
 	want    model.State // the state it would be in if its group did not hold it back
 	started bool
-	since   time.Time // of the last change of state
-	until   time.Time // end of the start-up delay
-	src     netip.Addr
+	since   time.Time  // of the last change of state
+	until   time.Time  // end of the start-up delay
+	src     netip.Addr // the last one there was: the goodbye of a router that lost it needs it
+	noSrc   bool
 
 	faults int // tracked things that are down
 	reason string
@@ -56,7 +57,7 @@ type Machine struct {
 
 // New returns the machine of a virtual router in state INIT.
 func New(inst *model.Instance) *Machine {
-	return &Machine{inst: inst, state: model.Init, want: model.Init, masterInt: inst.AdvertInt, settled: true}
+	return &Machine{inst: inst, state: model.Init, want: model.Init, noSrc: true, masterInt: inst.AdvertInt, settled: true}
 }
 
 // Step gives the event to m and appends to out what has to be done, for m and for the other members of its sync group, whose
@@ -76,7 +77,9 @@ func Step(now time.Time, m *Machine, ev *Event, out []Action) []Action {
 	case Priority:
 		m.reprioritise(&s, func() { m.weights = ev.Total - int(m.inst.Priority) })
 	case Source:
-		m.src = ev.Addr.WithZone("")
+		if m.noSrc = !ev.Addr.IsValid(); !m.noSrc {
+			m.src = ev.Addr.WithZone("")
+		}
 		m.judge(&s)
 	case Settled:
 		m.settle(&s, ev.Gen)
@@ -129,7 +132,7 @@ func (m *Machine) EffectivePriority() uint8 {
 // TotalPriority returns base priority and weights, not clamped.
 func (m *Machine) TotalPriority() int { return int(m.inst.Priority) + m.weights }
 
-// SourceAddr returns the address that adverts come from; zero: none.
+// SourceAddr returns the address that adverts come from, or came from until it was lost; zero: there was none yet.
 func (m *Machine) SourceAddr() netip.Addr { return m.src }
 
 // MasterAddr returns the source of the last accepted advert; zero when there is no other master.
@@ -200,8 +203,8 @@ func (m *Machine) change(s *step, to model.State, why Why) {
 		m.enterBackup(s, why)
 	case model.Master:
 		m.enterMaster(s)
-	case model.Fault:
-		m.want = model.Fault
+	default:
+		m.want = to
 	}
 	m.tell(s, Action{Kind: Changed, M: m, From: from, To: to, Why: why, Priority: m.EffectivePriority()})
 }
@@ -219,15 +222,13 @@ func (m *Machine) tell(s *step, a Action) {
 
 // flush sends a waiting Changed on its way although the kernel has not settled, with all of the group that stands before it.
 func (m *Machine) flush(s *step) {
-	if m.pending.Kind == 0 {
-		return
+	switch {
+	case m.group != nil:
+		m.group.force(s, m)
+	case m.pending.Kind != 0:
+		s.do(m.pending)
+		m.pending = Action{}
 	}
-	if m.group != nil {
-		m.group.drain(s, m)
-		return
-	}
-	s.do(m.pending)
-	m.pending = Action{}
 }
 
 func (m *Machine) own(s *step) {

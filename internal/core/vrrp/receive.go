@@ -38,6 +38,11 @@ const (
 	complainAddress
 )
 
+var rejectNames = [...]string{"accepted", "VRID", "cast", "auth header", "length", "TTL", "version", "auth type", "auth mismatch",
+	"password", "interval", "type", "total length", "checksum", "destination", "owner", "source", "peer TTL"}
+
+func (r Reject) String() string { return rejectNames[r] }
+
 // minFrame is the smallest Ethernet payload: what is shorter arrives padded to it.
 const minFrame = 46
 
@@ -105,7 +110,7 @@ func (m *Machine) check(s *step, p *Packet) (Advert, Reject) {
 	if version == 3 {
 		cs := binary.BigEndian.Uint16(b[4:]) & maxIntervalV3
 		interval = time.Duration(cs) * centisecond
-		if interval != i.AdvertInt {
+		if interval != i.AdvertInt && m.logged&(1<<complainInterval) == 0 {
 			m.complain(s, complainInterval, nil, lineIntervalV3, i.AdvertInt/centisecond, cs)
 		}
 		// Outside of RFC 9568 §5.2.7, and would make the timer fire at once.
