@@ -28,7 +28,7 @@ type Kind byte
 const (
 	// From the parent.
 	Load   Kind = iota + 1 // Flags, Model: the first message; start with this configuration
-	Reload                 // Model: change to this configuration, all or nothing
+	Reload                 // Flags, Model: change to this configuration, all or nothing; a subsystem may have been switched on
 	Dump                   // Dump: write the status file
 	Stop                   // release everything and exit
 
@@ -262,15 +262,13 @@ func read(r io.Reader) (Message, error) {
 func (m Message) encode() ([]byte, error) {
 	b := make([]byte, headerLen, headerLen+len(m.Model)+len(m.Text)+64)
 	switch m.Kind {
-	case Load:
+	case Load, Reload:
 		var flags bytes.Buffer
 		if err := gob.NewEncoder(&flags).Encode(m.Flags); err != nil {
 			return nil, fmt.Errorf("encode flags: %w", err)
 		}
 		b = binary.BigEndian.AppendUint32(b, uint32(flags.Len()))
 		b = append(b, flags.Bytes()...)
-		b = append(b, m.Model...)
-	case Reload:
 		b = append(b, m.Model...)
 	case Dump:
 		b = append(b, byte(m.Dump))
@@ -291,7 +289,7 @@ func (m Message) encode() ([]byte, error) {
 func decode(kind Kind, p []byte) (Message, error) {
 	m := Message{Kind: kind}
 	switch kind {
-	case Load:
+	case Load, Reload:
 		if len(p) < 4 {
 			return m, errors.New("no flags")
 		}
@@ -303,8 +301,6 @@ func decode(kind Kind, p []byte) (Message, error) {
 			return m, fmt.Errorf("decode flags: %w", err)
 		}
 		m.Model = p[n:]
-	case Reload:
-		m.Model = p
 	case Dump:
 		if len(p) != 1 || p[0] == 0 || What(p[0]) > lastWhat {
 			return m, errors.New("unknown status file")

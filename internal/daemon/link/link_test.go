@@ -48,7 +48,7 @@ func TestRoundTrip(t *testing.T) {
 	for _, m := range []Message{
 		{Kind: Load, Flags: Flags{VRRP: true, KeepIPVS: true, Namespace: "ns1", TempDir: "/tmp"}, Model: enc},
 		{Kind: Load, Model: Encoded{}},
-		{Kind: Reload, Model: enc},
+		{Kind: Reload, Flags: Flags{Checkers: true}, Model: enc},
 		{Kind: Dump, Dump: StatsClear},
 		{Kind: Stop}, {Kind: Ready}, {Kind: Reloaded}, {Kind: Heartbeat}, {Kind: ReloadRequested},
 		{Kind: Refused, Text: "net_namespace cannot be changed"},
