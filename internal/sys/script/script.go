@@ -323,7 +323,7 @@ func (r *Runner) reapOne() bool {
 func (r *Runner) exec(j Job) (int, error) {
 	args := slices.Concat(j.Script.Args, j.Extra)
 	if path, ok := strings.CutPrefix(args[0], "<"); ok {
-		args = []string{"/bin/sh", "-c", `true <"$0"`, strings.TrimSpace(path)}
+		args = []string{"/bin/sh", "-c", `: <"$0"`, strings.TrimSpace(path)}
 	}
 	fd := r.null.Fd()
 	attr := &syscall.ProcAttr{
