@@ -1,0 +1,340 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"syscall"
+	"time"
+
+	"github.com/keepalived-go/keepalived-go/internal/core/check"
+	"github.com/keepalived-go/keepalived-go/internal/core/lvs"
+	"github.com/keepalived-go/keepalived-go/internal/core/notify"
+	"github.com/keepalived-go/keepalived-go/internal/daemon/logging"
+	"github.com/keepalived-go/keepalived-go/internal/loop"
+	"github.com/keepalived-go/keepalived-go/internal/model"
+	"github.com/keepalived-go/keepalived-go/internal/sys/ipvs"
+	"github.com/keepalived-go/keepalived-go/internal/sys/probe"
+	"github.com/keepalived-go/keepalived-go/internal/sys/script"
+)
+
+const sigTerm, sigKill = syscall.SIGTERM, syscall.SIGKILL
+
+// killAfter is how long a script may take to end after SIGTERM (checkers.md §6).
+const killAfter = 2 * time.Second
+
+// checkers is the component of IPVS and the health checkers.
+type checkers struct {
+	*engine
+	log     *slog.Logger
+	part    *loop.Part
+	cluster *lvs.Cluster
+	byID    map[lvs.CheckID]*checker
+	due     loop.Deadlines // of the monitors, by CheckID
+	kills   loop.Deadlines // of the scripts of MISC_CHECK, by CheckID
+	prober  *probe.Client  // nil until a checker needs it
+	lane    *ipvs.Lane
+	endLane context.CancelFunc
+
+	running  bool
+	released bool
+
+	out  []lvs.Action
+	acts []check.Action
+}
+
+// checker is one health checker that runs.
+type checker struct {
+	id   lvs.CheckID
+	of   lvs.Check
+	m    *check.Monitor
+	job  uint64 // script that runs; 0: none
+	late bool   // it was told to end because its time was over
+}
+
+func newCheckers(e *engine) *checkers {
+	c := &checkers{engine: e, log: e.Log.Role(logging.Checkers), byID: map[lvs.CheckID]*checker{}}
+	c.part = e.loop.Add("checkers", c)
+	c.part.Post(c.start)
+	return c
+}
+
+func (c *checkers) start(now time.Time) {
+	l := &c.model.LVS
+	c.cluster = lvs.New(l)
+	c.openLane()
+	c.act(c.cluster.Start(c.out[:0]))
+	c.timeouts(l)
+	c.monitors(now)
+	c.running = true
+	c.started()
+}
+
+// openLane prepares the way to the kernel, which is not touched before there is something to be done.
+//
+// Differs from keepalived: without IPVS in the kernel VRRP goes on, the log says what is missing, and it is tried again.
+func (c *checkers) openLane() {
+	c.lane = ipvs.OpenLane(func() (ipvs.Kernel, error) { return ipvs.Open(c.model.Process.NetNamespaceIPVS) }, c.log)
+	ctx, cancel := context.WithCancel(context.Background())
+	c.endLane = cancel
+	var run func()
+	run = func() {
+		c.part.Go("IPVS lane", func() error { c.lane.Run(ctx); return nil }, func(now time.Time, err error) {
+			if err != nil && !c.stopping {
+				c.log.Error(err.Error())
+				run()
+			}
+		})
+	}
+	run()
+}
+
+func (c *checkers) timeouts(l *model.LVS) {
+	c.lane.WantTimeouts(ipvs.Timeouts{TCP: l.TimeoutTCP, TCPFin: l.TimeoutTCPFin, UDP: l.TimeoutUDP})
+}
+
+// monitors makes the running checkers those of the cluster; one that is kept goes on where it is.
+func (c *checkers) monitors(now time.Time) {
+	old := c.byID
+	c.byID = map[lvs.CheckID]*checker{}
+	for _, k := range c.cluster.Checks() {
+		n := &checker{id: k.ID, of: k}
+		n.m = check.New(k.Spec, check.Subject{Server: k.Server.Name(k.Service), Service: k.Service.String(), Weight: k.Server.Weight},
+			rand.Float64())
+		c.byID[k.ID] = n
+		if o := old[k.ID]; o != nil && n.m.Adopt(now, o.m) {
+			delete(old, k.ID)
+			n.job, n.late = o.job, o.late
+			if run, open := o.m.Open(); open {
+				if still, ok := n.m.Open(); !ok || still != run {
+					c.abandon(n, run)
+				}
+			}
+			c.due.Set(int(n.id), n.m.Deadline())
+			continue
+		}
+		c.step(now, n, &check.Event{Kind: check.Started})
+	}
+	for _, o := range old {
+		if run, open := o.m.Open(); open {
+			c.abandon(o, run)
+		}
+		c.due.Set(int(o.id), time.Time{})
+	}
+}
+
+// abandon gives up a probe whose result is not wanted any more.
+func (c *checkers) abandon(n *checker, run uint32) {
+	if n.job != 0 {
+		c.scripts.runner.Kill(n.job, sigTerm)
+		n.job = 0
+		c.kills.Set(int(n.id), time.Time{})
+		return
+	}
+	if c.prober != nil {
+		c.prober.Cancel(probeID(n.id, run))
+	}
+}
+
+func probeID(id lvs.CheckID, run uint32) uint64 { return uint64(id)<<32 | uint64(run) }
+
+func (c *checkers) step(now time.Time, n *checker, ev *check.Event) {
+	c.acts = n.m.Step(now, ev, c.acts[:0])
+	for i := range c.acts {
+		a := &c.acts[i]
+		switch a.Kind {
+		case check.Probe:
+			c.probe(now, n, a)
+		case check.Cancel:
+			c.abandon(n, a.Run)
+		case check.Say:
+			c.log.Info(a.Line)
+		case check.Up:
+			c.health(lvs.Event{Check: n.id, Kind: lvs.CheckUp, Mail: mailAfter(c.acts[i+1:])})
+		case check.Down:
+			c.health(lvs.Event{Check: n.id, Kind: lvs.CheckDown, Mail: mailAfter(c.acts[i+1:])})
+		case check.Weight:
+			ev := lvs.Event{Check: n.id, Kind: lvs.CheckWeightOff}
+			if a.Offset != 0 {
+				ev.Kind, ev.Weight = lvs.CheckWeight, n.of.Server.Weight+a.Offset
+			}
+			c.health(ev)
+		}
+	}
+	c.due.Set(int(n.id), n.m.Deadline())
+}
+
+// mailAfter is the body of the mail that follows a change.
+func mailAfter(rest []check.Action) string {
+	for _, a := range rest {
+		if a.Kind == check.Alert {
+			return a.Line
+		}
+	}
+	return ""
+}
+
+// health takes a checker's finding to the cluster.
+func (c *checkers) health(ev lvs.Event) { c.act(c.cluster.Step(ev, c.out[:0])) }
+
+func (c *checkers) act(out []lvs.Action) {
+	c.out = out
+	for i := range out {
+		switch a := &out[i]; a.Kind {
+		case lvs.Say:
+			c.log.Info(a.Line)
+		case lvs.Flush:
+			c.lane.Flush()
+		case lvs.Notify:
+			if a.Server != nil {
+				c.scripts.notify(notify.RealServer{Of: a.Server, Service: a.Service, Up: a.Up})
+			} else {
+				c.scripts.notify(notify.VirtualServer{Of: a.Service, Up: a.Up})
+			}
+		}
+	}
+	if t := c.cluster.Delta(); t != nil {
+		c.lane.Want(t)
+	}
+}
+
+func (c *checkers) probe(now time.Time, n *checker, a *check.Action) {
+	spec := n.m.Spec()
+	if spec.Kind == model.MiscCheck {
+		c.runScript(now, n, a.Run)
+		return
+	}
+	if c.prober == nil {
+		c.spawn()
+	}
+	c.prober.Start(probeID(n.id, a.Run), probe.NewSpec(spec, a.URL, c.model.LVS.TLS), a.Deadline.Sub(now))
+}
+
+func (c *checkers) spawn() {
+	c.prober = probe.Spawn(probe.Options{
+		Exe: c.Exe, Args: c.ProberArgs, Env: c.ProberEnv, Log: c.log,
+		OnResult: func(id uint64, r check.Result) {
+			c.part.Post(func(now time.Time) {
+				if n := c.byID[lvs.CheckID(id>>32)]; n != nil {
+					c.step(now, n, &check.Event{Kind: check.Finished, Run: uint32(id), Result: r})
+				}
+			})
+		},
+		OnDied: func(err error) { c.log.Warn(fmt.Sprintf("%v - starting another", err)) },
+	})
+}
+
+func (c *checkers) runScript(now time.Time, n *checker, run uint32) {
+	misc := &n.m.Spec().Misc
+	n.late = false
+	var job uint64
+	job = c.scripts.run(c.part, script.Job{Script: misc.Script}, func(now time.Time, r script.Result) {
+		// A reload may have put another checker in n's place; the job is then that one's.
+		n := c.byID[n.id]
+		if n == nil || n.job != job {
+			return
+		}
+		n.job = 0
+		c.kills.Set(int(n.id), time.Time{})
+		res := check.Result{Exit: r.Exit, Signal: int(r.Signal), TimedOut: n.late}
+		if r.Err != nil {
+			res.Exit, res.Signal = 127, 0
+		}
+		c.step(now, n, &check.Event{Kind: check.Finished, Run: run, Result: res})
+	})
+	n.job = job
+	if misc.Timeout > 0 {
+		c.kills.Set(int(n.id), now.Add(misc.Timeout))
+	}
+}
+
+func (c *checkers) Deadline() time.Time {
+	d, k := c.due.Next(), c.kills.Next()
+	if d.IsZero() || !k.IsZero() && k.Before(d) {
+		return k
+	}
+	return d
+}
+
+func (c *checkers) Expire(now time.Time) {
+	for id, ok := c.due.Due(now); ok; id, ok = c.due.Due(now) {
+		n := c.byID[lvs.CheckID(id)]
+		if n == nil {
+			c.due.Set(id, time.Time{})
+			continue
+		}
+		c.step(now, n, &check.Event{Kind: check.Expired})
+	}
+	for id, ok := c.kills.Due(now); ok; id, ok = c.kills.Due(now) {
+		n := c.byID[lvs.CheckID(id)]
+		switch {
+		case n == nil || n.job == 0:
+			c.kills.Set(id, time.Time{})
+		case !n.late:
+			n.late = true
+			c.scripts.runner.Kill(n.job, sigTerm)
+			c.kills.Set(id, now.Add(killAfter))
+		default:
+			c.scripts.runner.Kill(n.job, sigKill)
+			c.kills.Set(id, time.Time{})
+		}
+	}
+}
+
+func (c *checkers) reload(now time.Time, l *model.LVS, changes model.Changes) {
+	if !changes.LVSGlobal && changes.VirtualServers.Empty() {
+		return
+	}
+	c.act(c.cluster.Reload(l, c.out[:0]))
+	c.timeouts(l)
+	c.monitors(now)
+}
+
+// stop announces the end and empties the table, unless it is to be left.
+func (c *checkers) stop(now time.Time) {
+	for _, n := range c.byID {
+		if run, open := n.m.Open(); open {
+			c.abandon(n, run)
+		}
+		c.due.Set(int(n.id), time.Time{})
+	}
+	c.byID = map[lvs.CheckID]*checker{}
+	if c.cluster == nil {
+		c.released = true
+		return
+	}
+	if c.flags.KeepIPVS {
+		c.released = true
+		return
+	}
+	c.act(c.cluster.Stop(c.out[:0]))
+	c.lane.WantTimeouts(ipvs.Timeouts{})
+	c.lane.Then(func() {
+		c.part.Post(func(now time.Time) {
+			c.released = true
+			c.maybeEnd(now)
+		})
+	})
+}
+
+// close ends what runs beside the loop.
+func (c *checkers) close() {
+	c.endLane()
+	if c.prober != nil {
+		c.prober.Close()
+	}
+}
+
+// Recover starts the checkers anew on what the kernel holds: the table is adopted, so nothing is lost but the checks' memory.
+func (c *checkers) Recover(now time.Time, cause error) {
+	c.log.Error(cause.Error())
+	c.close()
+	c.prober = nil
+	for id := range c.byID {
+		c.due.Set(int(id), time.Time{})
+		c.kills.Set(int(id), time.Time{})
+	}
+	c.byID = map[lvs.CheckID]*checker{}
+	c.part.Post(c.start)
+}

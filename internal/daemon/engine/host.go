@@ -1,0 +1,343 @@
+package engine
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/keepalived-go/keepalived-go/internal/core/hostnet"
+	"github.com/keepalived-go/keepalived-go/internal/core/track"
+	"github.com/keepalived-go/keepalived-go/internal/core/vrrp"
+	"github.com/keepalived-go/keepalived-go/internal/daemon/logging"
+	"github.com/keepalived-go/keepalived-go/internal/model"
+	"github.com/keepalived-go/keepalived-go/internal/sys/rawnet"
+)
+
+// reopenDelay is how long a socket that failed rests.
+const reopenDelay = time.Second
+
+// socket is one pair of protocol-112 sockets and the routers that share it.
+type socket struct {
+	spec  rawnet.Spec
+	conn  *rawnet.Conn // nil: could not be opened, or has failed
+	users []*router
+	pass  uint64 // the last Expire that drained it
+}
+
+// net takes over what the kernel reports.
+func (v *vrrpPart) net(now time.Time, events []hostnet.Event) {
+	synced, touched := false, false
+	var gone []hostnet.Addr
+	for _, ev := range events {
+		switch ev.Kind {
+		case hostnet.Synced:
+			synced = true
+		case hostnet.LinkNew, hostnet.LinkDel:
+			touched = v.link(now, ev) || touched
+		case hostnet.AddrNew, hostnet.AddrDel:
+			if v.addr(ev) {
+				touched = true
+				if ev.Kind == hostnet.AddrDel {
+					gone = append(gone, ev.Addr)
+				}
+			}
+		}
+	}
+	if v.running && !v.stopping {
+		for _, a := range gone {
+			if !v.host.Has(a.IfIndex, a.Prefix.Addr()) { // it may be back already
+				v.stolen(now, a)
+			}
+		}
+	}
+	switch {
+	case synced && !v.running && !v.stopping:
+		v.begin(now)
+	case touched && v.running && !v.stopping:
+		v.refresh(now)
+		v.flush(now)
+	}
+}
+
+func (v *vrrpPart) link(now time.Time, ev hostnet.Event) bool {
+	was, known := v.host.LinkAt(ev.Link.Index)
+	if !v.host.Apply(ev) {
+		return false
+	}
+	if !v.running {
+		return true
+	}
+	is, exists := v.host.LinkAt(ev.Link.Index)
+	if known && (!exists || was.Name != is.Name) {
+		if v.used(was.Name) {
+			v.log.Info(fmt.Sprintf("Interface %s deleted", was.Name))
+		}
+		v.fact(now, track.Fact{Kind: track.Link, Name: was.Name})
+		known = false
+	}
+	if !exists {
+		return true
+	}
+	if v.used(is.Name) {
+		if !known {
+			v.log.Info(fmt.Sprintf("Interface %s added", is.Name))
+		}
+		if up := is.Up(); known && was.Up() != up {
+			state := "down"
+			if up {
+				state = "up"
+			}
+			v.log.Info(fmt.Sprintf("Netlink reports %s %s", is.Name, state))
+		}
+	}
+	// A link that comes back may have got its addresses while it was away.
+	v.refresh(now)
+	v.fact(now, track.Fact{Kind: track.Link, Name: is.Name, Exists: true, Up: is.Up()})
+	return true
+}
+
+// used reports whether a router has something to do with an interface.
+func (v *vrrpPart) used(name string) bool {
+	if slices.Contains(v.track.Links(), name) {
+		return true
+	}
+	return slices.ContainsFunc(v.routers, func(r *router) bool { return r.m.Instance().Interface == name })
+}
+
+// linkFacts tells the trackers of the links that they need to know.
+func (v *vrrpPart) linkFacts() {
+	for _, name := range v.track.Links() {
+		l, ok := v.host.Link(name)
+		v.effects = v.track.Step(track.Fact{Kind: track.Link, Name: name, Exists: ok, Up: ok && l.Up()}, v.effects[:0])
+	}
+}
+
+func (v *vrrpPart) addr(ev hostnet.Event) bool {
+	if !v.host.Apply(ev) {
+		return false
+	}
+	if v.flags.AddressMonitoring {
+		v.sayAddress(ev)
+	}
+	return true
+}
+
+func (v *vrrpPart) sayAddress(ev hostnet.Event) {
+	l, _ := v.host.LinkAt(ev.Addr.IfIndex)
+	verb := "added to"
+	if ev.Kind == hostnet.AddrDel {
+		verb = "removed from"
+	}
+	v.log.Info(fmt.Sprintf("Netlink reflector reports IP %s %s %s", ev.Addr.Prefix.Addr(), verb, l.Name))
+}
+
+// stolen tells the masters whose address somebody else has removed. While an Own or Disown of theirs has not settled, a removal
+// may be our own, and the lane will put right what is missing.
+func (v *vrrpPart) stolen(now time.Time, a hostnet.Addr) {
+	l, _ := v.host.LinkAt(a.IfIndex)
+	key := a.Key(l.Name)
+	for _, r := range v.routers {
+		if r.m.State() != model.Master || r.waits {
+			continue
+		}
+		for _, vip := range addresses(r.m.Instance()) {
+			if !vip.NoTrack && hostnet.KeyOf(vip) == key {
+				v.log.Info(fmt.Sprintf("Netlink reflector reports IP %s removed from %s", a.Prefix.Addr(), l.Name))
+				v.step(now, r, &vrrp.Event{Kind: vrrp.Stolen, Addr: a.Prefix.Addr()})
+				break
+			}
+		}
+	}
+}
+
+// refresh gives every router the source address and the socket that fit the host as it is.
+func (v *vrrpPart) refresh(now time.Time) {
+	v.reopen = time.Time{}
+	for _, r := range v.routers {
+		v.resource(now, r)
+		v.resocket(now, r)
+	}
+}
+
+// resource tells a router its source address if that has changed.
+func (v *vrrpPart) resource(now time.Time, r *router) {
+	i := r.m.Instance()
+	src := v.sourceOf(i)
+	if src == r.source {
+		return
+	}
+	if r.source.IsValid() && !i.SourceAddr.IsValid() {
+		logging.Detail(v.log, fmt.Sprintf("Deassigned address %s from interface %s", r.source, i.Interface))
+	}
+	if src.IsValid() && !i.SourceAddr.IsValid() {
+		logging.Detail(v.log, fmt.Sprintf("Assigned address %s for interface %s", src, i.Interface))
+	}
+	r.source = src
+	// The socket comes first: unicast ones are bound to the source.
+	if src.IsValid() {
+		v.resocket(now, r)
+	}
+	v.step(now, r, &vrrp.Event{Kind: vrrp.Source, Addr: src})
+}
+
+func (v *vrrpPart) sourceOf(i *model.Instance) netip.Addr {
+	l, ok := v.host.Link(i.Interface)
+	if i.SourceAddr.IsValid() {
+		if i.TrackSourceAddr && ok && !v.host.Has(l.Index, i.SourceAddr) {
+			return netip.Addr{}
+		}
+		return i.SourceAddr
+	}
+	if !ok {
+		return netip.Addr{}
+	}
+	virtual := func(a netip.Addr) bool {
+		return slices.ContainsFunc(v.routers, func(r *router) bool {
+			return slices.ContainsFunc(addresses(r.m.Instance()), func(vip model.Address) bool { return vip.Prefix.Addr() == a })
+		})
+	}
+	src, ok := v.host.Source(l.Index, i.Family, virtual)
+	if !ok {
+		// The owner proper: its virtual address is the one that the interface has.
+		src, _ = v.host.Source(l.Index, i.Family, func(netip.Addr) bool { return false })
+	}
+	return src
+}
+
+// resocket gives a router the socket that it needs.
+func (v *vrrpPart) resocket(now time.Time, r *router) {
+	spec, ok := v.spec(r)
+	if !ok {
+		v.release(r)
+	} else if r.sock == nil || r.sock.spec != spec {
+		v.release(r)
+		v.acquire(r, spec)
+	} else if r.sock.conn == nil {
+		v.openSocket(r.sock, r.m.Instance().RxBufSize)
+	}
+	if r.sock != nil && r.sock.conn == nil && v.reopen.IsZero() {
+		v.reopen = now.Add(reopenDelay)
+	}
+	if deaf := ok && r.sock.conn == nil; deaf != r.noSock {
+		r.noSock = deaf
+		v.tellFaults(now, r)
+	}
+}
+
+// spec is what socket a router needs; none while its interface or its unicast source is missing, which is a fault anyway.
+func (v *vrrpPart) spec(r *router) (rawnet.Spec, bool) {
+	i := r.m.Instance()
+	s := rawnet.Spec{Family: i.Family}
+	if i.Interface != "" {
+		l, ok := v.host.Link(i.Interface)
+		if !ok {
+			return s, false
+		}
+		s.IfIndex, s.IfName = l.Index, l.Name
+	}
+	if len(i.Peers) > 0 {
+		s.Source = r.source
+		return s, s.Source.IsValid()
+	}
+	s.Group = i.Group
+	return s, true
+}
+
+func (v *vrrpPart) acquire(r *router, spec rawnet.Spec) {
+	s := v.sockets[spec]
+	if s == nil {
+		s = &socket{spec: spec}
+		v.sockets[spec] = s
+		v.openSocket(s, r.m.Instance().RxBufSize)
+	}
+	s.users = append(s.users, r)
+	r.sock = s
+}
+
+func (v *vrrpPart) release(r *router) {
+	s := r.sock
+	if s == nil {
+		return
+	}
+	r.sock = nil
+	s.users = slices.DeleteFunc(s.users, func(o *router) bool { return o == r })
+	if len(s.users) > 0 {
+		return
+	}
+	delete(v.sockets, s.spec)
+	if s.conn != nil {
+		s.conn.Close()
+		s.conn = nil
+	}
+}
+
+func (v *vrrpPart) openSocket(s *socket, rxBuf int) {
+	read := func(now time.Time) {
+		v.read(now, s)
+		v.flush(now)
+	}
+	conn, err := rawnet.Open(s.spec, rxBuf, func() { v.part.Post(read) })
+	if err != nil {
+		v.log.Error(err.Error())
+		return
+	}
+	s.conn = conn
+	kind, addr := "multicast", s.spec.Group
+	if !addr.IsValid() {
+		kind, addr = "unicast", s.spec.Source
+	}
+	logging.Detail(v.log, fmt.Sprintf("VRRP sockpool: [ifindex(%3d), family(%s), proto(112), %s, address(%s)]",
+		s.spec.IfIndex, s.spec.Family, kind, addr))
+	v.part.Go("reader of "+s.spec.IfName, conn.Run, func(now time.Time, err error) {
+		if err == nil || s.conn != conn {
+			return
+		}
+		v.log.Error(err.Error())
+		conn.Close()
+		s.conn = nil
+		v.reopen = now.Add(reopenDelay)
+		for _, r := range s.users {
+			r.noSock = true
+			v.tellFaults(now, r)
+		}
+	})
+}
+
+// read gives the routers what has arrived on a socket.
+func (v *vrrpPart) read(now time.Time, s *socket) {
+	if s.conn == nil {
+		return
+	}
+	packets := s.conn.Take()
+	for i := range packets {
+		p := &packets[i]
+		vrid, ok := p.VRID()
+		if !ok {
+			continue
+		}
+		if r := s.find(vrid, p.Src); r != nil {
+			v.step(now, r, &vrrp.Event{Kind: vrrp.Received, Packet: *p})
+		} else if v.conf.LogUnknownVRIDs {
+			v.log.Info(fmt.Sprintf("Unknown VRID(%d) received on interface(%s). ignoring...", vrid, s.spec.IfName))
+		}
+	}
+}
+
+// find returns the router that an advert is for. Of several unicast ones with the VRID it is that with the sender as a peer.
+func (s *socket) find(vrid uint8, src netip.Addr) *router {
+	var found *router
+	for _, r := range s.users {
+		i := r.m.Instance()
+		if i.VRID != vrid {
+			continue
+		}
+		if len(i.Peers) == 0 || slices.ContainsFunc(i.Peers, func(p model.Peer) bool { return p.Addr == src }) {
+			return r
+		}
+		if found == nil {
+			found = r
+		}
+	}
+	return found
+}

@@ -1,0 +1,229 @@
+package engine
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/keepalived-go/keepalived-go/internal/core/hostnet"
+	"github.com/keepalived-go/keepalived-go/internal/core/vrrp"
+	"github.com/keepalived-go/keepalived-go/internal/daemon/link"
+	"github.com/keepalived-go/keepalived-go/internal/daemon/status"
+	"github.com/keepalived-go/keepalived-go/internal/model"
+)
+
+// dump writes the status files that are asked for, on a goroutine: rendering is not for the loop.
+func (c *control) dump(now time.Time, what link.What) {
+	s := c.snapshot(now)
+	var files []file
+	add := func(name string, render func(io.Writer, *status.Snapshot) error) {
+		files = append(files, file{filepath.Join(c.tempDir(), name), render})
+	}
+	pid := os.Getpid()
+	switch what {
+	case link.Data:
+		if c.vrrp != nil {
+			c.vrrp.log.Info(fmt.Sprintf("Printing VRRP data for process(%d) on signal", pid))
+			add("keepalived.data", status.WriteData)
+		}
+		if c.checkers != nil {
+			c.checkers.log.Info(fmt.Sprintf("Printing checker data for process(%d) on signal", pid))
+			add("keepalived_check.data", status.WriteCheckData)
+		}
+	case link.Stats, link.StatsClear:
+		if c.vrrp == nil {
+			return
+		}
+		if what == link.Stats {
+			c.vrrp.log.Info(fmt.Sprintf("Printing VRRP stats for process(%d) on signal", pid))
+		} else {
+			c.vrrp.log.Info(fmt.Sprintf("Printing and clearing VRRP stats for process(%d) on signal", pid))
+			for _, r := range c.vrrp.routers {
+				*r.m.Stats() = vrrp.Stats{}
+			}
+		}
+		add("keepalived.stats", status.WriteStats)
+	case link.JSON:
+		if c.vrrp == nil || len(s.Instances) == 0 {
+			return
+		}
+		add("keepalived.json", func(w io.Writer, s *status.Snapshot) error {
+			return status.WriteJSON(w, s, max(c.model.Process.JSONVersion, 1))
+		})
+	}
+	if len(files) == 0 {
+		return
+	}
+	c.part.Go("status files", func() error {
+		for _, f := range files {
+			if err := status.WriteFile(f.path, 0o666, func(w io.Writer) error { return f.render(w, s) }); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, func(_ time.Time, err error) {
+		if err != nil {
+			c.log.Error(err.Error())
+		}
+	})
+}
+
+type file struct {
+	path   string
+	render func(io.Writer, *status.Snapshot) error
+}
+
+func (c *control) tempDir() string {
+	if c.flags.TempDir != "" {
+		return c.flags.TempDir
+	}
+	return status.Directory()
+}
+
+// snapshot copies the state of everything. Configuration is shared: models never change.
+func (e *engine) snapshot(now time.Time) *status.Snapshot {
+	s := &status.Snapshot{Process: e.model.Process, VRRP: e.model.VRRP, LVS: e.model.LVS}
+	if e.vrrp != nil && e.vrrp.running {
+		e.vrrp.snapshot(s)
+	}
+	if e.checkers != nil && e.checkers.running {
+		e.checkers.snapshot(s)
+	}
+	return s
+}
+
+func (v *vrrpPart) snapshot(s *status.Snapshot) {
+	for _, r := range v.routers {
+		s.Instances = append(s.Instances, v.instance(r))
+	}
+	for _, sg := range v.conf.Groups {
+		g := v.groups[sg.Name]
+		n := status.Group{SyncGroup: sg, State: g.State()}
+		for _, m := range g.Members() {
+			if m.State() == model.Fault {
+				n.Faults++
+			}
+			if r := v.byMachine[m]; r != nil && r.faults.Init {
+				n.Inits++
+			}
+		}
+		s.Groups = append(s.Groups, n)
+	}
+	for _, t := range v.scripts {
+		n := status.Script{TrackScript: *t.s.Config()}
+		n.Result = t.s.Count()
+		_, n.Known = t.s.OK()
+		switch running, ending := t.s.Running(); {
+		case ending:
+			n.Run = status.Terminating
+		case running:
+			n.Run = status.Running
+		}
+		s.Scripts = append(s.Scripts, n)
+	}
+	for _, l := range v.host.Links() {
+		s.Interfaces = append(s.Interfaces, v.iface(l))
+	}
+}
+
+func (v *vrrpPart) instance(r *router) status.Instance {
+	m, i := r.m, r.m.Instance()
+	n := status.Instance{
+		Instance: *i, State: m.State(), Want: m.Want(), Effective: m.EffectivePriority(), Total: m.TotalPriority(),
+		Faults: r.faults.Count, LastTransition: wall(m.LastTransition()), Deadline: wall(m.Deadline()),
+		MasterDown: m.MasterDown(), Source: m.SourceAddr(), LastSent: wall(m.LastSent()),
+		Master: status.Master{Addr: m.MasterAddr(), Priority: m.MasterPriority(), AdvertInt: m.MasterAdvInt()},
+		Stats:  stats(m.Stats()),
+	}
+	if g := m.Group(); g != nil {
+		n.SyncGroup = g.Model().Name
+	}
+	if r.faults.Init {
+		n.ScriptsInit = 1
+	}
+	if l, ok := v.host.Link(i.Interface); !ok || !l.Up() {
+		n.InterfaceFaults = []string{i.Interface}
+	}
+	n.VIPsSet, n.ExcludedSet = v.set(i.VIPs), v.set(i.ExcludedVIPs)
+	return n
+}
+
+// set says which of the addresses the kernel has.
+func (v *vrrpPart) set(list []model.Address) []bool {
+	out := make([]bool, len(list))
+	for k, a := range list {
+		if l, ok := v.host.Link(a.Interface); ok {
+			key := hostnet.KeyOf(a)
+			out[k] = slices.ContainsFunc(v.host.Addrs(l.Index), func(h hostnet.Addr) bool { return h.Key(l.Name) == key })
+		}
+	}
+	return out
+}
+
+// wall makes a moment one that may be printed: zero stays zero.
+func wall(t time.Time) time.Time { return t.Round(0) }
+
+func stats(s *vrrp.Stats) status.Stats {
+	return status.Stats{
+		AdvertRcvd: s.AdvertRcvd, AdvertSent: s.AdvertSent, BecomeMaster: s.BecomeMaster, ReleaseMaster: s.ReleaseMaster,
+		PacketLenErr: s.PacketLenErr, AdvertIntervalErr: s.AdvertIntervalErr, IPTTLErr: s.IPTTLErr,
+		InvalidTypeRcvd: s.InvalidTypeRcvd, AddrListErr: s.AddrListErr, InvalidAuthType: s.InvalidAuthType,
+		AuthTypeMismatch: s.AuthTypeMismatch, AuthFailure: s.AuthFailure, PriZeroRcvd: s.PriZeroRcvd, PriZeroSent: s.PriZeroSent,
+	}
+}
+
+// arphrd names the hardware types of linux/if_arp.h that keepalived names.
+var arphrd = map[uint16]string{1: "ETHERNET", 772: "LOOPBACK"}
+
+func (v *vrrpPart) iface(l hostnet.Link) status.Interface {
+	n := status.Interface{
+		Name: l.Name, Index: l.Index, MAC: net.HardwareAddr(l.MAC[:]), MTU: l.MTU, Flags: flags(l), SeenUp: l.Up(), HWType: "UNKNOWN",
+	}
+	if t, ok := arphrd[l.Type]; ok {
+		n.HWType = t
+	}
+	none := func(netip.Addr) bool { return false }
+	n.IPv4, _ = v.host.Source(l.Index, model.IPv4, none)
+	n.IPv6, _ = v.host.Source(l.Index, model.IPv6, none)
+	return n
+}
+
+// flags translates the kernel's interface flags (linux/if.h).
+func flags(l hostnet.Link) net.Flags {
+	var f net.Flags
+	for bit, flag := range map[uint32]net.Flags{0x1: net.FlagUp, 0x2: net.FlagBroadcast, 0x8: net.FlagLoopback,
+		0x10: net.FlagPointToPoint, 0x40: net.FlagRunning, 0x1000: net.FlagMulticast} {
+		if l.Flags&bit != 0 {
+			f |= flag
+		}
+	}
+	return f
+}
+
+func (c *checkers) snapshot(s *status.Snapshot) {
+	checks := map[*model.RealServer][]status.Check{}
+	for _, k := range c.cluster.Checks() {
+		n := status.Check{Up: k.Up, HasRun: k.HasRun}
+		if o := c.byID[k.ID]; o != nil {
+			n.Retries, n.Offset = o.m.Failures(), o.m.Offset()
+			if k.Spec.Kind == model.MiscCheck {
+				n.LastRun, n.LastExit = wall(o.m.Began()), o.m.LastExit()
+			}
+		}
+		checks[k.Server] = append(checks[k.Server], n)
+	}
+	for _, st := range c.cluster.Status() {
+		n := status.Service{VirtualServer: *st.Service, Up: st.Up, SorryUp: st.SorryActive}
+		for _, r := range st.Real {
+			n.State = append(n.State, status.Real{
+				Up: r.Alive, Weight: r.Weight, InKernel: r.Alive && !st.SorryActive || r.Server.Inhibit, Checks: checks[r.Server],
+			})
+		}
+		s.Services = append(s.Services, n)
+	}
+}

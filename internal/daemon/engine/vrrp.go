@@ -1,0 +1,633 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"reflect"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/keepalived-go/keepalived-go/internal/core/announce"
+	"github.com/keepalived-go/keepalived-go/internal/core/hostnet"
+	"github.com/keepalived-go/keepalived-go/internal/core/notify"
+	"github.com/keepalived-go/keepalived-go/internal/core/track"
+	"github.com/keepalived-go/keepalived-go/internal/core/vrrp"
+	"github.com/keepalived-go/keepalived-go/internal/daemon/logging"
+	"github.com/keepalived-go/keepalived-go/internal/loop"
+	"github.com/keepalived-go/keepalived-go/internal/model"
+	"github.com/keepalived-go/keepalived-go/internal/sys/netlink"
+	"github.com/keepalived-go/keepalived-go/internal/sys/rawnet"
+)
+
+// vrrpPart is the component of VRRP: virtual routers, sync groups, what they track and what they announce.
+type vrrpPart struct {
+	*engine
+	log  *slog.Logger
+	part *loop.Part
+	conf *model.VRRP
+
+	host  hostnet.Host // what the kernel is known to have
+	lane  *netlink.Lane
+	frame *rawnet.Sender
+	end   context.CancelFunc // of the goroutines
+
+	routers   []*router // in configuration order
+	byMachine map[*vrrp.Machine]*router
+	slots     []*router      // by the number that due knows them by; nil: free
+	due       loop.Deadlines // of the routers, by slot
+	scriptDue loop.Deadlines
+	groups    map[string]*vrrp.Group
+	track     *track.Set
+	scripts   []*trackScript
+	queue     *announce.Queue
+	sockets   map[rawnet.Spec]*socket
+	pass      uint64    // of Expire
+	reopen    time.Time // when sockets that failed are tried again
+	delay     time.Time // end of the start-up delay, to be logged
+
+	running bool // machines are started
+
+	later   []pendingEvent
+	actions []vrrp.Action
+	frames  []announce.Frame
+	effects []track.Effect
+	busy    bool // actions are being carried out
+}
+
+// router is one virtual router and what it uses.
+type router struct {
+	m     *vrrp.Machine
+	slot  int
+	owner string // its name with the address lane
+	sock  *socket
+
+	faults  vrrp.Event // last Faults of the trackers
+	noSock  bool       // no socket can be opened: a fault
+	source  netip.Addr // last told
+	ident   uint16     // IP identification of the next advert
+	buf     []byte
+	sendErr error // last error of sending, logged once
+	waits   bool  // the last Own or Disown has not settled
+}
+
+// pendingEvent is an event that came up while actions were carried out.
+type pendingEvent struct {
+	r  *router
+	ev vrrp.Event
+}
+
+func newVRRP(e *engine) (*vrrpPart, error) {
+	v := &vrrpPart{engine: e, log: e.Log.Role(logging.VRRP), conf: &e.model.VRRP, groups: map[string]*vrrp.Group{},
+		sockets: map[rawnet.Spec]*socket{}, byMachine: map[*vrrp.Machine]*router{}}
+	v.part = e.loop.Add("vrrp", v)
+	return v, v.open()
+}
+
+// open connects to the kernel. Everything else begins when the kernel has told what it has.
+func (v *vrrpPart) open() error {
+	v.log.Info("Registering Kernel netlink reflector")
+	watch, err := netlink.OpenWatch(0)
+	if err != nil {
+		return fmt.Errorf("watch the kernel's links and addresses: %w", err)
+	}
+	v.log.Info("Registering Kernel netlink command channel")
+	if v.lane, err = netlink.OpenLane(v.log, func(f func()) { v.part.Post(func(time.Time) { f() }) }); err != nil {
+		return fmt.Errorf("open address lane: %w", err)
+	}
+	v.log.Info("Registering gratuitous ARP shared channel")
+	if v.frame, err = rawnet.OpenSender(); err != nil {
+		return fmt.Errorf("open frame socket: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	v.end = cancel
+	v.supervise(ctx, "address lane", func() error { return v.lane.Run(ctx) })
+	v.supervise(ctx, "netlink watch", func() error {
+		return watch.Run(ctx, func(events []hostnet.Event) {
+			v.part.Post(func(now time.Time) { v.net(now, events) })
+		})
+	})
+	return nil
+}
+
+// supervise keeps fn running until ctx ends.
+func (v *vrrpPart) supervise(ctx context.Context, name string, fn func() error) {
+	v.part.Go(name, fn, func(_ time.Time, err error) {
+		if ctx.Err() == nil {
+			v.log.Error(fmt.Sprintf("%s ended: %v - starting it again", name, err))
+			v.supervise(ctx, name, fn)
+		}
+	})
+}
+
+// begin starts everything from the model; the host is known.
+func (v *vrrpPart) begin(now time.Time) {
+	v.running = true
+	v.queue = announce.New(v.conf.GARPDelay)
+	v.track = track.New(v.conf, nil)
+	v.linkFacts()
+	v.removeResidual()
+	for i := range v.conf.Instances {
+		v.routers = append(v.routers, v.newRouter(&v.conf.Instances[i]))
+	}
+	for i := range v.conf.Groups {
+		v.newGroup(&v.conf.Groups[i])
+	}
+	v.refresh(now)
+	v.effects = v.track.All(v.effects[:0])
+	v.tell(now)
+	until := v.startDelay(now)
+	for _, r := range v.routers {
+		v.step(now, r, &vrrp.Event{Kind: vrrp.Start, Until: until})
+	}
+	for i := range v.conf.Scripts {
+		v.addScript(now, &v.conf.Scripts[i])
+	}
+	v.flush(now)
+	v.started()
+}
+
+// startDelay is when the timers begin to count: vrrp_startup_delay, or vrrp_delay_after_boot if that ends later.
+func (v *vrrpPart) startDelay(now time.Time) time.Time {
+	wait := v.conf.StartupDelay
+	var up unix.Sysinfo_t
+	if v.conf.DelayAfterBoot > 0 && unix.Sysinfo(&up) == nil {
+		wait = max(wait, v.conf.DelayAfterBoot-time.Duration(up.Uptime)*time.Second)
+	}
+	if wait <= 0 {
+		return time.Time{}
+	}
+	v.log.Info(fmt.Sprintf("Delaying startup for %g seconds", wait.Seconds()))
+	v.delay = now.Add(wait)
+	return v.delay
+}
+
+// removeResidual takes from the interfaces what a daemon that did not end well has left there.
+func (v *vrrpPart) removeResidual() {
+	var all []model.Address
+	for i := range v.conf.Instances {
+		all = append(all, addresses(&v.conf.Instances[i])...)
+	}
+	v.lane.RemoveStale(all)
+}
+
+// addresses are all that an instance owns as master, in the order of setting them.
+func addresses(i *model.Instance) []model.Address { return slices.Concat(i.VIPs, i.ExcludedVIPs) }
+
+func (v *vrrpPart) newRouter(i *model.Instance) *router {
+	r := &router{m: vrrp.New(i), owner: fmt.Sprint(i.Key()), faults: vrrp.Event{Kind: vrrp.Faults}}
+	r.slot = slices.Index(v.slots, nil)
+	if r.slot < 0 {
+		r.slot = len(v.slots)
+		v.slots = append(v.slots, nil)
+	}
+	v.slots[r.slot] = r
+	v.byMachine[r.m] = r
+	return r
+}
+
+// drop forgets a router that has been removed.
+func (v *vrrpPart) drop(r *router) {
+	v.release(r)
+	v.due.Set(r.slot, time.Time{})
+	v.queue.Drop(r.slot)
+	v.slots[r.slot] = nil
+	delete(v.byMachine, r.m)
+}
+
+func (v *vrrpPart) members(g *model.SyncGroup) []*vrrp.Machine {
+	var out []*vrrp.Machine
+	for _, name := range g.Members {
+		for _, r := range v.routers {
+			if r.m.Instance().Name == name {
+				out = append(out, r.m)
+			}
+		}
+	}
+	return out
+}
+
+func (v *vrrpPart) newGroup(g *model.SyncGroup) *vrrp.Group {
+	n := vrrp.NewGroup(g, v.members(g))
+	v.groups[g.Name] = n
+	return n
+}
+
+// step gives an event to a router and carries out what follows from it.
+func (v *vrrpPart) step(now time.Time, r *router, ev *vrrp.Event) {
+	if v.busy {
+		v.later = append(v.later, pendingEvent{r, *ev})
+		return
+	}
+	v.act(now, vrrp.Step(now, r.m, ev, v.actions[:0]))
+	v.schedule(r)
+	v.catchUp(now)
+}
+
+// catchUp gives the routers what came up while actions were carried out.
+func (v *vrrpPart) catchUp(now time.Time) {
+	for len(v.later) > 0 {
+		p := v.later[0]
+		v.later = v.later[1:]
+		v.act(now, vrrp.Step(now, p.r.m, &p.ev, v.actions[:0]))
+		v.schedule(p.r)
+	}
+}
+
+// schedule takes over the deadlines of a router and of those that change with it.
+func (v *vrrpPart) schedule(r *router) {
+	g := r.m.Group()
+	if g == nil {
+		v.due.Set(r.slot, r.m.Deadline())
+		return
+	}
+	for _, m := range g.Members() {
+		if o := v.byMachine[m]; o != nil {
+			v.due.Set(o.slot, m.Deadline())
+		}
+	}
+}
+
+func (v *vrrpPart) act(now time.Time, actions []vrrp.Action) {
+	v.actions, v.busy = actions, true
+	for i := range actions {
+		a := &actions[i]
+		if a.Kind == vrrp.Say {
+			if a.Detail {
+				logging.Detail(v.log, a.Line)
+			} else {
+				v.log.Info(a.Line)
+			}
+			continue
+		}
+		if a.M == nil {
+			v.engine.scripts.notify(notify.Group{Of: a.G.Model(), To: a.To})
+			continue
+		}
+		r := v.byMachine[a.M]
+		if r == nil {
+			continue
+		}
+		switch a.Kind {
+		case vrrp.Send:
+			v.send(r, a.Priority)
+		case vrrp.Own:
+			v.own(now, r, a.Gen, addresses(a.M.Instance()))
+		case vrrp.Disown:
+			v.own(now, r, a.Gen, nil)
+		case vrrp.Announce:
+			v.announce(now, r, a.Repeat)
+		case vrrp.Unannounce:
+			v.queue.Drop(r.slot)
+		case vrrp.AnnounceSelf:
+			v.announceSelf(now, r)
+		case vrrp.Changed:
+			v.engine.scripts.notify(notify.Instance{Of: a.M.Instance(), From: a.From, To: a.To, Priority: a.Priority})
+		case vrrp.LowerPrioSeen:
+			v.engine.scripts.notify(notify.LowerPriority{Of: a.M.Instance(), Priority: a.Priority})
+		case vrrp.PriorityChanged:
+			v.engine.scripts.notify(notify.Priority{Of: a.M.Instance(), State: a.M.State(), Priority: a.Priority})
+		}
+	}
+	v.busy = false
+}
+
+// own asks the lane for the addresses, or for none, and tells the router when the kernel has done it.
+func (v *vrrpPart) own(now time.Time, r *router, gen uint32, addrs []model.Address) {
+	settled := &vrrp.Event{Kind: vrrp.Settled, Gen: gen}
+	if len(addresses(r.m.Instance())) == 0 && len(addrs) == 0 {
+		v.step(now, r, settled)
+		return
+	}
+	r.waits = true
+	v.lane.Own(r.owner, addrs, func(err error) {
+		now := time.Now()
+		r.waits = false
+		v.step(now, r, settled)
+		v.flush(now)
+		v.maybeEnd(now)
+	})
+}
+
+// send sends one advert to the group, or to every peer.
+func (v *vrrpPart) send(r *router, priority uint8) {
+	if r.sock == nil || r.sock.conn == nil {
+		return
+	}
+	i := r.m.Instance()
+	if r.ident++; r.ident == 0 {
+		r.ident = 1
+	}
+	if len(i.Peers) == 0 {
+		v.sendTo(r, priority, i.Group, 255)
+		return
+	}
+	for k := range i.Peers {
+		v.sendTo(r, priority, i.Peers[k].Addr, i.UnicastTTL)
+	}
+}
+
+func (v *vrrpPart) sendTo(r *router, priority uint8, dst netip.Addr, hopLimit int) {
+	r.buf = r.m.AppendPacket(r.buf[:0], priority, dst, r.ident)
+	err := r.sock.conn.Send(r.buf, r.m.SourceAddr(), dst, hopLimit)
+	if err == r.sendErr {
+		return
+	}
+	r.sendErr = err
+	if errno, ok := err.(unix.Errno); ok {
+		v.log.Info(fmt.Sprintf("(%s): send advert error %d (%s)", r.m.Instance().Name, int(errno), errno))
+	} else if err != nil {
+		v.log.Info(fmt.Sprintf("(%s): send advert error %v", r.m.Instance().Name, err))
+	}
+}
+
+// announce queues gratuitous ARP and NA for all addresses of a router.
+func (v *vrrpPart) announce(now time.Time, r *router, repeat int) {
+	i := r.m.Instance()
+	var targets []announce.Target
+	for _, a := range addresses(i) {
+		t, ok := v.target(a.Interface, a.Prefix.Addr())
+		if !ok {
+			continue
+		}
+		targets = append(targets, t)
+		what := "gratuitous ARPs"
+		if t.Addr.Is6() {
+			what = "Unsolicited Neighbour Adverts"
+		}
+		logging.Detail(v.log, fmt.Sprintf("(%s) Sending/queueing %s on %s for %s", i.Name, what, t.IfName, t.Addr))
+	}
+	v.queue.Add(now, r.slot, targets, repeat)
+}
+
+// announceSelf refreshes what the neighbours know of the address that our unicast adverts come from.
+func (v *vrrpPart) announceSelf(now time.Time, r *router) {
+	i := r.m.Instance()
+	t, ok := v.target(i.Interface, r.m.SourceAddr())
+	if !ok {
+		return
+	}
+	what := "gratuitous ARP"
+	if t.Addr.Is6() {
+		what = "unsolicited NA"
+	}
+	v.log.Info(fmt.Sprintf("%s: sending %s for %s", i.Name, what, t.Addr))
+	v.queue.Add(now, r.slot, []announce.Target{t}, 1)
+}
+
+func (v *vrrpPart) target(ifName string, a netip.Addr) (announce.Target, bool) {
+	l, ok := v.host.Link(ifName)
+	if !ok || !a.IsValid() {
+		return announce.Target{}, false
+	}
+	t := announce.Target{Addr: a, IfIndex: l.Index, IfName: l.Name, MAC: l.MAC, NoARP: l.NoARP()}
+	if a.Is6() {
+		t.Router = netlink.Forwarding(l.Name)
+	}
+	return t, true
+}
+
+// flush sends the announcements that are due.
+func (v *vrrpPart) flush(now time.Time) {
+	if v.queue == nil {
+		return
+	}
+	v.frames = v.queue.Due(now, v.frames[:0])
+	for i := range v.frames {
+		f := &v.frames[i]
+		what := "gratuitous ARP"
+		if f.Addr.Is6() {
+			what = "unsolicited Neighbour Advert"
+		}
+		if err := v.frame.Send(f.IfIndex, f.Data); err != nil {
+			v.log.Info(fmt.Sprintf("Error sending %s on %s for %s: %v", what, f.IfName, f.Addr, err))
+			continue
+		}
+		logging.Detail(v.log, fmt.Sprintf("Sending %s on %s for %s", what, f.IfName, f.Addr))
+	}
+}
+
+// tell passes the trackers' effects on to the routers.
+func (v *vrrpPart) tell(now time.Time) {
+	for _, e := range v.effects {
+		r := v.routers[e.Instance]
+		if e.Kind == track.Priority {
+			v.step(now, r, &vrrp.Event{Kind: vrrp.Priority, Total: e.Total})
+			continue
+		}
+		r.faults = vrrp.Event{Kind: vrrp.Faults, Count: e.Count, Reason: e.Reason, Init: e.Init}
+		v.tellFaults(now, r)
+	}
+	v.effects = v.effects[:0]
+}
+
+// tellFaults adds what the trackers do not know: a router without a socket is deaf, and must not take itself for alone.
+func (v *vrrpPart) tellFaults(now time.Time, r *router) {
+	ev := r.faults
+	if r.noSock {
+		if ev.Count++; ev.Reason == "" {
+			ev.Reason = "no socket"
+		}
+	}
+	v.step(now, r, &ev)
+}
+
+func (v *vrrpPart) fact(now time.Time, f track.Fact) {
+	v.effects = v.track.Step(f, v.effects[:0])
+	v.tell(now)
+}
+
+func (v *vrrpPart) Deadline() time.Time {
+	if !v.running {
+		return time.Time{}
+	}
+	d := v.due.Next()
+	for _, t := range []time.Time{v.queue.Deadline(), v.reopen, v.delay, v.scriptDeadline()} {
+		if !t.IsZero() && (d.IsZero() || t.Before(d)) {
+			d = t
+		}
+	}
+	return d
+}
+
+// Expire lets the due routers act, but not before each has seen what has arrived for it: a daemon that was stopped or starved must
+// not take over from a master whose adverts wait in the socket.
+func (v *vrrpPart) Expire(now time.Time) {
+	v.pass++
+	for slot, ok := v.due.Due(now); ok; slot, ok = v.due.Due(now) {
+		r := v.slots[slot]
+		if s := r.sock; s != nil && s.conn != nil && s.pass != v.pass {
+			s.pass = v.pass
+			v.read(now, s)
+			continue
+		}
+		v.step(now, r, &vrrp.Event{Kind: vrrp.Timeout})
+	}
+	if !v.delay.IsZero() && !now.Before(v.delay) {
+		v.delay = time.Time{}
+		v.log.Info("Delayed start completed")
+	}
+	if !v.reopen.IsZero() && !now.Before(v.reopen) {
+		v.refresh(now)
+	}
+	v.expireScripts(now)
+	v.flush(now)
+}
+
+// reload takes the new configuration over: what is kept is told, then the new is started, then the old goes.
+func (v *vrrpPart) reload(now time.Time, next *model.VRRP, changes model.Changes) {
+	v.conf = next
+	if !v.running || changes.Instances.Empty() && changes.SyncGroups.Empty() && changes.TrackScripts.Empty() && !changes.VRRPGlobal {
+		return
+	}
+	// As one wish, so that an address which moves between instances is never missing.
+	v.lane.Together(func() { v.reconfigure(now, next) })
+	v.reloadScripts(now, next)
+	if v.model.Process.FIFOStatesOnReload {
+		v.writeStates()
+	}
+	v.flush(now)
+}
+
+func (v *vrrpPart) reconfigure(now time.Time, next *model.VRRP) {
+	v.queue.SetDelays(next.GARPDelay)
+	v.track = track.New(next, v.track)
+	v.linkFacts()
+
+	was := map[model.InstanceKey]*router{}
+	for _, r := range v.routers {
+		was[r.m.Instance().Key()] = r
+	}
+	var fresh, changed []*router
+	routers := make([]*router, len(next.Instances))
+	for i := range next.Instances {
+		n := &next.Instances[i]
+		r := was[n.Key()]
+		delete(was, n.Key())
+		if r == nil {
+			r = v.newRouter(n)
+			fresh = append(fresh, r)
+		} else if !reflect.DeepEqual(r.m.Instance(), n) {
+			changed = append(changed, r)
+		}
+		routers[i] = r
+	}
+	v.routers = routers
+	for i, r := range routers {
+		if slices.Contains(changed, r) {
+			v.sayGone(r.m.Instance(), &next.Instances[i])
+			v.step(now, r, &vrrp.Event{Kind: vrrp.Reconfigured, Instance: &next.Instances[i]})
+		}
+	}
+	v.reloadGroups(now, next)
+	v.refresh(now)
+	v.effects = v.track.All(v.effects[:0])
+	v.tell(now)
+	for _, r := range fresh {
+		v.step(now, r, &vrrp.Event{Kind: vrrp.Start})
+	}
+	for _, r := range was {
+		v.step(now, r, &vrrp.Event{Kind: vrrp.Removed})
+		v.drop(r)
+	}
+}
+
+// sayGone logs the addresses that a reload takes from an instance.
+func (v *vrrpPart) sayGone(old, next *model.Instance) {
+	stays := map[hostnet.Key]bool{}
+	for _, a := range addresses(next) {
+		stays[hostnet.KeyOf(a)] = true
+	}
+	for _, a := range addresses(old) {
+		if !stays[hostnet.KeyOf(a)] {
+			v.log.Info(fmt.Sprintf("(%s) ip address %s dev %s, no longer exist", next.Name, a.Prefix, a.Interface))
+		}
+	}
+}
+
+func (v *vrrpPart) reloadGroups(now time.Time, next *model.VRRP) {
+	old := v.groups
+	v.groups = map[string]*vrrp.Group{}
+	for i := range next.Groups {
+		sg := &next.Groups[i]
+		members := v.members(sg)
+		g := old[sg.Name]
+		delete(old, sg.Name)
+		switch {
+		case g == nil:
+			g = v.newGroup(sg)
+		case reflect.DeepEqual(g.Model(), sg) && slices.Equal(g.Members(), members):
+			v.groups[sg.Name] = g
+			continue
+		}
+		v.groups[sg.Name] = g
+		v.reform(now, g, sg, members)
+	}
+	for _, g := range old {
+		v.reform(now, g, g.Model(), nil)
+	}
+}
+
+func (v *vrrpPart) reform(now time.Time, g *vrrp.Group, sg *model.SyncGroup, members []*vrrp.Machine) {
+	v.act(now, vrrp.Reform(now, g, sg, members, v.actions[:0]))
+	v.catchUp(now)
+	for _, r := range v.routers {
+		v.due.Set(r.slot, r.m.Deadline())
+	}
+}
+
+func (v *vrrpPart) writeStates() {
+	for _, sg := range v.conf.Groups {
+		if g := v.groups[sg.Name]; g != nil {
+			v.engine.scripts.notify(notify.GroupNow{Of: g.Model(), State: g.State()})
+		}
+	}
+	for _, r := range v.routers {
+		v.engine.scripts.notify(notify.InstanceNow{Of: r.m.Instance(), State: r.m.State(), Priority: r.m.EffectivePriority()})
+	}
+}
+
+// stop says goodbye for every router, in configuration order, and asks for the release of the addresses.
+func (v *vrrpPart) stop(now time.Time) {
+	for _, s := range v.scripts {
+		v.stepScript(now, s, track.ScriptEvent{Kind: track.End})
+	}
+	for _, r := range v.routers {
+		v.step(now, r, &vrrp.Event{Kind: vrrp.Stop, Keep: v.flags.KeepVRRP})
+	}
+}
+
+// released reports whether the kernel has let go of everything.
+func (v *vrrpPart) released() bool {
+	for _, r := range v.routers {
+		if r.waits {
+			return false
+		}
+	}
+	return true
+}
+
+// Recover lets go of everything without the machines, whose state is not to be trusted any more, and starts anew.
+func (v *vrrpPart) Recover(now time.Time, cause error) {
+	v.log.Error(cause.Error())
+	v.busy, v.later = false, nil
+	for _, r := range v.slots {
+		if r != nil {
+			v.lane.Own(r.owner, nil, func(error) {})
+			v.due.Set(r.slot, time.Time{})
+			v.release(r)
+		}
+	}
+	for _, s := range v.scripts {
+		v.scriptDue.Set(s.slot, time.Time{})
+		v.engine.scripts.runner.Kill(s.job, sigKill)
+	}
+	v.routers, v.slots, v.scripts, v.groups = nil, nil, nil, map[string]*vrrp.Group{}
+	clear(v.byMachine)
+	if v.running && !v.stopping {
+		v.begin(now)
+	}
+}
