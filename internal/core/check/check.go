@@ -167,6 +167,15 @@ func (m *Monitor) HasRun() bool { return m.hasRun }
 // Offset is what the checker adds to the weight of its server at present.
 func (m *Monitor) Offset() int64 { return m.misc.offset }
 
+// Failures counts those in a row, up to the retries that are left before the server is taken for failed.
+func (m *Monitor) Failures() uint32 { return m.failures }
+
+// Began returns when the last probe was asked for; zero: never.
+func (m *Monitor) Began() time.Time { return m.began }
+
+// LastExit returns the last exit status of a MISC_CHECK.
+func (m *Monitor) LastExit() int { return m.misc.exit }
+
 // Open returns the number of the probe that is out, if one is.
 func (m *Monitor) Open() (run uint32, ok bool) { return m.run, m.phase == probing }
 

@@ -187,6 +187,17 @@ func (h *Host) LinkAt(index int) (Link, bool) {
 	return l.Link, true
 }
 
+// Links returns all links by index.
+func (h *Host) Links() []Link {
+	var out []Link
+	for _, i := range h.indexes() {
+		if l := h.links[i]; l.known {
+			out = append(out, l.Link)
+		}
+	}
+	return out
+}
+
 // Addrs returns the addresses of a link in the order in which they were learnt, IPv4's first address of a dump being the primary
 // one. It is the Host's own slice, valid until the next Apply.
 func (h *Host) Addrs(index int) []Addr {

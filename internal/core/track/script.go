@@ -89,6 +89,12 @@ func (s *Script) Config() *model.TrackScript { return s.cfg }
 // OK reports the judgement; known is false before the first result.
 func (s *Script) OK() (ok, known bool) { return s.count >= s.cfg.Rise, s.known }
 
+// Count returns the counter that Rise and Fall work on: 0..rise+fall-1, good from rise on.
+func (s *Script) Count() int { return s.count }
+
+// Running reports whether a run is under way, and whether it has been told to end.
+func (s *Script) Running() (running, ending bool) { return s.running, !s.kill.IsZero() }
+
 // Deadline returns when Expired is due; zero: never.
 func (s *Script) Deadline() time.Time {
 	d := s.next
