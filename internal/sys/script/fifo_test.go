@@ -176,9 +176,8 @@ func TestFIFOClose(t *testing.T) {
 }
 
 func TestFIFOMode(t *testing.T) {
-	old := unix.Umask(0o177)
-	defer unix.Umask(old)
 	path := filepath.Join(t.TempDir(), "fifo")
+	defer unix.Umask(unix.Umask(0o177))
 	c := fifoModel(path)
 	if os.Geteuid() == 0 {
 		c.UID, c.GID = 1234, 1235
