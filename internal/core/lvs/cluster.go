@@ -24,6 +24,7 @@ type Cluster struct {
 type service struct {
 	v           *model.VirtualServer
 	name        string
+	entries     []model.GroupEntry // of its group
 	keys        []ServiceKey
 	up          bool // has quorum
 	sorryActive bool
@@ -33,8 +34,10 @@ type service struct {
 type server struct {
 	r      *model.RealServer
 	name   string
-	alive  bool // no checker failed; a server in the pool if no sorry server stands in
+	alive  bool // no checker failed; in the pool if no sorry server stands in
 	checks []*check
+
+	oldWeight int64 // effective, before a reload
 }
 
 type check struct {
@@ -54,14 +57,14 @@ func New(l *model.LVS) *Cluster {
 	c.load(l)
 	for _, s := range c.services {
 		for i := range s.v.Real {
-			s.real = append(s.real, c.newServer(s, &s.v.Real[i]))
+			s.real[i] = c.newServer(s, &s.v.Real[i])
 		}
 		c.mark(s)
 	}
 	return c
 }
 
-// load makes c's services those of l, without real servers, and their keys owned.
+// load makes c's services those of l, the real servers left to be filled in, and their keys owned.
 func (c *Cluster) load(l *model.LVS) {
 	groups := map[string][]model.GroupEntry{}
 	for _, g := range l.Groups {
@@ -74,7 +77,8 @@ func (c *Cluster) load(l *model.LVS) {
 	c.owners = map[ServiceKey][]*service{}
 	for i := range l.Services {
 		v := &l.Services[i]
-		s := &service{v: v, name: v.String(), keys: keys(v, groups)}
+		s := &service{v: v, name: v.String(), entries: groups[v.Group], real: make([]*server, len(v.Real))}
+		s.keys = keys(v, s.entries)
 		c.services[i] = s
 		for _, k := range s.keys {
 			c.owners[k] = append(c.owners[k], s)
@@ -169,16 +173,12 @@ func (c *Cluster) Start(out []Action) []Action {
 		out = append(out, Action{Kind: Flush})
 	}
 	for _, s := range c.services {
-		out = c.start(s, out)
+		for _, r := range s.real {
+			out = c.greet(s, r, out)
+		}
+		out = c.settle(s, true, out)
 	}
 	return out
-}
-
-func (c *Cluster) start(s *service, out []Action) []Action {
-	for _, r := range s.real {
-		out = c.greet(s, r, out)
-	}
-	return c.settle(s, true, out)
 }
 
 // greet announces a real server that starts alive, which is silent unless rs_init_notifies asks for it.

@@ -115,10 +115,10 @@ func attributes(v *model.VirtualServer, f model.Family) Attributes {
 }
 
 // keys lists the kernel services that v stands for, in the order of ipvs.md §5: addresses as written, then marks.
-func keys(v *model.VirtualServer, groups map[string][]model.GroupEntry) []ServiceKey {
+func keys(v *model.VirtualServer, entries []model.GroupEntry) []ServiceKey {
 	switch {
 	case v.Group != "":
-		return groupKeys(v, groups[v.Group])
+		return groupKeys(v, entries)
 	case v.IsFWMark:
 		return []ServiceKey{{Family: v.Family, FWMark: v.FWMark}}
 	}

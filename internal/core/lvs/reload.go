@@ -1,6 +1,7 @@
 package lvs
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 
@@ -12,7 +13,8 @@ import (
 // A checker added to a real server that stays starts as up, even an alpha one, unless an old failure remains there.
 //
 // Differs from keepalived: a virtual server of a group is known by group, protocol and family, not by its number in the group;
-// loss of quorum is announced once; thresholds take effect; a real server added while a sorry server stands in waits.
+// loss of quorum is decided and announced once, by the new configuration; thresholds take effect; a real server added while a
+// sorry server stands in waits; a real server that is down never enters the table because its method changed.
 func (c *Cluster) Reload(l *model.LVS, out []Action) []Action {
 	old := c.services
 	for _, s := range old {
@@ -22,25 +24,23 @@ func (c *Cluster) Reload(l *model.LVS, out []Action) []Action {
 	was, is := pair(old, c.services)
 	for _, o := range old {
 		if s := is[o]; s != nil {
-			out = c.removeServers(o, s, out)
+			out = c.carry(o, s, out)
 		} else {
 			out = c.removeService(o, out)
 		}
 	}
 	for _, s := range c.services {
-		o := was[s]
-		for i := range s.v.Real {
-			if r := &s.v.Real[i]; o.find(r) != nil {
-				out = c.carry(s, o.find(r), r, out)
-			} else {
-				n := c.newServer(s, r)
-				s.real = append(s.real, n)
-				out = c.greet(s, n, out)
-			}
+		if o := was[s]; o != nil {
+			out = sayEntries(out, s, o, "VS [%s] added into group %s")
 		}
-		if o != nil {
-			s.up = o.up
-			s.sorryActive = o.sorryActive && s.v.Sorry != nil && sameServer(o.v.Sorry, s.v.Sorry)
+		for i := range s.v.Real {
+			r := &s.v.Real[i]
+			if n := s.real[i]; n == nil {
+				s.real[i] = c.newServer(s, r)
+				out = c.greet(s, s.real[i], out)
+			} else if n.weight() != n.oldWeight {
+				out = c.sayWeight(s, n, n.oldWeight, out)
+			}
 		}
 		c.mark(s)
 		out = c.settle(s, true, out)
@@ -64,18 +64,6 @@ func pair(old, new []*service) (was, is map[*service]*service) {
 	return was, is
 }
 
-// find returns the server at r's address and port, nil if s is nil or has none.
-func (s *service) find(r *model.RealServer) *server {
-	if s == nil {
-		return nil
-	}
-	i := slices.IndexFunc(s.real, func(o *server) bool { return sameServer(o.r, r) })
-	if i < 0 {
-		return nil
-	}
-	return s.real[i]
-}
-
 func sameServer(a, b *model.RealServer) bool { return a.Addr == b.Addr && a.Port == b.Port }
 
 func (c *Cluster) removeService(o *service, out []Action) []Action {
@@ -87,15 +75,8 @@ func (c *Cluster) removeService(o *service, out []Action) []Action {
 	for _, r := range o.real {
 		out = c.removeServer(o, r, out)
 	}
-	return o.notify(false, "=> Removing <=", out)
-}
-
-func (c *Cluster) removeServers(o, s *service, out []Action) []Action {
-	for _, r := range o.real {
-		if !slices.ContainsFunc(s.v.Real, func(n model.RealServer) bool { return sameServer(&n, r.r) }) {
-			out = say(out, "service %s no longer exist", r.name)
-			out = c.removeServer(o, r, out)
-		}
+	if o.up {
+		out = o.notify(false, "=> Removing <=", out)
 	}
 	return out
 }
@@ -104,45 +85,86 @@ func (c *Cluster) removeServer(o *service, r *server, out []Action) []Action {
 	for _, k := range r.checks {
 		delete(c.checks, k.id)
 	}
-	if !r.alive {
-		return out
+	switch {
+	case r.alive:
+		out = say(out, "Removing service %s from VS %s", r.name, o.name)
+		out = o.leaveReal(r, "=> Removing <=", out)
+	case r.r.Inhibit:
+		out = say(out, "Removing (inhibited) service %s from VS %s", r.name, o.name)
 	}
-	out = say(out, "Removing service %s from VS %s", r.name, o.name)
-	return o.leaveReal(r, "=> Removing <=", out)
+	return out
 }
 
-// carry makes r a server of s with the state of o, and settles what its changes mean for it.
-func (c *Cluster) carry(s *service, o *server, r *model.RealServer, out []Action) []Action {
-	n := &server{r: r, name: r.Name(s.v), alive: o.alive}
-	s.real = append(s.real, n)
+// carry gives s the state of o, and announces what of o is gone.
+func (c *Cluster) carry(o, s *service, out []Action) []Action {
+	s.up, s.sorryActive = o.up, o.sorryActive
+	out = sayEntries(out, o, s, "VS [%s] in group %s no longer exists")
+	for _, r := range o.real {
+		at := slices.IndexFunc(s.v.Real, func(n model.RealServer) bool { return sameServer(&n, r.r) })
+		if at < 0 {
+			out = say(out, "service %s no longer exist", r.name)
+			out = c.removeServer(o, r, out)
+			continue
+		}
+		n := c.carryServer(s, r, &s.v.Real[at])
+		s.real[at] = n
+		if alive := !n.anyFailed(); alive != n.alive {
+			out = c.turn(s, n, alive, out)
+		}
+	}
+	if o.sorryActive && (s.v.Sorry == nil || !sameServer(o.v.Sorry, s.v.Sorry)) {
+		s.sorryActive = false
+		out = say(out, "Removing sorry server %s from VS %s", o.v.Sorry.Name(o.v), o.name)
+		if s.v.Sorry == nil {
+			out = say(out, "Adding alive servers to the pool for VS %s", s.name)
+		}
+	}
+	return out
+}
+
+// carryServer makes r a server of s with the state of o, and the checkers that are the same.
+func (c *Cluster) carryServer(s *service, o *server, r *model.RealServer) *server {
+	n := &server{r: r, name: r.Name(s.v), alive: o.alive, oldWeight: o.weight(), checks: make([]*check, len(r.Checks))}
 	rest := slices.Clone(o.checks)
+	broken := false
 	for i := range r.Checks {
-		spec := &r.Checks[i]
-		if at := slices.IndexFunc(rest, func(k *check) bool { return SameProbe(k.spec, spec) }); at >= 0 {
+		if at := slices.IndexFunc(rest, func(k *check) bool { return SameProbe(k.spec, &r.Checks[i]) }); at >= 0 {
 			k := rest[at]
-			k.spec, k.service, k.server = spec, s, n
-			n.checks = append(n.checks, k)
 			rest = slices.Delete(rest, at, at+1)
-		} else {
-			n.checks = append(n.checks, nil)
+			k.spec, k.service, k.server = &r.Checks[i], s, n
+			n.checks[i] = k
+			broken = broken || k.failed
 		}
 	}
 	for _, k := range rest {
 		delete(c.checks, k.id)
 	}
-	broken := slices.ContainsFunc(n.checks, func(k *check) bool { return k != nil && k.failed })
 	for i := range n.checks {
 		if n.checks[i] == nil {
 			n.checks[i] = c.newCheck(s, n, &r.Checks[i], r.Checks[i].Alpha && broken)
 		}
 	}
-	if was := o.weight(); was != n.weight() {
-		out = c.sayWeight(s, n, was, out)
-	}
-	if alive := !n.anyFailed(); alive != n.alive {
-		out = c.turn(s, n, alive, out)
+	return n
+}
+
+// sayEntries says line of each group entry that s has and other lacks.
+func sayEntries(out []Action, s, other *service, line string) []Action {
+	for _, e := range s.entries {
+		if !slices.Contains(other.entries, e) {
+			out = say(out, line, entryName(e, s.v.Protocol), s.v.Group)
+		}
 	}
 	return out
+}
+
+func entryName(e model.GroupEntry, p model.Protocol) string {
+	switch {
+	case e.IsFWMark:
+		return fmt.Sprintf("FWM %d", e.FWMark)
+	case e.First == e.Last:
+		return fmt.Sprintf("[%s]:%s:%d", e.First, p, e.Port)
+	}
+	return fmt.Sprintf("[%s]:%s:%d-%s", e.First, p, e.Port, e.Last)
 }
 
 // SameProbe reports whether two checkers probe the same in the same way, so that what one found holds for the other: when and

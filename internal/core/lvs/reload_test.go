@@ -1,0 +1,222 @@
+package lvs
+
+import (
+	"testing"
+
+	"github.com/keepalived-go/keepalived-go/internal/model"
+)
+
+// Before each reload 11 and 12 are alive, 20 is down, and everything has been checked once (scenario E of the reference tests).
+func TestReload(t *testing.T) {
+	type vs = model.VirtualServer
+	base := func(fs ...func(*vs)) *model.LVS {
+		return one(webService(real("127.0.0.11"), real("127.0.0.12"), real("127.0.0.20")), fs...)
+	}
+	server := func(i int, f func(*model.RealServer)) func(*vs) { return func(v *vs) { f(&v.Real[i]) } }
+	add := func(r model.RealServer) func(*vs) { return func(v *vs) { v.Real = append(v.Real, r) } }
+	remove := func(i int) func(*vs) { return func(v *vs) { v.Real = append(v.Real[:i:i], v.Real[i+1:]...) } }
+	for _, test := range []struct {
+		name     string
+		old, new *model.LVS
+		want     string
+	}{
+		{"nothing", base(), base(), ``},
+		{"scheduler", base(), base(func(v *vs) { v.Scheduler = "wlc" }), `
+			SET_SERVICE 10.0.0.1:tcp:80`},
+		{"persistence", base(), base(func(v *vs) { v.Persistence = 50e9 }), `
+			SET_SERVICE 10.0.0.1:tcp:80`},
+		{"weight of a living server", base(), base(server(0, weight(5))), `
+			say Changing weight from 1 to 5 for active service [127.0.0.11]:tcp:80 of VS [10.0.0.1]:tcp:80
+			SET_DEST 10.0.0.1:tcp:80 -> 127.0.0.11:80 w5`},
+		{"weight of a dead server", base(), base(server(2, weight(5))), `
+			say Changing weight from 1 to 5 for inactive service [127.0.0.20]:tcp:80 of VS [10.0.0.1]:tcp:80`},
+		{"method", base(), base(server(1, dr)), `
+			SET_DEST 10.0.0.1:tcp:80 -> 127.0.0.12:80 w1`},
+		{"method of a dead server", base(), base(server(2, dr)), ``},
+		{"thresholds", base(), base(server(0, thresholds)), `
+			SET_DEST 10.0.0.1:tcp:80 -> 127.0.0.11:80 w1`},
+		{"server removed", base(), base(remove(1)), `
+			say service [127.0.0.12]:tcp:80 no longer exist
+			say Removing service [127.0.0.12]:tcp:80 from VS [10.0.0.1]:tcp:80
+			fifo RS [127.0.0.12]:tcp:80 [10.0.0.1]:tcp:80 DOWN and run RDOWN
+			DEL_DEST 10.0.0.1:tcp:80 -> 127.0.0.12:80`},
+		{"dead server removed", base(), base(remove(2)), `
+			say service [127.0.0.20]:tcp:80 no longer exist`},
+		{"dead server with inhibit removed", base(server(2, inhibit)), base(remove(2)), `
+			say service [127.0.0.20]:tcp:80 no longer exist
+			say Removing (inhibited) service [127.0.0.20]:tcp:80 from VS [10.0.0.1]:tcp:80
+			DEL_DEST 10.0.0.1:tcp:80 -> 127.0.0.20:80`},
+		{"quorum lost with a removed server, announced once", base(quorum(2, 0)), base(quorum(2, 0), remove(1)), `
+			say service [127.0.0.12]:tcp:80 no longer exist
+			say Removing service [127.0.0.12]:tcp:80 from VS [10.0.0.1]:tcp:80
+			fifo RS [127.0.0.12]:tcp:80 [10.0.0.1]:tcp:80 DOWN and run RDOWN
+			say Lost quorum 2-0=2 > 1 for VS [10.0.0.1]:tcp:80
+			fifo VS [10.0.0.1]:tcp:80 DOWN and run QDOWN
+			DEL_DEST 10.0.0.1:tcp:80 -> 127.0.0.12:80`},
+		{"server added", base(), base(add(real("127.0.0.13"))), `
+			NEW_DEST 10.0.0.1:tcp:80 -> 127.0.0.13:80 w1`},
+		{"alpha server added", base(), base(add(real("127.0.0.13", alpha))), ``},
+		{"retry of a dead server", base(), base(server(2, retry)), ``},
+		{"checker of a dead server edited", base(), base(server(2, timeout)), `
+			say Adding service [127.0.0.20]:tcp:80 to VS [10.0.0.1]:tcp:80
+			fifo RS [127.0.0.20]:tcp:80 [10.0.0.1]:tcp:80 UP and run RUP
+			NEW_DEST 10.0.0.1:tcp:80 -> 127.0.0.20:80 w1`},
+		{"checker of a dead server removed", base(), base(server(2, unchecked)), `
+			say Adding service [127.0.0.20]:tcp:80 to VS [10.0.0.1]:tcp:80
+			fifo RS [127.0.0.20]:tcp:80 [10.0.0.1]:tcp:80 UP and run RUP
+			NEW_DEST 10.0.0.1:tcp:80 -> 127.0.0.20:80 w1`},
+		{"second checker of a living server", base(), base(server(0, twice)), ``},
+		{"second, alpha, checker of a living server", base(), base(server(0, twice), server(0, func(r *model.RealServer) { r.Checks[1].Alpha = true })), ``},
+		{"address", base(), base(func(v *vs) { v.Port = 81 }), `
+			say Removing Virtual Server [10.0.0.1]:tcp:80
+			say Removing service [127.0.0.11]:tcp:80 from VS [10.0.0.1]:tcp:80
+			fifo RS [127.0.0.11]:tcp:80 [10.0.0.1]:tcp:80 DOWN and run RDOWN
+			say Removing service [127.0.0.12]:tcp:80 from VS [10.0.0.1]:tcp:80
+			fifo RS [127.0.0.12]:tcp:80 [10.0.0.1]:tcp:80 DOWN and run RDOWN
+			fifo VS [10.0.0.1]:tcp:80 DOWN and run QDOWN
+			say Gained quorum 1+0=1 <= 3 for VS [10.0.0.1]:tcp:81
+			fifo VS [10.0.0.1]:tcp:81 UP and run QUP
+			DEL_SERVICE 10.0.0.1:tcp:80
+			NEW_SERVICE 10.0.0.1:tcp:81
+			NEW_DEST 10.0.0.1:tcp:81 -> 127.0.0.11:80 w1
+			NEW_DEST 10.0.0.1:tcp:81 -> 127.0.0.12:80 w1
+			NEW_DEST 10.0.0.1:tcp:81 -> 127.0.0.20:80 w1`},
+		{"inhibit on", base(), base(server(2, inhibit)), `
+			NEW_DEST 10.0.0.1:tcp:80 -> 127.0.0.20:80 w0`},
+		{"inhibit off", base(server(2, inhibit)), base(), `
+			DEL_DEST 10.0.0.1:tcp:80 -> 127.0.0.20:80`},
+		{"sorry server kept in use", base(quorum(3, 0), sorry("127.0.0.99")), base(quorum(3, 0), sorry("127.0.0.99")), ``},
+		{"sorry server exchanged while in use", base(quorum(3, 0), sorry("127.0.0.99")), base(quorum(3, 0), sorry("127.0.0.98")), `
+			say Removing sorry server [127.0.0.99]:tcp:80 from VS [10.0.0.1]:tcp:80
+			say Starting with quorum down 3-0=3 > 2 for VS [10.0.0.1]:tcp:80
+			say Adding sorry server [127.0.0.98]:tcp:80 to VS [10.0.0.1]:tcp:80
+			say Removing alive servers from the pool for VS [10.0.0.1]:tcp:80
+			fifo VS [10.0.0.1]:tcp:80 DOWN and run QDOWN
+			DEL_DEST 10.0.0.1:tcp:80 -> 127.0.0.99:80
+			NEW_DEST 10.0.0.1:tcp:80 -> 127.0.0.98:80 w1`},
+		{"sorry server removed while in use", base(quorum(3, 0), sorry("127.0.0.99")), base(quorum(3, 0)), `
+			say Removing sorry server [127.0.0.99]:tcp:80 from VS [10.0.0.1]:tcp:80
+			say Adding alive servers to the pool for VS [10.0.0.1]:tcp:80
+			DEL_DEST 10.0.0.1:tcp:80 -> 127.0.0.99:80
+			NEW_DEST 10.0.0.1:tcp:80 -> 127.0.0.11:80 w1
+			NEW_DEST 10.0.0.1:tcp:80 -> 127.0.0.12:80 w1`},
+		{"sorry server exchanged while idle", base(sorry("127.0.0.99", inhibit)), base(sorry("127.0.0.98", inhibit)), `
+			DEL_DEST 10.0.0.1:tcp:80 -> 127.0.0.99:80
+			NEW_DEST 10.0.0.1:tcp:80 -> 127.0.0.98:80 w0`},
+		{"server added that brings quorum back", base(quorum(3, 0), sorry("127.0.0.99")), base(quorum(3, 0), sorry("127.0.0.99"), add(real("127.0.0.13"))), `
+			say Gained quorum 3+0=3 <= 3 for VS [10.0.0.1]:tcp:80
+			say Removing sorry server [127.0.0.99]:tcp:80 from VS [10.0.0.1]:tcp:80
+			say Adding alive servers to the pool for VS [10.0.0.1]:tcp:80
+			fifo VS [10.0.0.1]:tcp:80 UP and run QUP
+			DEL_DEST 10.0.0.1:tcp:80 -> 127.0.0.99:80
+			NEW_DEST 10.0.0.1:tcp:80 -> 127.0.0.11:80 w1
+			NEW_DEST 10.0.0.1:tcp:80 -> 127.0.0.12:80 w1
+			NEW_DEST 10.0.0.1:tcp:80 -> 127.0.0.13:80 w1`},
+		{"quorum raised", base(sorry("127.0.0.99")), base(quorum(3, 0), sorry("127.0.0.99")), `
+			say Lost quorum 3-0=3 > 2 for VS [10.0.0.1]:tcp:80
+			say Adding sorry server [127.0.0.99]:tcp:80 to VS [10.0.0.1]:tcp:80
+			say Removing alive servers from the pool for VS [10.0.0.1]:tcp:80
+			fifo VS [10.0.0.1]:tcp:80 DOWN and run QDOWN
+			DEL_DEST 10.0.0.1:tcp:80 -> 127.0.0.11:80
+			DEL_DEST 10.0.0.1:tcp:80 -> 127.0.0.12:80
+			NEW_DEST 10.0.0.1:tcp:80 -> 127.0.0.99:80 w1`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t, test.old)
+			w.c.Start(nil)
+			for _, k := range w.c.Checks() {
+				kind := CheckUp
+				if k.Server.Addr.String() == "127.0.0.20" {
+					kind = CheckDown
+				}
+				w.c.Step(Event{Check: k.ID, Kind: kind}, nil)
+			}
+			w.settle()
+			w.step("reload", w.c.Reload(test.new, nil), test.want)
+			w.step("reload again", w.c.Reload(test.new, nil), ``)
+		})
+	}
+}
+
+// A service that is down goes without saying so again.
+func TestReloadRemovesDeadService(t *testing.T) {
+	w := newWorld(t, one(webService(real("127.0.0.11"))))
+	w.c.Start(nil)
+	w.c.Step(Event{Check: w.check(web, "127.0.0.11", 0), Kind: CheckDown}, nil)
+	w.settle()
+	w.step("reload", w.c.Reload(&model.LVS{}, nil), `
+		say Removing Virtual Server [10.0.0.1]:tcp:80
+		DEL_SERVICE 10.0.0.1:tcp:80`)
+}
+
+func TestReloadKeepsChecks(t *testing.T) {
+	two := func(a, b func(*model.RealServer)) *model.LVS {
+		return one(webService(real("127.0.0.11", a), real("127.0.0.12", b)))
+	}
+	same := func(*model.RealServer) {}
+	c := New(two(same, same))
+	c.Start(nil)
+	before := c.Checks()
+	c.Step(Event{Check: before[0].ID, Kind: CheckDown}, nil)
+	c.Reload(two(retry, timeout), nil)
+	after := c.Checks()
+	if after[0].ID != before[0].ID || after[0].Up || !after[0].HasRun || after[0].Spec.Retry != 1 {
+		t.Errorf("checker with another retry: %+v, want ID %d, down, with retry 1", after[0], before[0].ID)
+	}
+	if after[1].ID == before[0].ID || after[1].ID == before[1].ID || !after[1].Up || after[1].HasRun {
+		t.Errorf("checker with another timeout: %+v, want a new one, up", after[1])
+	}
+	if out := c.Step(Event{Check: before[1].ID, Kind: CheckDown}, nil); len(out) != 0 {
+		t.Errorf("a result of the checker that is gone gives %v", out)
+	}
+}
+
+// An alpha checker added beside one that failed starts as failed, so that the other's success alone brings nothing up.
+func TestReloadAddsAlphaBesideFailure(t *testing.T) {
+	w := newWorld(t, one(webService(real("127.0.0.11"))))
+	w.c.Start(nil)
+	w.c.Step(Event{Check: w.check(web, "127.0.0.11", 0), Kind: CheckDown}, nil)
+	l := one(webService(real("127.0.0.11", twice)))
+	l.Services[0].Real[0].Checks[1].Alpha = true
+	w.c.Reload(l, nil)
+	w.settle()
+	w.up("127.0.0.11", ``)
+	w.step("second succeeds", w.c.Step(Event{Check: w.check(web, "127.0.0.11", 1), Kind: CheckUp}, nil), `
+		say Adding service [127.0.0.11]:tcp:80 to VS [10.0.0.1]:tcp:80
+		fifo RS [127.0.0.11]:tcp:80 [10.0.0.1]:tcp:80 UP and run RUP
+		say Gained quorum 1+0=1 <= 1 for VS [10.0.0.1]:tcp:80
+		fifo VS [10.0.0.1]:tcp:80 UP and run QUP
+		NEW_DEST 10.0.0.1:tcp:80 -> 127.0.0.11:80 w1`)
+}
+
+func TestSameProbe(t *testing.T) {
+	url := func(path string) model.Check {
+		return model.Check{Kind: model.HTTPGet, HTTP: model.HTTPOpts{URLs: []model.URL{{Path: path, Digest: []byte{1}}}}}
+	}
+	misc := func(args ...string) model.Check {
+		return model.Check{Kind: model.MiscCheck, Misc: model.MiscOpts{Script: model.Script{Args: args}}}
+	}
+	with := func(c model.Check, f func(*model.Check)) model.Check { f(&c); return c }
+	for _, test := range []struct {
+		name string
+		a, b model.Check
+		want bool
+	}{
+		{"TLS or not", url("/"), with(url("/"), func(c *model.Check) { c.Kind = model.SSLGet }), true},
+		{"path", url("/"), url("/x"), false},
+		{"digest", url("/"), with(url("/"), func(c *model.Check) { c.HTTP.URLs[0].Digest = []byte{2} }), false},
+		{"number of urls", url("/"), with(url("/"), func(c *model.Check) { c.HTTP.URLs = append(c.HTTP.URLs, model.URL{}) }), false},
+		{"tls_compliant", url("/"), with(url("/"), func(c *model.Check) { c.HTTP.URLs[0].TLSClose = true }), true},
+		{"fast_recovery", url("/"), with(url("/"), func(c *model.Check) { c.HTTP.FastRecovery = true }), true},
+		{"delay_loop", url("/"), with(url("/"), func(c *model.Check) { c.DelayLoop = 1 }), true},
+		{"fwmark", url("/"), with(url("/"), func(c *model.Check) { c.Conn.Mark = 1 }), false},
+		{"kind", url("/"), model.Check{Kind: model.TCPCheck}, false},
+		{"misc_timeout", misc("a"), with(misc("a"), func(c *model.Check) { c.Misc.Timeout = 1 }), true},
+		{"script", misc("a", "b"), misc("a", "c"), false},
+		{"misc_dynamic", misc("a"), with(misc("a"), func(c *model.Check) { c.Misc.Dynamic = true }), false},
+	} {
+		if got := SameProbe(&test.a, &test.b); got != test.want {
+			t.Errorf("%s: %v, want %v", test.name, got, test.want)
+		}
+	}
+}
