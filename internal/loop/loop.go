@@ -28,7 +28,7 @@ const (
 	panicWindow = time.Minute
 )
 
-// Loop is the event loop. Post, Go and Stop may be called from any goroutine, the rest before Run.
+// Loop is the event loop. Post, Go and Stop may be called from any goroutine, Add before Run or on the loop.
 type Loop struct {
 	mu      sync.Mutex
 	queue   []posted

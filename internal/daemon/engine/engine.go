@@ -56,7 +56,6 @@ type engine struct {
 	checkers *checkers // nil if the role does not run
 
 	stopping  bool
-	reloading bool
 	stopBy    time.Time
 }
 
@@ -208,7 +207,7 @@ func (c *control) message(now time.Time, m link.Message) {
 			c.tell(link.Message{Kind: link.Refused, Text: err.Error()})
 			return
 		}
-		c.reload(now, next)
+		c.reload(now, next, m.Flags)
 	case link.Dump:
 		c.dump(now, m.Dump)
 	case link.Stop:
@@ -224,20 +223,36 @@ func (c *control) tell(m link.Message) {
 }
 
 // reload makes next the configuration. It cannot fail: whatever could be wrong with the configuration was judged before.
-func (e *engine) reload(now time.Time, next *model.Model) {
+func (e *engine) reload(now time.Time, next *model.Model, flags link.Flags) {
 	e.log.Info("Reloading")
 	old := e.model
 	e.model = next
+	e.enlarge(flags)
 	changes := model.Diff(old, next)
 	e.scripts.reload(old, next)
-	if e.vrrp != nil {
+	if e.vrrp != nil && e.vrrp.running {
 		e.vrrp.reload(now, &next.VRRP, changes)
 	}
-	if e.checkers != nil {
+	if e.checkers != nil && e.checkers.running {
 		e.checkers.reload(now, &next.LVS, changes)
 	}
 	e.log.Info("Reload complete")
 	e.control.tell(link.Message{Kind: link.Reloaded})
+}
+
+// enlarge starts the roles that have something to do only since this reload. One that has nothing left to do goes on idly.
+func (e *engine) enlarge(flags link.Flags) {
+	if flags.VRRP && e.vrrp == nil {
+		v, err := newVRRP(e)
+		if err != nil {
+			e.log.Error(err.Error())
+			return
+		}
+		e.vrrp, e.flags.VRRP = v, true
+	}
+	if flags.Checkers && e.checkers == nil {
+		e.checkers, e.flags.Checkers = newCheckers(e), true
+	}
 }
 
 // started is called by the roles; when all have, the parent hears of it.

@@ -126,6 +126,7 @@ func (v *vrrpPart) supervise(ctx context.Context, name string, fn func() error) 
 // begin starts everything from the model; the host is known.
 func (v *vrrpPart) begin(now time.Time) {
 	v.running = true
+	v.conf = &v.model.VRRP
 	v.queue = announce.New(v.conf.GARPDelay)
 	v.track = track.New(v.conf, nil)
 	v.linkFacts()
@@ -480,7 +481,7 @@ func (v *vrrpPart) Expire(now time.Time) {
 // reload takes the new configuration over: what is kept is told, then the new is started, then the old goes.
 func (v *vrrpPart) reload(now time.Time, next *model.VRRP, changes model.Changes) {
 	v.conf = next
-	if !v.running || changes.Instances.Empty() && changes.SyncGroups.Empty() && changes.TrackScripts.Empty() && !changes.VRRPGlobal {
+	if changes.Instances.Empty() && changes.SyncGroups.Empty() && changes.TrackScripts.Empty() && !changes.VRRPGlobal {
 		return
 	}
 	// As one wish, so that an address which moves between instances is never missing.
