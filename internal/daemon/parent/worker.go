@@ -1,0 +1,237 @@
+package parent
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/keepalived-go/keepalived-go/internal/daemon/link"
+	"github.com/keepalived-go/keepalived-go/internal/daemon/logging"
+)
+
+// worker is a running worker.
+type worker struct {
+	cmd     *exec.Cmd
+	conn    *link.Conn
+	started time.Time
+	ready   bool
+	silent  int  // ticks since the last message
+	aborted bool // for being silent
+}
+
+func (w *worker) pid() int { return w.cmd.Process.Pid }
+
+// spawn starts a worker with the configuration in force. One that cannot be started counts as one that died.
+func (p *Parent) spawn() {
+	w, err := p.startWorker()
+	if err != nil {
+		if p.released && !p.o.NoRespawn {
+			p.log.Error("Cannot start the worker", "err", err)
+			p.delayRestart(0)
+			return
+		}
+		if p.namespace != "" {
+			p.log.Error(fmt.Sprintf("Unable to set network namespace %s - exiting", p.namespace), "err", err)
+		} else {
+			p.log.Error("Cannot start the worker", "err", err)
+		}
+		p.exit(ExitFatal)
+		return
+	}
+	p.worker = w
+	p.setRoles(w.pid())
+	for _, s := range p.roles() {
+		p.log.Info(fmt.Sprintf("Starting %s child process, pid=%d", s, w.pid()))
+	}
+	go func() {
+		for {
+			m, err := w.conn.Receive()
+			if err != nil {
+				p.post(event{worker: w, lost: err})
+				return
+			}
+			p.post(event{worker: w, message: &m})
+		}
+	}()
+	if err := w.conn.Send(link.Message{Kind: link.Load, Flags: p.flags, Model: p.encoded}); err != nil {
+		p.log.Error("Cannot send the configuration to the worker", "err", err) // its link is closed: it will exit
+	}
+	go func() {
+		w.cmd.Wait()
+		w.conn.Close()
+		p.post(event{worker: w, exited: true})
+	}()
+}
+
+func (p *Parent) startWorker() (*worker, error) {
+	conn, theirs, err := link.Pair()
+	if err != nil {
+		return nil, err
+	}
+	cmd := p.role(context.Background(), RoleWorker)
+	cmd.ExtraFiles = []*os.File{theirs}
+	if p.o.Detached {
+		cmd.Stderr = &crashLog{log: p.log} // what the Go runtime says about a crash
+		cmd.WaitDelay = time.Second
+	} else {
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	}
+	err = shape{p.namespace, p.process.VRRPSched, p.log}.start(cmd)
+	theirs.Close()
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return &worker{cmd: cmd, conn: conn, started: time.Now()}, nil
+}
+
+// roles returns the names of the subsystems that the worker runs.
+func (p *Parent) roles() []string {
+	var names []string
+	for _, s := range subsystems {
+		if s.on(p.flags) {
+			names = append(names, s.name)
+		}
+	}
+	if names == nil {
+		names = []string{"Worker"}
+	}
+	return names
+}
+
+// watch is called at every tick and ends a worker whose loop does not turn.
+func (p *Parent) watch() {
+	w := p.worker
+	if w == nil || p.stopping {
+		return
+	}
+	// Ticks are counted, not time: a machine that slept does not blame its worker.
+	w.silent++
+	limit := stallTicks
+	if !w.ready {
+		limit = startTicks
+	}
+	switch {
+	case w.silent == limit && !w.aborted:
+		p.log.Log(context.Background(), logging.LevelAlert,
+			fmt.Sprintf("Worker process(%d) has been stalled for %d seconds: aborting it", w.pid(), limit))
+		w.aborted = true
+		w.silent = 0
+		w.cmd.Process.Signal(syscall.SIGABRT)
+	case w.aborted && w.silent == abortTicks:
+		w.cmd.Process.Kill()
+	}
+}
+
+// died decides what follows the end of the worker.
+func (p *Parent) died() {
+	w := p.worker
+	p.worker, p.killAt = nil, nil
+	p.setRoles(0)
+	if p.stopping {
+		return
+	}
+	st := w.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if st.Signaled() {
+		hint := ""
+		if st.Signal() == syscall.SIGKILL || st.Signal() == syscall.SIGXCPU {
+			hint = " - has rlimit_rttime been exceeded?"
+		}
+		p.log.Info(fmt.Sprintf("pid %d exited due to signal %d (%s)%s", w.pid(), st.Signal(), signalText(st.Signal()), hint))
+	}
+	if name, errno, ok := permanent(st); ok {
+		p.log.Info(fmt.Sprintf("pid %d exited with permanent error %s. Terminating", w.pid(), name))
+		if errno != 0 {
+			notify(fmt.Sprintf("ERRNO=%d", errno))
+		}
+		p.exit(st.ExitStatus())
+		return
+	}
+	p.flags.Respawned = true
+	what := "Respawning"
+	if p.o.NoRespawn {
+		what = "Exiting"
+	}
+	for _, s := range p.roles() {
+		p.log.Log(context.Background(), logging.LevelAlert, fmt.Sprintf("%s child process(%d) died: %s", s, w.pid(), what))
+	}
+	if p.o.NoRespawn {
+		p.exit(ExitFatal)
+		return
+	}
+	for _, line := range pleaseReport {
+		p.log.Info(line)
+	}
+	if p.pending != nil {
+		p.reloadFailed("the worker died of it")
+	}
+	p.release()
+	p.delayRestart(time.Since(w.started))
+}
+
+var pleaseReport = []string{
+	"  Please log an issue at https://github.com/keepalived-go/keepalived-go/issues/",
+	"  and include a full copy of your keepalived configuration files, and",
+	"  copies of the keepalived system log entries around the time this happened",
+}
+
+func (p *Parent) delayRestart(ran time.Duration) {
+	d := p.respawn.delay(ran)
+	for _, s := range p.roles() {
+		p.log.Info(fmt.Sprintf("Restart of %s process delayed %d seconds to limit respawn rate", s, d/time.Second))
+	}
+	p.restart = time.After(d)
+}
+
+// permanent says whether a worker that ended like this would end so again, and what to call that.
+func permanent(st syscall.WaitStatus) (name string, errno syscall.Errno, ok bool) {
+	if !st.Exited() {
+		return "", 0, false
+	}
+	switch st.ExitStatus() {
+	case ExitFatal:
+		return "FATAL", 0, true
+	case ExitConfig:
+		return "CONFIG", syscall.EINVAL, true
+	case ExitPermission:
+		return "MISSING PERMISSION", syscall.EPERM, true
+	}
+	return "", 0, false
+}
+
+// signalText returns the C library's description of s.
+func signalText(s syscall.Signal) string {
+	t := s.String()
+	return strings.ToUpper(t[:1]) + t[1:]
+}
+
+// crashLog logs what a worker without a terminal writes to standard error.
+type crashLog struct {
+	log  *slog.Logger
+	rest string
+	n    int
+}
+
+const maxCrashLines = 500
+
+func (c *crashLog) Write(b []byte) (int, error) {
+	c.rest += string(b)
+	for {
+		line, rest, ok := strings.Cut(c.rest, "\n")
+		if !ok {
+			if len(c.rest) > 4096 {
+				c.rest = ""
+			}
+			return len(b), nil
+		}
+		c.rest = rest
+		if c.n++; c.n <= maxCrashLines {
+			c.log.Error("worker: " + line)
+		}
+	}
+}
