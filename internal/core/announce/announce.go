@@ -16,7 +16,7 @@ type Target struct {
 	IfName  string
 	MAC     [6]byte
 	Router  bool // IPv6: the host forwards on the interface
-	NoARP   bool // the interface resolves no addresses: nothing is sent
+	NoARP   bool // the interface resolves no addresses: nothing is sent, nor on one without a hardware address
 }
 
 // Frame is one Ethernet frame to send now. Data may be shared between frames and must not be changed.
@@ -91,7 +91,7 @@ func (q *Queue) Add(now time.Time, owner int, targets []Target, repeat int) {
 	var free []Frame
 	for i := range targets {
 		t := &targets[i]
-		if t.NoARP {
+		if t.NoARP || t.MAC == [6]byte{} {
 			continue
 		}
 		f := Frame{Owner: owner, IfIndex: t.IfIndex, IfName: t.IfName, Addr: t.Addr, Data: encode(t)}

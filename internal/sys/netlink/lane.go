@@ -132,35 +132,46 @@ func (l *Lane) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, l.sock.interrupt)()
 	retry := time.NewTimer(retryMin)
 	defer retry.Stop()
-	wait := retryMin
+	wait, armed := retryMin, true
 	for {
-		again := false
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-l.wake:
 		case <-retry.C:
-			again = true
-			l.mu.Lock()
-			for k := range l.failed {
-				l.dirty = append(l.dirty, k)
-			}
-			l.mu.Unlock()
+			armed = false
+			l.markFailed()
 		}
 		if ops, done := l.take(); len(ops)+len(done) > 0 {
 			errs := l.apply(ops)
 			if ctx.Err() != nil {
 				return nil
 			}
-			if l.settle(ops, errs, done) {
-				wait = retryMin
-				retry.Reset(wait)
-			} else if again {
-				wait = min(2*wait, retryMax)
-				retry.Reset(wait)
-			}
+			l.settle(ops, errs, done)
+		}
+		switch failing := l.failing(); {
+		case !failing:
+			wait = retryMin
+		case !armed:
+			armed = true
+			retry.Reset(wait)
+			wait = min(2*wait, retryMax)
 		}
 	}
+}
+
+func (l *Lane) markFailed() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for k := range l.failed {
+		l.dirty = append(l.dirty, k)
+	}
+}
+
+func (l *Lane) failing() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.failed) > 0
 }
 
 // Close closes the socket; Run must have returned.
@@ -204,9 +215,8 @@ func (l *Lane) take() ([]hostnet.Op, []*wish) {
 	return hostnet.Plan(have, want), open
 }
 
-// settle takes over the outcome of ops and posts the wishes of done that still stand. It reports whether anything failed that did not
-// fail before.
-func (l *Lane) settle(ops []hostnet.Op, errs []error, done []*wish) (newFailure bool) {
+// settle takes over the outcome of ops and posts the wishes of done that still stand.
+func (l *Lane) settle(ops []hostnet.Op, errs []error, done []*wish) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	wrong := map[hostnet.Key]error{}
@@ -233,7 +243,6 @@ func (l *Lane) settle(ops []hostnet.Op, errs []error, done []*wish) (newFailure 
 		wrong[k] = fmt.Errorf("set address %s on %q: %w", op.Addr.Prefix, k.Interface, errs[i])
 		if l.failed[k] != errno {
 			l.failed[k] = errno
-			newFailure = true
 			l.complain(op, errs[i])
 		}
 	}
@@ -255,7 +264,6 @@ func (l *Lane) settle(ops []hostnet.Op, errs []error, done []*wish) (newFailure 
 		}
 		l.post(func() { settled(err) })
 	}
-	return newFailure
 }
 
 // complain logs a refused change in keepalived's words, and says which it was.
