@@ -55,8 +55,8 @@ type engine struct {
 	vrrp     *vrrpPart // nil if the role does not run
 	checkers *checkers // nil if the role does not run
 
-	stopping  bool
-	stopBy    time.Time
+	stopping bool
+	stopBy   time.Time
 }
 
 // Run is the worker's life. It takes its first model from the link and returns the process's exit code.
