@@ -249,14 +249,18 @@ type Recorder struct {
 	out  string
 }
 
-// Recorder makes a script that notes how it was called.
-func (n *Node) Recorder(name string) *Recorder {
+// Recorder makes a script that notes its arguments and what the commands printed when it ran.
+func (n *Node) Recorder(name string, commands ...string) *Recorder {
 	r := &Recorder{node: n, out: name + ".out"}
-	r.Path = n.File(name+".sh", "#!/bin/sh\necho \"$*\" >>"+filepath.Join(n.Dir, r.out)+"\n")
+	line := "$*"
+	for _, c := range commands {
+		line += " $(" + c + ")"
+	}
+	r.Path = n.File(name+".sh", "#!/bin/sh\necho \""+line+"\" >>"+filepath.Join(n.Dir, r.out)+"\n")
 	return r
 }
 
-// Calls are the argument lists so far, in the order in which the calls ended.
+// Calls are the lines so far, in the order in which the calls ended.
 func (r *Recorder) Calls() []string { return lines(r.node.ReadFile(r.out)) }
 
 // FIFO collects the lines that a daemon writes to a FIFO.

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -60,10 +61,24 @@ func Build() (path string, remove func(), err error) {
 // NeedRoot skips the test when it is not run by root.
 func NeedRoot(t *testing.T) {
 	t.Helper()
+	noteInputs()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: it makes network namespaces")
 	}
 }
+
+// noteInputs looks at what the result depends on besides the test's own code. The go command notices what a running
+// test looks at, and does not take a cached result when it changed.
+var noteInputs = sync.OnceFunc(func() {
+	os.Getenv("KEEPALIVED_GO")
+	os.Getenv("KEEPALIVED_ORACLE")
+	for _, dir := range []string{"cmd", "internal"} {
+		filepath.WalkDir(filepath.Join("..", "..", dir), func(path string, _ fs.DirEntry, err error) error {
+			os.Stat(path)
+			return err
+		})
+	}
+})
 
 // IsKeepalived tells whether the program is the original keepalived, of which some scenarios expect less.
 func IsKeepalived(binary string) bool {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"strings"
 	"testing"
 	"time"
 
@@ -16,63 +15,9 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(lab.Main(m)) }
 
-// instance is a vrrp_instance. The zero value is VRID 51, version 3, 0.2 s, on eth0, with 10.1.0.100/24.
-type instance struct {
-	Name      string
-	Interface string
-	VRID      int
-	Version   int
-	Interval  time.Duration
-	Priority  int
-	VIPs      string
-	Lines     string // more of it
-}
+type instance = lab.Instance
 
-// withDefaults fills in what the zero value means.
-func (i instance) withDefaults() instance {
-	set := func(s *string, v string) {
-		if *s == "" {
-			*s = v
-		}
-	}
-	set(&i.Name, "VI_1")
-	set(&i.Interface, "eth0")
-	set(&i.VIPs, "10.1.0.100/24")
-	if i.VRID == 0 {
-		i.VRID = 51
-	}
-	if i.Version == 0 {
-		i.Version = 3
-	}
-	if i.Interval == 0 {
-		i.Interval = 200 * time.Millisecond
-	}
-	return i
-}
-
-func (i instance) String() string {
-	i = i.withDefaults()
-	return fmt.Sprintf("vrrp_instance %s {\n  interface %s\n  virtual_router_id %d\n  priority %d\n  version %d\n  advert_int %v\n"+
-		"  virtual_ipaddress {\n    %s\n  }\n  %s\n}\n",
-		i.Name, i.Interface, i.VRID, i.Priority, i.Version, i.Interval.Seconds(),
-		strings.ReplaceAll(i.VIPs, " ", "\n    "), strings.ReplaceAll(i.Lines, "\n", "\n  "))
-}
-
-// skew and down are the skew time and the master down interval (RFC 5798 section 6.1; RFC 3768 section 6.1 counts the skew in seconds).
-func (i instance) skew() time.Duration {
-	i = i.withDefaults()
-	unit := i.Interval
-	if i.Version == 2 {
-		unit = time.Second
-	}
-	return unit * time.Duration(256-i.Priority) / 256
-}
-
-func (i instance) down() time.Duration { return 3*i.withDefaults().Interval + i.skew() }
-
-const global = "global_defs {\n  script_user root\n  enable_script_security\n}\n"
-
-func config(parts ...any) string { return global + fmt.Sprint(parts...) }
+var config = lab.Config
 
 var vip = netip.MustParseAddr("10.1.0.100")
 
@@ -87,10 +32,10 @@ const slack = 300 * time.Millisecond
 func pair(t *testing.T, l *lab.Lab, master, backup instance) (a, b *lab.Daemon) {
 	t.Helper()
 	a = l.Node("a").Start(lab.Ours(), config(master))
-	l.WaitHolder(soon+master.down(), vip, "a")
+	l.WaitHolder(soon+master.Down(), vip, "a")
 	b = l.Node("b").Start(lab.Ours(), config(backup))
 	at := b.WaitLog(soon, `\(VI_1\) Entering BACKUP STATE \(init\)`).At
-	l.WaitFrames(soon+2*master.withDefaults().Interval, 2, "adverts that b hears", lab.Adverts("a"), lab.After(at))
+	l.WaitFrames(soon+2*master.WithDefaults().Interval, 2, "adverts that b hears", lab.Adverts("a"), lab.After(at))
 	return a, b
 }
 

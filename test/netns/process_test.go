@@ -20,7 +20,7 @@ var vip2 = netip.MustParseAddr("10.1.0.101")
 func lone(t *testing.T, l *lab.Lab, i instance, args ...string) *lab.Daemon {
 	t.Helper()
 	d := l.Node("a").Start(lab.Ours(), config(i), args...)
-	l.WaitHolder(soon+i.down(), vip, "a")
+	l.WaitHolder(soon+i.Down(), vip, "a")
 	return d
 }
 
@@ -44,7 +44,7 @@ func steady(t *testing.T, l *lab.Lab, since time.Time, n int, interval time.Dura
 func TestReload(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, lab.Plan{})
-	interval := instance{}.withDefaults().Interval
+	interval := instance{}.WithDefaults().Interval
 	master, backup := instance{Priority: 150}, instance{Priority: 100}
 	a, b := pair(t, l, master, backup)
 
@@ -99,7 +99,7 @@ func TestRefusedReload(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := newLab(t, lab.Plan{Nodes: []string{"a", "c"}})
-			interval := good.withDefaults().Interval
+			interval := good.WithDefaults().Interval
 			a := lone(t, l, good)
 			l.WaitFrames(soon, 2, "advert", lab.Adverts("a"))
 			a.Reconfigure(bad)
@@ -146,7 +146,7 @@ func TestPidFiles(t *testing.T) {
 	if code != 0 || !strings.Contains(out, "daemon is already running") {
 		t.Errorf("second daemon: exit code %d, %s", code, out)
 	}
-	steady(t, l, at, 3, i.withDefaults().Interval)
+	steady(t, l, at, 3, i.WithDefaults().Interval)
 
 	worker := a.Worker()
 	if code := a.Stop(); code != 0 {
@@ -193,8 +193,8 @@ func TestWorkerKilled(t *testing.T) {
 			return e.Addr != nil && e.Addr.Gone && e.Addr.Prefix.Addr() == vip && e.At.After(killed)
 		})) > 0
 	})
-	first := l.WaitFrame(soon+i.down(), "advert", lab.Adverts("a"), lab.After(killed.Add(50*time.Millisecond)))
-	between(t, "return", first.At.Sub(killed), i.down(), i.down()+soon)
+	first := l.WaitFrame(soon+i.Down(), "advert", lab.Adverts("a"), lab.After(killed.Add(50*time.Millisecond)))
+	between(t, "return", first.At.Sub(killed), i.Down(), i.Down()+soon)
 	l.WaitHolder(soon, vip, "a")
 	if now := a.Worker(); now == old || !lab.Running(now) {
 		t.Errorf("vrrp.pid names %d, before %d", now, old)
@@ -296,7 +296,7 @@ func TestConfigTest(t *testing.T) {
 			t.Errorf("%s: exit code %d, want %d\n%s", c.name, code, c.code, out)
 		}
 	}
-	if code, out := n.Output(soon, lab.Ours(), "-t", "-f", "/nonexistent.conf"); code != 4 {
+	if code, out := n.Output(soon, lab.Ours(), "-t", "-f", "/nonexistent.conf"); code != 0 || !strings.Contains(out, "missing '/nonexistent.conf'") {
 		t.Errorf("missing file: exit code %d\n%s", code, out)
 	}
 	if code, out := n.Output(soon, lab.Ours(), "--no-such-option"); code != 1 {

@@ -28,8 +28,8 @@ func TestFailover(t *testing.T) {
 
 			a.Kill()
 			killed := time.Now()
-			first := l.WaitFrame(backup.down()+2*time.Second, "advert of b", lab.Adverts("b"))
-			between(t, "takeover", first.At.Sub(last(l.Frames(lab.Adverts("a"))).At), backup.down()-2*time.Millisecond, backup.down()+slack)
+			first := l.WaitFrame(backup.Down()+2*time.Second, "advert of b", lab.Adverts("b"))
+			between(t, "takeover", first.At.Sub(last(l.Frames(lab.Adverts("a"))).At), backup.Down()-2*time.Millisecond, backup.Down()+slack)
 			l.WaitFrames(soon, 5, "announcement of b", lab.Announcements("b", vip))
 			l.Wait(soon, "b holds the address", func() bool { return l.Has("b", vip) })
 			reachedAt(t, l, vip, "b")
@@ -40,8 +40,8 @@ func TestFailover(t *testing.T) {
 			again := l.Node("a").Start(lab.Ours(), config(master))
 			backAt := again.WaitLog(soon, `\(VI_1\) Entering BACKUP STATE \(init\)`).At
 			l.Wait(soon, "a removed the address left behind", func() bool { return !l.Has("a", vip) })
-			back := l.WaitFrame(soon+master.down(), "advert of a", lab.Adverts("a"), lab.After(killed))
-			between(t, "return", back.At.Sub(backAt), master.down()-50*time.Millisecond, master.down()+slack)
+			back := l.WaitFrame(soon+master.Down(), "advert of a", lab.Adverts("a"), lab.After(killed))
+			between(t, "return", back.At.Sub(backAt), master.Down()-50*time.Millisecond, master.Down()+slack)
 			l.WaitHolder(soon, vip, "a")
 			reachedAt(t, l, vip, "a")
 			if z := l.Frames(lab.Adverts("b"), lab.Priority(0)); len(z) > 0 {
@@ -63,7 +63,7 @@ func TestGracefulStop(t *testing.T) {
 	zero := l.WaitFrame(soon, "goodbye", lab.Adverts("a"), lab.Priority(0))
 	between(t, "goodbye", zero.At.Sub(asked), 0, 100*time.Millisecond)
 	first := l.WaitFrame(soon, "advert of b", lab.Adverts("b"))
-	between(t, "takeover", first.At.Sub(zero.At), backup.skew()-2*time.Millisecond, backup.skew()+60*time.Millisecond)
+	between(t, "takeover", first.At.Sub(zero.At), backup.Skew()-2*time.Millisecond, backup.Skew()+60*time.Millisecond)
 	if code := a.WaitExit(soon); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
@@ -83,10 +83,10 @@ func TestNopreempt(t *testing.T) {
 	l := newLab(t, lab.Plan{})
 	master, backup := instance{Priority: 150, Lines: "nopreempt"}, instance{Priority: 100, Lines: "nopreempt"}
 	b := l.Node("b").Start(lab.Ours(), config(backup))
-	l.WaitHolder(soon+backup.down(), vip, "b")
+	l.WaitHolder(soon+backup.Down(), vip, "b")
 	a := l.Node("a").Start(lab.Ours(), config(master))
 	a.WaitLog(soon, `Entering BACKUP STATE \(init\)`)
-	l.Hold(2*master.down(), "b holds the address", func() bool { return l.Holders(vip) == "b" })
+	l.Hold(2*master.Down(), "b holds the address", func() bool { return l.Holders(vip) == "b" })
 	noAdvert(t, l, "a", time.Time{})
 	asked := b.Signal(syscall.SIGTERM)
 	l.WaitFrame(soon, "advert of a", lab.Adverts("a"), lab.After(asked))
@@ -118,16 +118,16 @@ func TestLinkLoss(t *testing.T) {
 	cut := time.Now()
 	l.Node("a").Unplug(0)
 	a.WaitLog(soon, `\(VI_1\) Entering FAULT STATE`)
-	l.WaitHolder(soon+backup.down(), vip, "b")
+	l.WaitHolder(soon+backup.Down(), vip, "b")
 	first := l.WaitFrame(soon, "advert of b", lab.Adverts("b"))
 	between(t, "takeover", first.At.Sub(last(l.Frames(lab.Adverts("a"), lab.Before(first.At))).At),
-		backup.down()-2*time.Millisecond, backup.down()+slack)
+		backup.Down()-2*time.Millisecond, backup.Down()+slack)
 	plugged := time.Now()
 	noAdvert(t, l, "a", cut.Add(slack))
 	l.Node("a").Plug(0)
 	a.WaitLogAfter(plugged, soon, `\(VI_1\) Entering BACKUP STATE`)
-	back := l.WaitFrame(soon+master.down(), "advert of a", lab.Adverts("a"), lab.After(plugged))
-	between(t, "return", back.At.Sub(plugged), master.down()-2*time.Millisecond, master.down()+2*slack)
+	back := l.WaitFrame(soon+master.Down(), "advert of a", lab.Adverts("a"), lab.After(plugged))
+	between(t, "return", back.At.Sub(plugged), master.Down()-2*time.Millisecond, master.Down()+2*slack)
 	l.WaitHolder(soon, vip, "a")
 }
 
@@ -169,7 +169,7 @@ func TestSyncGroup(t *testing.T) {
 	m1, m2 := instances(150)
 	b1, b2 := instances(100)
 	a := l.Node("a").Start(lab.Ours(), config(group, m1, m2))
-	l.WaitHolder(soon+m1.down(), vip, "a")
+	l.WaitHolder(soon+m1.Down(), vip, "a")
 	l.WaitHolder(soon, vip2, "a")
 	b := l.Node("b").Start(lab.Ours(), config(group, b1, b2))
 	b.WaitLog(soon, `\(VI_2\) Entering BACKUP STATE \(init\)`)
@@ -177,16 +177,16 @@ func TestSyncGroup(t *testing.T) {
 
 	l.Node("a").Unplug(1)
 	a.WaitLog(soon, `VRRP_Group\(G1\) Syncing instances to FAULT state`)
-	l.WaitHolder(soon+2*b1.down(), vip, "b")
-	l.WaitHolder(soon+2*b1.down(), vip2, "b")
+	l.WaitHolder(soon+2*b1.Down(), vip, "b")
+	l.WaitHolder(soon+2*b1.Down(), vip2, "b")
 	b.WaitLog(soon, `VRRP_Group\(G1\) Syncing instances to MASTER state`)
 	if z := l.Frames(lab.Adverts("a"), lab.Priority(0), lab.OnLAN(0)); len(z) != 1 {
 		t.Errorf("%d goodbyes on the healthy LAN, want 1", len(z))
 	}
 
 	l.Node("a").Plug(1)
-	l.WaitHolder(soon+2*m1.down(), vip, "a")
-	l.WaitHolder(soon+2*m1.down(), vip2, "a")
+	l.WaitHolder(soon+2*m1.Down(), vip, "a")
+	l.WaitHolder(soon+2*m1.Down(), vip2, "a")
 }
 
 func TestIPv6(t *testing.T) {
@@ -197,7 +197,7 @@ func TestIPv6(t *testing.T) {
 	master, backup := base, base
 	master.Priority, backup.Priority = 150, 100
 	a := l.Node("a").Start(lab.Ours(), config(master))
-	l.WaitHolder(soon+master.down(), global6, "a")
+	l.WaitHolder(soon+master.Down(), global6, "a")
 	b := l.Node("b").Start(lab.Ours(), config(backup))
 	at := b.WaitLog(soon, `Entering BACKUP STATE \(init\)`).At
 	f := l.WaitFrame(soon, "advert that b hears", lab.Adverts("a"), lab.After(at))
@@ -212,7 +212,7 @@ func TestIPv6(t *testing.T) {
 	reachedAt(t, l, global6, "a")
 	a.Kill()
 	first := l.WaitFrame(soon, "advert of b", lab.Adverts("b"))
-	between(t, "takeover", first.At.Sub(last(l.Frames(lab.Adverts("a"))).At), backup.down()-2*time.Millisecond, backup.down()+slack)
+	between(t, "takeover", first.At.Sub(last(l.Frames(lab.Adverts("a"))).At), backup.Down()-2*time.Millisecond, backup.Down()+slack)
 	l.Wait(soon, "b holds the address", func() bool { return l.Has("b", global6) && l.Has("b", vip6) })
 	reachedAt(t, l, global6, "b")
 }
@@ -233,7 +233,7 @@ func TestUnicast(t *testing.T) {
 	}
 	a.Kill()
 	first := l.WaitFrame(soon, "advert of b", lab.Adverts("b"))
-	between(t, "takeover", first.At.Sub(last(l.Frames(lab.Adverts("a"))).At), backup.down()-2*time.Millisecond, backup.down()+slack)
+	between(t, "takeover", first.At.Sub(last(l.Frames(lab.Adverts("a"))).At), backup.Down()-2*time.Millisecond, backup.Down()+slack)
 }
 
 // Adverts with another password are not believed: the backup becomes a second master.
@@ -251,7 +251,7 @@ func TestPassword(t *testing.T) {
 	wrong := with(100, "other")
 	at := b.Reload(config(wrong))
 	b.WaitLogAfter(at, soon, `received an invalid passwd`)
-	l.WaitHolder(soon+wrong.down(), vip, "a b")
+	l.WaitHolder(soon+wrong.Down(), vip, "a b")
 }
 
 // Excluded addresses are held and announced, and not in the advert.
