@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -28,6 +29,10 @@ import (
 // RoleVariable is the environment variable that tells a re-executed copy of the binary what it is. Every role reads it, removes
 // it from its environment and sees the same arguments as the first process.
 const RoleVariable = "KEEPALIVED_GO_ROLE"
+
+// InternalEnv names the environment variables that are between the processes of the daemon, or between it and systemd: scripts do not
+// see them.
+var InternalEnv = []string{RoleVariable, "GOTRACEBACK", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"}
 
 // Values of RoleVariable. Without it the process is what the user started.
 const (
@@ -67,10 +72,12 @@ type Options struct {
 	All       bool       // --all: run these even without configuration
 	NoRespawn bool       // -R
 	PIDFiles  PIDFiles
-	Namespace string // -s
-	Umask     int    // -u; -1: not given
-	RunDir    string // empty: /run
-	NoMeaning []string
+	Namespace string   // -s
+	Umask     int      // -u; -1: not given
+	RunDir    string   // empty: /run
+	NoMeaning []string // options that were given and do nothing here; said once
+
+	tick time.Duration // tests: instead of a second
 }
 
 const (
@@ -167,7 +174,7 @@ func Run(o Options) int {
 
 	p.banner()
 	p.background(func() event { l := p.load(p.ctx, o.Namespace); return event{loaded: &l} })
-	tick := time.NewTicker(tickInterval)
+	tick := time.NewTicker(cmp.Or(o.tick, tickInterval))
 	defer tick.Stop()
 	for !p.quit {
 		select {
@@ -231,7 +238,7 @@ func (p *Parent) handle(e event) {
 		p.receive(*e.message)
 	case e.lost != nil:
 		// A worker without a link cannot be told anything; it stops by itself, and is replaced when it has.
-		if e.lost != io.EOF {
+		if !errors.Is(e.lost, io.EOF) && !errors.Is(e.lost, net.ErrClosed) {
 			p.log.Error(fmt.Sprintf("Link to worker process(%d) failed", p.worker.pid()), "err", e.lost)
 			p.worker.conn.Close()
 		}
@@ -491,7 +498,8 @@ func commandLine(args []string) []string {
 func (p *Parent) role(ctx context.Context, role string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, p.o.Executable)
 	cmd.Args = p.o.Args
-	cmd.Env = append(environ("NOTIFY_SOCKET", RoleVariable), RoleVariable+"="+role)
+	// A Go program that panics exits with code 2, which would be taken for a verdict: let it die by a signal instead.
+	cmd.Env = append(environ(InternalEnv...), RoleVariable+"="+role, "GOTRACEBACK=crash")
 	// A group of its own, so that ^C at the terminal reaches the parent only, which stops the rest in order.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	return cmd

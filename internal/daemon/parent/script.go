@@ -17,7 +17,7 @@ import (
 func (p *Parent) runScript(name string, s *model.Script, timeout time.Duration, abort <-chan struct{}) {
 	p.log.Info(fmt.Sprintf("Running %s script %s", name, s.Args[0]))
 	cmd := exec.Command(s.Args[0], s.Args[1:]...)
-	cmd.Env = environ("IFS", "LD_PRELOAD", "LD_LIBRARY_PATH", "NOTIFY_SOCKET", RoleVariable)
+	cmd.Env = environ(append(InternalEnv, "IFS", "LD_PRELOAD", "LD_LIBRARY_PATH")...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	if os.Geteuid() == 0 || int(s.UID) != os.Geteuid() { // an ordinary user may only be itself
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: s.UID, Gid: s.GID, Groups: s.Groups}
