@@ -1,6 +1,7 @@
 package ipvs
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -144,7 +145,7 @@ func decodeService(b []byte) (lvs.ServiceKey, lvs.Service, error) {
 		case svcFWMark:
 			k.FWMark, marked = a.u32(), true
 		case svcScheduler:
-			s.Scheduler = nl.BytesToString(a.value)
+			s.Scheduler = a.text()
 		case svcFlags:
 			s.Flags = a.u32() &^ flagHashed // the mask follows
 		case svcTimeout:
@@ -152,7 +153,7 @@ func decodeService(b []byte) (lvs.ServiceKey, lvs.Service, error) {
 		case svcNetmask:
 			s.Netmask = a.u32()
 		case svcEngine:
-			s.Engine = nl.BytesToString(a.value)
+			s.Engine = a.text()
 		}
 	}
 	switch family {
@@ -242,6 +243,12 @@ func (a attr) u32() uint32 {
 		return 0
 	}
 	return native.Uint32(a.value)
+}
+
+// text is a string up to its NUL.
+func (a attr) text() string {
+	text, _, _ := bytes.Cut(a.value, []byte{0})
+	return string(text)
 }
 
 var errNoAttr = errors.New("answer without the attribute asked for")

@@ -91,6 +91,7 @@ func TestDecodeService(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	f.Add(header(keyAttr(lvs.ServiceKey{Family: model.IPv4, FWMark: 1}).Serialize()))
 	f.Add(header(destAttr(lvs.DestKey{Addr: netip.MustParseAddr("10.0.0.2")}, &lvs.Dest{Method: model.Method{Forward: model.TUN}}).Serialize()))
+	f.Add([]byte("0000\x14\x00\x01\x00\x06\x00\x06\x000000\b\x00000000")) // a name without NUL
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if k, _, err := decodeService(b); err == nil && k.Family == 0 {
 			t.Errorf("service without family from %x", b)
