@@ -82,7 +82,7 @@ func waiting(m *Machine) bool { return m.running() && m.init }
 // start: member m has started. The first state is that of all, so an owner among others waits for the slowest of them; the
 // group tells of it before its members do.
 func (g *Group) start(s *step, m *Machine) {
-	if g.any(func(m *Machine) bool { return !m.started }) {
+	if g.any(func(m *Machine) bool { return !m.started && m.state == model.Init }) {
 		return
 	}
 	if g.state != model.Init { // m joins a group that runs
@@ -93,13 +93,15 @@ func (g *Group) start(s *step, m *Machine) {
 		g.judge(s, m)
 		return
 	}
-	faulty, pending := g.any((*Machine).faulty), g.any(func(m *Machine) bool { return m.init })
+	starting := slices.DeleteFunc(slices.Clone(g.members), func(m *Machine) bool { return m.state != model.Init })
+	faulty := slices.ContainsFunc(starting, (*Machine).faulty)
+	pending := slices.ContainsFunc(starting, func(m *Machine) bool { return m.init })
 	switch {
 	case faulty:
 		g.become(s, model.Fault, WhyStart)
 	case pending:
 	case !g.any(func(m *Machine) bool { return !m.ownerStarts(s.now) }):
-		for _, m := range g.members {
+		for _, m := range starting {
 			m.change(s, model.Master, WhyStart)
 		}
 		g.become(s, model.Master, WhyStart)
@@ -107,7 +109,7 @@ func (g *Group) start(s *step, m *Machine) {
 	default:
 		g.become(s, model.Backup, WhyStart)
 	}
-	for _, m := range g.members {
+	for _, m := range starting {
 		if faulty && !m.faulty() {
 			g.say(s, lineGroupStartFault, g.model.Name, m.inst.Name)
 		}

@@ -10,7 +10,7 @@ import (
 
 // start leaves INIT, for the whole group when m is its last member to start.
 func (m *Machine) start(s *step, until time.Time) {
-	if m.started {
+	if m.started || m.state != model.Init {
 		return
 	}
 	m.started, m.until = true, until

@@ -144,6 +144,9 @@ func (m *Machine) MasterPriority() uint8 { return m.masterPrio }
 // MasterAdvInt returns the interval of the current master's adverts.
 func (m *Machine) MasterAdvInt() time.Duration { return m.masterInt }
 
+// MasterDown returns how long a BACKUP waits for the next advert.
+func (m *Machine) MasterDown() time.Duration { return m.masterDown() }
+
 // LastTransition returns when the state changed last.
 func (m *Machine) LastTransition() time.Time { return m.since }
 
@@ -272,11 +275,11 @@ func (m *Machine) timeout(s *step) {
 		}
 	}
 	if due(s.now, m.again) {
-		s.do(Action{Kind: Announce, M: m, Repeat: m.repeat})
 		m.again = time.Time{}
+		m.announceBlock(s, m.repeat)
 	}
 	if due(s.now, m.refresh) {
-		s.do(Action{Kind: Announce, M: m, Repeat: m.inst.GARP.RefreshRepeat})
+		m.announceBlock(s, m.inst.GARP.RefreshRepeat)
 		m.refresh = advance(s.now, m.refresh, m.inst.GARP.MasterRefresh)
 	}
 }

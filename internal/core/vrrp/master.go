@@ -152,11 +152,10 @@ func (m *Machine) outrank(s *step, a *Advert, ours uint8) {
 // reannounce tells the neighbours again after a lower router may have told them otherwise.
 func (m *Machine) reannounce(s *step) {
 	g := &m.inst.GARP
-	if g.LowerPrioRepeat == 0 || m.announce {
+	if g.LowerPrioRepeat == 0 {
 		return
 	}
-	s.do(Action{Kind: Announce, M: m, Repeat: g.LowerPrioRepeat})
-	if g.LowerPrioDelay > 0 {
+	if m.announceBlock(s, g.LowerPrioRepeat); g.LowerPrioDelay > 0 {
 		m.again, m.repeat = s.now.Add(g.LowerPrioDelay), g.LowerPrioRepeat
 	}
 }
@@ -208,12 +207,21 @@ func (m *Machine) yield(s *step, why Why) {
 func (m *Machine) announceAll(s *step) {
 	g := &m.inst.GARP
 	if g.MasterRepeat > 0 {
-		s.do(Action{Kind: Announce, M: m, Repeat: g.MasterRepeat})
+		m.announceBlock(s, g.MasterRepeat)
 		if g.MasterDelay > 0 {
 			m.again, m.repeat = s.now.Add(g.MasterDelay), g.MasterRepeat
 		}
 	}
 	m.armRefresh(s)
+}
+
+// announceBlock announces all addresses, which must be up: until they are, it is left to settle.
+func (m *Machine) announceBlock(s *step, repeat int) {
+	if !m.settled {
+		m.announce = true
+		return
+	}
+	s.do(Action{Kind: Announce, M: m, Repeat: repeat})
 }
 
 // armRefresh starts the periodic announcements unless they run.
