@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,7 +56,12 @@ func (p page) tls(c *model.TLSClient) {
 }
 
 func (p page) serverGroup(g *model.ServerGroup) {
-	p.line(1, "Virtual Server Group = %s", g.Name)
+	has := func(f model.Family) string {
+		return yesNo(slices.ContainsFunc(g.Entries, func(e model.GroupEntry) bool {
+			return e.Family == f || !e.IsFWMark && model.FamilyOf(e.First) == f
+		}))
+	}
+	p.line(1, "Virtual Server Group = %s, IPv4 = %s, IPv6 = %s", g.Name, has(model.IPv4), has(model.IPv6))
 	for _, e := range g.Entries {
 		switch {
 		case e.IsFWMark:
@@ -155,8 +161,10 @@ func (p page) checker(v *Service, real, check int) {
 	p.line(3, "Delay loop = %d us", c.DelayLoop.Microseconds())
 	p.line(3, "Warmup = %d us", c.Warmup.Microseconds())
 	p.line(3, "Retries = %d", c.Retry)
-	p.line(3, "Delay before retry = %d us", c.DelayBeforeRetry.Microseconds())
-	p.line(3, "Retries iterations = %d", is.Retries)
+	if c.Retry > 0 {
+		p.line(3, "Delay before retry = %d us", c.DelayBeforeRetry.Microseconds())
+		p.line(3, "Retries iterations = %d", is.Retries)
+	}
 	p.line(3, "Log all failures = %s", yesNo(c.LogAllFailures))
 	if c.Kind == model.MiscCheck {
 		p.line(3, "Keepalive method = %s", c.Kind)

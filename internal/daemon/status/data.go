@@ -1,6 +1,7 @@
 package status
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -22,7 +23,7 @@ func WriteData(w io.Writer, s *Snapshot) error {
 	if len(s.Instances) > 0 {
 		p.section(0, "VRRP Topology")
 		for i := range s.Instances {
-			p.instance(&s.Instances[i])
+			p.instance(s, &s.Instances[i])
 		}
 	}
 	if len(s.Groups) > 0 {
@@ -56,7 +57,7 @@ func (p page) garpDelay(g model.GARPDelay) {
 	}
 }
 
-func (p page) instance(i *Instance) {
+func (p page) instance(s *Snapshot, i *Instance) {
 	p.line(1, "VRRP Instance = %s", i.Name)
 	p.line(3, "VRRP Version = %d", i.Version)
 	if i.Family == model.IPv6 {
@@ -110,7 +111,7 @@ func (p page) instance(i *Instance) {
 	}
 	p.line(3, "Using src_ip = %s%s", addr(i.Source), choose(i.SourceAddr.IsValid(), " (from configuration)", ""))
 	if len(i.Peers) == 0 {
-		p.line(3, "Multicast address %s", addr(i.Group))
+		p.line(3, "Multicast address %s%s", addr(i.Group), s.ifIndex(i))
 	}
 	p.line(3, "Gratuitous ARP delay = %s", plain(i.GARP.MasterDelay))
 	p.line(3, "Gratuitous ARP repeat = %d", i.GARP.MasterRepeat)
@@ -177,6 +178,16 @@ func (p page) instance(i *Instance) {
 	p.script(3, "Generic state transition script", i.Notify)
 	p.script(3, "Master rx lower pri state transition script", i.NotifyLowerPrio)
 	p.line(3, "Notify priority changes = %t", i.NotifyPriority)
+}
+
+// ifIndex is shown where the group needs one: with IPv6.
+func (s *Snapshot) ifIndex(i *Instance) string {
+	for n := range s.Interfaces {
+		if i.Family == model.IPv6 && s.Interfaces[n].Name == i.Interface {
+			return fmt.Sprintf(", ifindex %d", s.Interfaces[n].Index)
+		}
+	}
+	return ""
 }
 
 func (p page) unicast(i *Instance) {

@@ -45,8 +45,8 @@ func WriteFile(path string, mode os.FileMode, render func(io.Writer) error) erro
 		_ = os.Remove(tmp)
 		return fmt.Errorf("write status file %q: %w", path, err)
 	}
-	// A rename alone is no "closed after writing"; nobody else can have put a link here but in a directory of his own.
-	if f, err := os.OpenFile(path, os.O_WRONLY|unix.O_NOFOLLOW, 0); err == nil {
+	// A rename alone is no "closed after writing". Whoever may write the directory may have put something else here by now.
+	if f, err := os.OpenFile(path, os.O_WRONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0); err == nil {
 		f.Close()
 	}
 	return nil

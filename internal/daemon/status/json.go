@@ -46,9 +46,9 @@ type jsonInstance struct {
 // jsonData has its fields in keepalived's order, and keepalived's mixture of booleans and 0/1.
 type jsonData struct {
 	Name                 string      `json:"iname"`
-	DontTrackPrimary     flag        `json:"dont_track_primary"`
-	SkipCheckAdvAddr     flag        `json:"skip_check_adv_addr"`
-	StrictMode           flag        `json:"strict_mode"`
+	DontTrackPrimary     zeroOne     `json:"dont_track_primary"`
+	SkipCheckAdvAddr     zeroOne     `json:"skip_check_adv_addr"`
+	StrictMode           zeroOne     `json:"strict_mode"`
 	VMACIfName           string      `json:"vmac_ifname"`
 	IfName               string      `json:"ifp_ifname,omitempty"`
 	MasterPriority       uint8       `json:"master_priority"`
@@ -59,8 +59,8 @@ type jsonData struct {
 	GARPRefreshRep       int         `json:"garp_refresh_rep"`
 	GARPLowerPrioDelay   seconds     `json:"garp_lower_prio_delay"`
 	GARPLowerPrioRep     int         `json:"garp_lower_prio_rep"`
-	LowerPrioNoAdvert    flag        `json:"lower_prio_no_advert"`
-	HigherPrioSendAdvert flag        `json:"higher_prio_send_advert"`
+	LowerPrioNoAdvert    zeroOne     `json:"lower_prio_no_advert"`
+	HigherPrioSendAdvert zeroOne     `json:"higher_prio_send_advert"`
 	VRID                 uint8       `json:"vrid"`
 	BasePriority         uint8       `json:"base_priority"`
 	EffectivePriority    uint8       `json:"effective_priority"`
@@ -68,7 +68,7 @@ type jsonData struct {
 	PromoteSecondaries   bool        `json:"promote_secondaries"`
 	AdverInt             seconds     `json:"adver_int"`
 	MasterAdverInt       seconds     `json:"master_adver_int"`
-	Accept               flag        `json:"accept"`
+	Accept               zeroOne     `json:"accept"`
 	NoPreempt            bool        `json:"nopreempt"`
 	PreemptDelay         int         `json:"preempt_delay"`
 	State                model.State `json:"state"`
@@ -91,10 +91,10 @@ type jsonData struct {
 	AuthData             string      `json:"auth_data,omitempty"`
 }
 
-// flag is a truth that keepalived writes as 0 or 1.
-type flag bool
+// zeroOne is a truth that keepalived writes as 0 or 1.
+type zeroOne bool
 
-func (f flag) MarshalJSON() ([]byte, error) {
+func (f zeroOne) MarshalJSON() ([]byte, error) {
 	if f {
 		return []byte("1"), nil
 	}
@@ -135,9 +135,9 @@ type jsonStats struct {
 func instanceData(i *Instance, commands map[string]string) jsonData {
 	d := jsonData{
 		Name:                 i.Name,
-		DontTrackPrimary:     flag(i.DontTrackPrimary),
-		SkipCheckAdvAddr:     flag(i.SkipCheckAdvAddr),
-		StrictMode:           flag(i.Strict),
+		DontTrackPrimary:     zeroOne(i.DontTrackPrimary),
+		SkipCheckAdvAddr:     zeroOne(i.SkipCheckAdvAddr),
+		StrictMode:           zeroOne(i.Strict),
 		IfName:               i.Interface,
 		MasterPriority:       i.Master.Priority,
 		LastTransition:       json.Number(epoch(i.LastTransition)),
@@ -147,8 +147,8 @@ func instanceData(i *Instance, commands map[string]string) jsonData {
 		GARPRefreshRep:       i.GARP.RefreshRepeat,
 		GARPLowerPrioDelay:   seconds(i.GARP.LowerPrioDelay),
 		GARPLowerPrioRep:     i.GARP.LowerPrioRepeat,
-		LowerPrioNoAdvert:    flag(i.LowerPrioNoAdvert),
-		HigherPrioSendAdvert: flag(i.HigherPrioAdvert),
+		LowerPrioNoAdvert:    zeroOne(i.LowerPrioNoAdvert),
+		HigherPrioSendAdvert: zeroOne(i.HigherPrioAdvert),
 		VRID:                 i.VRID,
 		BasePriority:         i.Priority,
 		EffectivePriority:    i.Effective,
@@ -156,7 +156,7 @@ func instanceData(i *Instance, commands map[string]string) jsonData {
 		PromoteSecondaries:   i.PromoteSecondary,
 		AdverInt:             seconds(i.AdvertInt),
 		MasterAdverInt:       seconds(i.masterAdvertInt()),
-		Accept:               flag(i.Accept),
+		Accept:               zeroOne(i.Accept),
 		NoPreempt:            i.NoPreempt,
 		PreemptDelay:         int(i.PreemptDelay / time.Second),
 		State:                i.State,
