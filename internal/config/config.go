@@ -1,0 +1,120 @@
+// Package config holds the keyword tables of keepalived.conf, one file per block, and turns a configuration into a model.Model.
+//
+//	bytes ─source─▶ lines ─syntax─▶ statements ─Read─▶ Config ─Resolve─▶ model.Model
+//
+// Config still says what was written and where. Resolve applies defaults, inheritance and keepalived's corrections, and needs a Host,
+// since what a configuration means depends on interfaces, users and files.
+package config
+
+import (
+	"time"
+
+	"github.com/keepalived-go/keepalived-go/internal/config/schema"
+	"github.com/keepalived-go/keepalived-go/internal/config/source"
+	"github.com/keepalived-go/keepalived-go/internal/config/syntax"
+	"github.com/keepalived-go/keepalived-go/internal/model"
+)
+
+// Options are the command line's part in what a configuration means.
+type Options struct {
+	ConfigID string                  // -i; empty: the host name up to its first dot
+	CheckAll bool                    // -e: every include check is on
+	Getenv   func(string) string     // for ${_ENV NAME}; nil: all are empty
+	Random   func(low, high int) int // for ${_RANDOM}; nil: always low
+}
+
+// Load reads, checks and resolves the configuration called name. The model is nil if the report refuses it, that is if a daemon must not
+// run with it; findings that do not refuse it have been corrected as the report says.
+func Load(files source.Files, name string, opt Options, host Host) (*model.Model, *source.Report) {
+	r := &source.Report{}
+	if opt.ConfigID == "" {
+		opt.ConfigID = shortName(host.Hostname())
+	}
+	env := source.Env{ConfigID: opt.ConfigID, CheckAll: opt.CheckAll, Getenv: opt.Getenv, Random: opt.Random}
+	lines := source.Load(files, name, env, r)
+	c := Read(syntax.Parse(lines, root(), r), r)
+	m := Resolve(c, host, r)
+	if r.Refused() {
+		return nil, r
+	}
+	return m, r
+}
+
+// Config is a configuration as written.
+type Config struct {
+	Global Global
+
+	NetNamespace     opt[string]
+	NetNamespaceIPVS opt[string]
+	InstanceName     opt[string]
+	UsePIDDir        opt[bool]
+	ChildWaitTime    opt[time.Duration]
+
+	Scripts    []*VRRPScript
+	Trackers   []*Tracker // track_file, vrrp_track_process, bfd_instance
+	Groups     []*SyncGroup
+	Instances  []*Instance
+	GARPGroups []*GARPGroup
+	UpDown     []opt[upDown]
+	Linkbeat   []opt[string]
+	Static     []opt[Address]
+	TrackGroup []*TrackGroup
+
+	LVS LVS
+}
+
+// opt is short for the type that most fields have.
+type opt[V any] = schema.Opt[V]
+
+// Read takes the statements of a configuration.
+func Read(nodes []*syntax.Node, r *source.Report) *Config {
+	c := &Config{}
+	root().Init(c)
+	globalDefs.Init(&c.Global)
+	root().Read(c, nodes, r)
+	return c
+}
+
+// root is the table of the outermost keywords: the common ones, then those of each subsystem.
+func root() schema.Table[Config] { return rootTable }
+
+var rootTable = concat(rootScalars, vrrpRoot, trackRoot, lvsRoot)
+
+func concat[T any](tables ...schema.Table[T]) (all schema.Table[T]) {
+	for _, t := range tables {
+		all = append(all, t...)
+	}
+	return all
+}
+
+var rootScalars = schema.Table[Config]{
+	schema.Block("global_defs", "", func(c *Config, _ *syntax.Node, _ *source.Report) *Global { return &c.Global },
+		globalDefs, "Settings of the whole daemon; several blocks add up."),
+	schema.Inherited("net_namespace", schema.Word, func(c *Config) *opt[string] { return &c.NetNamespace },
+		"Network namespace to run in; fixed at start.").Lenient().FirstWins(),
+	schema.Inherited("net_namespace_ipvs", orEmpty(schema.Word), func(c *Config) *opt[string] { return &c.NetNamespaceIPVS },
+		"Network namespace of the LVS part; without a value the one the daemon was started in.").FirstWins(),
+	schema.Flag("namespace_with_ipsets", true, ignored[Config],
+		"Allow ipsets while in a namespace.").Pending("ipsets are not used"),
+	schema.Inherited("instance", schema.Word, func(c *Config) *opt[string] { return &c.InstanceName },
+		"Name of this daemon among several on the host, added to the names of its files and logs.").Lenient().FirstWins(),
+	schema.Flag("use_pid_dir", true, func(c *Config) *opt[bool] { return &c.UsePIDDir },
+		"Put pid files into a directory of their own."),
+	schema.Value("child_wait_time", schema.WholeSeconds(0, 4294967295), 5*time.Second,
+		func(c *Config) *opt[time.Duration] { return &c.ChildWaitTime }, "How long children get to end."),
+}
+
+// ignored is the field of flags that are accepted without effect.
+func ignored[T any](*T) *opt[bool] { return new(opt[bool]) }
+
+// orEmpty makes a kind take a missing word for the zero value.
+func orEmpty[V any](k schema.Kind[V]) schema.Kind[V] {
+	parse := k.Parse
+	return schema.Kind[V]{Usage: "[" + k.Usage + "]", Parse: func(w []source.Word) (V, error) {
+		if len(w) == 0 {
+			var zero V
+			return zero, nil
+		}
+		return parse(w)
+	}}
+}

@@ -1,0 +1,574 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/keepalived-go/keepalived-go/internal/config/schema"
+	"github.com/keepalived-go/keepalived-go/internal/config/source"
+	"github.com/keepalived-go/keepalived-go/internal/config/syntax"
+	"github.com/keepalived-go/keepalived-go/internal/model"
+)
+
+// Global is the global_defs block.
+type Global struct {
+	RouterID         opt[string]
+	Mails            []opt[string]
+	SMTPServer       opt[smtpServer]
+	DynamicIf        opt[bool]
+	DefaultInterface opt[string]
+	Umask            opt[int]
+	JSONVersion      opt[int]
+
+	SMTPAlert, SMTPAlertVRRP, SMTPAlertChecker opt[bool]
+
+	Startup, Shutdown               opt[Command]
+	StartupTimeout, ShutdownTimeout opt[time.Duration]
+	ScriptUsers                     []opt[account] // every script_user: each acts from its line on
+	ScriptSecurity                  opt[bool]
+	SupplementaryGroups             opt[bool]
+
+	NotifyFIFO, VRRPNotifyFIFO, LVSNotifyFIFO                   opt[fifo]
+	NotifyFIFOScript, VRRPNotifyFIFOScript, LVSNotifyFIFOScript opt[Command]
+	FIFOStatesOnReload                                          opt[bool]
+	NotifyPriority                                              opt[bool]
+
+	Sched, CheckerSched, BFDSched sched
+
+	// VRRP
+	McastGroup4, McastGroup6                       opt[netip.Addr]
+	Version                                        opt[int]
+	Strict                                         opt[bool]
+	GARPMasterDelay, GARPMasterRefresh             opt[time.Duration]
+	GARPMasterRepeat, GARPRefreshRepeat            opt[int]
+	GARPLowerPrioDelay                             opt[time.Duration]
+	GARPLowerPrioRepeat                            opt[int]
+	MinGARP                                        opt[bool]
+	GARPInterval, GNAInterval                      opt[time.Duration]
+	DownTimerAdverts                               opt[int]
+	LowerPrioNoAdvert, HigherPrioAdvert            opt[bool]
+	CheckUnicastSrc, SkipCheckAdvAddr, OwnerIgnore opt[bool]
+	V3ChecksumAsV2                                 opt[bool]
+	StartupDelay, DelayAfterBoot                   opt[time.Duration]
+	LogUnknownVRIDs                                opt[bool]
+
+	// LVS
+	LVSTimeouts    lvsTimeouts
+	LVSFlush       opt[bool]
+	LVSFlushOnStop opt[model.FlushOnStop]
+	RSInitNotifies opt[bool]
+	LogAllFailures opt[bool]
+	SyncDaemon     opt[string]
+}
+
+// sched is the set of *_priority, *_no_swap … keywords of one role.
+type sched struct {
+	Nice       opt[int]
+	NoSwap     opt[bool]
+	RTPriority opt[int]
+	CPUs       opt[[]int]
+	RLimitRT   opt[time.Duration]
+}
+
+type smtpServer struct {
+	Host string
+	Port int
+}
+
+type lvsTimeouts struct{ TCP, TCPFin, UDP time.Duration }
+
+// Why keywords wait for later parts.
+const (
+	noMail     = "mails are not sent"
+	noSNMP     = "there is no SNMP agent"
+	noDBus     = "there is no D-Bus service"
+	noFirewall = "no packet filter is programmed"
+	noVMAC     = "virtual MAC interfaces are not made"
+	noRoutes   = "routes and rules are not installed"
+	noStatics  = "static addresses are not installed"
+	noSync     = "the IPVS sync daemon is not run"
+	noBFD      = "BFD sessions are not run"
+	noTracker  = "only interfaces and scripts are tracked"
+	noHMAC     = "adverts carry no HMAC trailer"
+	noAH       = "adverts are not sent with an AH header"
+	noBuffers  = "socket buffers are sized by the program"
+	noNames    = "the processes keep the program's name"
+	noReload   = "a reload is asked for with SIGHUP and always checked first"
+	noFiles    = "files are written to their usual places"
+	noPoll     = "link state comes from the kernel's notifications"
+)
+
+type gtable = schema.Table[Global]
+type gopt[V any] = func(*Global) *opt[V]
+
+var seconds4294 = schema.WholeSeconds(0, 4294)
+var interval = schema.Seconds(time.Microsecond, 4294967295*time.Microsecond)
+
+// garpSeconds sets a bad value to 0, as vrrp_garp_master_refresh does.
+var garpSeconds = schema.Fallback(schema.WholeSeconds(0, 4294967295), 0)
+
+// repeat is a count of at least 1; 0 is corrected.
+var repeat = schema.One("<1-4294967295>", func(s string) (int, error) {
+	n, err := schema.ParseInt(s, 0, math.MaxUint32)
+	if err == nil && n == 0 {
+		return 1, schema.Corrected("%q is too low - using 1", s)
+	}
+	return n, err
+})
+
+var globalDefs = concat(gtable{
+	schema.Inherited("router_id", schema.Word, func(g *Global) *opt[string] { return &g.RouterID },
+		"Name of this node in mails, SNMP and dumps; default the host name.").Lenient(),
+	schema.Check[Global]("notification_email_from", schema.Exactly(schema.Word), "Sender of alert mails.").Lenient().Pending(noMail),
+	schema.Line("smtp_server", "HOST|IPADDR [PORT]", readSMTPServer, "Mail server.").Pending(noMail),
+	schema.Check[Global]("smtp_helo_name", orEmpty(schema.Word), "Name sent to the mail server.").Pending(noMail),
+	schema.Check[Global]("smtp_connect_timeout", schema.One("<1-4294 seconds>", func(s string) (time.Duration, error) {
+		n, err := schema.ParseInt(s, 0, 4294)
+		if err == nil && n == 0 {
+			return time.Second, schema.Corrected("%q is too low - using 1", s)
+		}
+		return time.Duration(n) * time.Second, err
+	}), "How long the mail server may take.").Pending(noMail),
+	schema.WordList("notification_email", schema.Word, func(g *Global) *[]opt[string] { return &g.Mails },
+		"Recipients of alert mails.").NotEmpty().Pending(noMail),
+	schema.Inherited("smtp_alert", schema.Bool, func(g *Global) *opt[bool] { return &g.SMTPAlert },
+		"Default of all smtp_alert keywords.").Pending(noMail),
+	schema.Inherited("smtp_alert_vrrp", schema.Bool, func(g *Global) *opt[bool] { return &g.SMTPAlertVRRP },
+		"Default of smtp_alert in VRRP blocks.").Pending(noMail),
+	schema.Inherited("smtp_alert_checker", schema.Bool, func(g *Global) *opt[bool] { return &g.SMTPAlertChecker },
+		"Default of smtp_alert in LVS blocks.").Pending(noMail),
+	schema.Flag("no_email_faults", true, ignored[Global], "No mail for FAULT.").Pending(noMail),
+	schema.Check[Global]("no_checker_emails", schema.Bool, "Mail about quorums only.").Pending(noMail),
+
+	schema.Flag("process_names", true, ignored[Global], "Give the processes names of their own.").Pending(noNames),
+	schema.Check[Global]("process_name", schema.ShortWord(15), "Name of the parent process.").Pending(noNames),
+	schema.Check[Global]("vrrp_process_name", schema.ShortWord(15), "Name of the VRRP process.").Pending(noNames),
+	schema.Check[Global]("checker_process_name", schema.ShortWord(15), "Name of the checker process.").
+		OldName("lvs_process_name", source.Note).Pending(noNames),
+	schema.Check[Global]("bfd_process_name", schema.ShortWord(15), "Name of the BFD process.").Pending(noNames),
+
+	schema.Inherited("startup_script", command, func(g *Global) *opt[Command] { return &g.Startup },
+		"Run before anything starts.").Quoted().Lenient().FirstWins(),
+	schema.Value("startup_script_timeout", schema.WholeSeconds(1, 1000), 10*time.Second,
+		func(g *Global) *opt[time.Duration] { return &g.StartupTimeout }, "Limit of startup_script.").Lenient(),
+	schema.Inherited("shutdown_script", command, func(g *Global) *opt[Command] { return &g.Shutdown },
+		"Run after everything has stopped.").Quoted().Lenient().FirstWins(),
+	schema.Value("shutdown_script_timeout", schema.WholeSeconds(1, 1000), 10*time.Second,
+		func(g *Global) *opt[time.Duration] { return &g.ShutdownTimeout }, "Limit of shutdown_script.").Lenient(),
+	schema.Line("script_user", userGroup.Usage, readScriptUser, "Who runs the scripts after this line that name no user.").Lenient(),
+	schema.Flag("enable_script_security", true, func(g *Global) *opt[bool] { return &g.ScriptSecurity },
+		"Refuse scripts run as root that others could alter."),
+	schema.Check[Global]("use_symlink_paths", schema.Bool,
+		"Keep symbolic links in script paths; they always are kept."),
+	schema.Value("set_supplementary_groups", schema.Bool, false, func(g *Global) *opt[bool] { return &g.SupplementaryGroups },
+		"Give scripts the supplementary groups of their user."),
+
+	schema.Check[Global]("max_auto_priority", schema.Kind[int]{Usage: "[<-1-99>]", Parse: func(w []source.Word) (int, error) {
+		if len(w) == 0 {
+			return 99, nil
+		}
+		return schema.ParseInt(w[0].Text, -1, 99)
+	}}, "Highest real-time priority after late timers.").Pending("priorities are set with *_rt_priority only"),
+	schema.Check[Global]("min_auto_priority_delay", schema.Int(1, 10000000), "Lateness in µs that raises the priority.").Lenient().
+		Pending("priorities are set with *_rt_priority only"),
+
+	schema.Inherited("dynamic_interfaces", schema.Kind[bool]{Usage: "[allow_if_changes]", Parse: func(w []source.Word) (bool, error) {
+		if len(w) > 0 && w[0].Text != "allow_if_changes" {
+			return true, schema.Corrected("unknown option %q", w[0].Text)
+		}
+		return true, nil
+	}}, func(g *Global) *opt[bool] { return &g.DynamicIf },
+		"Accept interfaces that do not exist yet, from this line on.").Options("allow_if_changes"),
+	schema.Value("default_interface", schema.IfName, "eth0", func(g *Global) *opt[string] { return &g.DefaultInterface },
+		"Interface of static addresses that name none.").Lenient(),
+	schema.Flag("disable_local_igmp", true, ignored[Global], "Stop IGMP reports for link-local groups.").
+		Pending("the kernel's setting is left alone"),
+
+	schema.Inherited("vrrp_mcast_group4", multicast(model.IPv4), func(g *Global) *opt[netip.Addr] { return &g.McastGroup4 },
+		"IPv4 group of adverts; default 224.0.0.18."),
+	schema.Inherited("vrrp_mcast_group6", multicast(model.IPv6), func(g *Global) *opt[netip.Addr] { return &g.McastGroup6 },
+		"IPv6 group of adverts; default ff02::12."),
+	schema.Value("vrrp_garp_master_delay", seconds4294, 5*time.Second, func(g *Global) *opt[time.Duration] { return &g.GARPMasterDelay },
+		"Delay of the second round of gratuitous ARP; 0: none."),
+	schema.Value("vrrp_garp_master_repeat", repeat, 5, func(g *Global) *opt[int] { return &g.GARPMasterRepeat },
+		"Gratuitous ARPs per round."),
+	schema.Value("vrrp_garp_master_refresh", garpSeconds, 0, func(g *Global) *opt[time.Duration] { return &g.GARPMasterRefresh },
+		"Period of rounds while master; 0: off."),
+	schema.Value("vrrp_garp_master_refresh_repeat", repeat, 1, func(g *Global) *opt[int] { return &g.GARPRefreshRepeat },
+		"Gratuitous ARPs per refresh."),
+	schema.Inherited("vrrp_garp_lower_prio_delay", seconds4294, func(g *Global) *opt[time.Duration] { return &g.GARPLowerPrioDelay },
+		"Delay of the second round after a lower-priority advert; default vrrp_garp_master_delay."),
+	schema.Inherited("vrrp_garp_lower_prio_repeat", schema.Int(0, math.MaxInt32), func(g *Global) *opt[int] { return &g.GARPLowerPrioRepeat },
+		"Gratuitous ARPs per round then; default vrrp_garp_master_repeat."),
+	schema.Value("vrrp_down_timer_adverts", schema.Int(1, 100), 3, func(g *Global) *opt[int] { return &g.DownTimerAdverts },
+		"Missed adverts before a backup takes over."),
+	schema.Inherited("vrrp_garp_interval", interval, func(g *Global) *opt[time.Duration] { return &g.GARPInterval },
+		"Gap between gratuitous ARPs on one interface."),
+	schema.Inherited("vrrp_gna_interval", interval, func(g *Global) *opt[time.Duration] { return &g.GNAInterval },
+		"Gap between unsolicited neighbour advertisements on one interface."),
+	schema.Value("vrrp_min_garp", schema.Bool, false, func(g *Global) *opt[bool] { return &g.MinGARP },
+		"Send one gratuitous ARP only where nothing else is configured."),
+	schema.Check[Global]("vrrp_garp_extra_if", extraIf(1), "Period of gratuitous ARP on other interfaces.").
+		OldName("vrrp_vmac_garp_intvl", source.Deprecated).Pending(noVMAC),
+	schema.Value("vrrp_lower_prio_no_advert", schema.Bool, false, func(g *Global) *opt[bool] { return &g.LowerPrioNoAdvert },
+		"Do not answer a lower-priority advert at once."),
+	schema.Value("vrrp_higher_prio_send_advert", schema.Bool, false, func(g *Global) *opt[bool] { return &g.HigherPrioAdvert },
+		"Send an advert when a higher-priority one makes us backup."),
+	schema.Value("vrrp_version", schema.Int(2, 3), 2, func(g *Global) *opt[int] { return &g.Version },
+		"VRRP version of IPv4 instances that name none."),
+	schema.Flag("vrrp_check_unicast_src", true, func(g *Global) *opt[bool] { return &g.CheckUnicastSrc },
+		"Drop unicast adverts that do not come from a peer."),
+	schema.Value("vrrp_skip_check_adv_addr", schema.Bool, false, func(g *Global) *opt[bool] { return &g.SkipCheckAdvAddr },
+		"Compare the address list only of a new master."),
+	schema.Value("vrrp_strict", schema.Bool, false, func(g *Global) *opt[bool] { return &g.Strict },
+		"Default of strict_mode."),
+	schema.Value("vrrp_owner_ignore_adverts", schema.Bool, false, func(g *Global) *opt[bool] { return &g.OwnerIgnore },
+		"Default of owner_ignore_adverts."),
+	schema.Flag("v3_checksum_as_v2", true, func(g *Global) *opt[bool] { return &g.V3ChecksumAsV2 },
+		"Leave the pseudo header out of IPv4 version 3 checksums."),
+	schema.Inherited("vrrp_startup_delay", milli4294, func(g *Global) *opt[time.Duration] { return &g.StartupDelay },
+		"Wait before VRRP instances start."),
+	schema.Inherited("vrrp_delay_after_boot", milli4294, func(g *Global) *opt[time.Duration] { return &g.DelayAfterBoot },
+		"The same, counted from the start of the host."),
+	schema.Flag("log_unknown_vrids", true, func(g *Global) *opt[bool] { return &g.LogUnknownVRIDs },
+		"Log adverts of routers that are not configured."),
+	schema.Value("vrrp_notify_priority_changes", schema.Bool, false, func(g *Global) *opt[bool] { return &g.NotifyPriority },
+		"Report priority changes to scripts and pipes."),
+	schema.Line("vrrp_rx_bufs_policy", "[MTU] [ADVERT] [BYTES]", readRxBufs, "Size of VRRP receive buffers.").Pending(noBuffers),
+	schema.Check[Global]("vrrp_rx_bufs_multiplier", schema.Exactly(schema.Int(1, math.MaxInt32)), "Factor of that size.").Lenient().Pending(noBuffers),
+	schema.Check[Global]("vmac_prefix", schema.Word, "Name prefix of virtual MAC interfaces.").Pending(noVMAC),
+	schema.Check[Global]("vmac_addr_prefix", schema.Word, "Name prefix of those of single addresses.").Pending(noVMAC),
+
+	schema.Check[Global]("vrrp_iptables", filterNames, "Filter with iptables.").Pending(noFirewall),
+	schema.Check[Global]("vrrp_ipsets", filterNames, "Names of ipsets.").Pending(noFirewall),
+	schema.Check[Global]("nftables", filterNames, "Filter with nftables.").Pending(noFirewall),
+	schema.Check[Global]("nftables_priority", schema.Int(math.MinInt32, math.MaxInt32), "Priority of the chains.").Pending(noFirewall),
+	schema.Flag("nftables_ifindex", true, ignored[Global], "Match interfaces by index.").Pending(noFirewall),
+	schema.Flag("nftables_counters", true, ignored[Global], "Add counters to the rules.").Pending(noFirewall),
+	schema.Check[Global]("nftables_ipvs", filterNames, "Serve groups with nftables sets and a mark.").Pending(noFirewall),
+	schema.Check[Global]("nftables_ipvs_priority", schema.Int(math.MinInt32, math.MaxInt32), "Priority of that chain.").Pending(noFirewall),
+	schema.Check[Global]("nftables_ipvs_start_fwmark", schema.Int(1, math.MaxUint32), "First mark used.").Pending(noFirewall),
+
+	schema.Line("lvs_timeouts", "{tcp SECS | tcpfin SECS | udp SECS}…", readLVSTimeouts, "Timeouts of IPVS connections; 0 leaves the kernel's.").
+		Options("tcp", "tcpfin", "udp"),
+	schema.Flag("lvs_flush", true, func(g *Global) *opt[bool] { return &g.LVSFlush }, "Empty the IPVS table at start."),
+	schema.Inherited("lvs_flush_on_stop", schema.Kind[model.FlushOnStop]{Usage: "[VS]", Parse: func(w []source.Word) (model.FlushOnStop, error) {
+		switch {
+		case len(w) == 0:
+			return model.FlushAll, nil
+		case w[0].Text == "VS":
+			return model.FlushVS, nil
+		}
+		return 0, fmt.Errorf("unknown value %q", w[0].Text)
+	}}, func(g *Global) *opt[model.FlushOnStop] { return &g.LVSFlushOnStop },
+		"Empty the IPVS table at the end, or delete the services only.").Alias("lvs_flush_onstop"),
+	schema.Line("lvs_sync_daemon", "IFNAME [inst] VRRP_INSTANCE [id N] [maxlen N] [port N] [ttl N] [group ADDR]", readSyncDaemon,
+		"Synchronise IPVS connections.").Options("inst", "id", "maxlen", "port", "ttl", "group").Pending(noSync),
+	schema.Value("rs_init_notifies", schema.Bool, false, func(g *Global) *opt[bool] { return &g.RSInitNotifies },
+		"Run notify scripts of real servers for their first state."),
+	schema.Value("checker_log_all_failures", schema.Bool, false, func(g *Global) *opt[bool] { return &g.LogAllFailures },
+		"Log each failed check."),
+
+	schema.Inherited("notify_fifo", fifoKind, func(g *Global) *opt[fifo] { return &g.NotifyFIFO },
+		"Pipe that gets all state changes.").Lenient().FirstWins(),
+	schema.Inherited("notify_fifo_script", command, func(g *Global) *opt[Command] { return &g.NotifyFIFOScript },
+		"Program that reads notify_fifo.").Quoted().Lenient().FirstWins(),
+	schema.Inherited("vrrp_notify_fifo", fifoKind, func(g *Global) *opt[fifo] { return &g.VRRPNotifyFIFO },
+		"Pipe that gets VRRP state changes.").Lenient().FirstWins(),
+	schema.Inherited("vrrp_notify_fifo_script", command, func(g *Global) *opt[Command] { return &g.VRRPNotifyFIFOScript },
+		"Program that reads vrrp_notify_fifo.").Quoted().Lenient().FirstWins(),
+	schema.Inherited("lvs_notify_fifo", fifoKind, func(g *Global) *opt[fifo] { return &g.LVSNotifyFIFO },
+		"Pipe that gets state changes of servers.").Lenient().FirstWins(),
+	schema.Inherited("lvs_notify_fifo_script", command, func(g *Global) *opt[Command] { return &g.LVSNotifyFIFOScript },
+		"Program that reads lvs_notify_fifo.").Quoted().Lenient().FirstWins(),
+	schema.Flag("fifo_write_vrrp_states_on_reload", true, func(g *Global) *opt[bool] { return &g.FIFOStatesOnReload },
+		"Write all VRRP states to the pipes after a reload."),
+
+	schema.Check[Global]("snmp_socket", schema.Exactly(schema.Word), "AgentX master.").Lenient().Pending(noSNMP),
+	schema.Flag("enable_traps", true, ignored[Global], "Send notifications.").Pending(noSNMP),
+	schema.Flag("enable_snmp_vrrp", true, ignored[Global], "Serve the VRRP part of the keepalived MIB.").
+		Alias("enable_snmp_keepalived").Pending(noSNMP),
+	schema.Flag("enable_snmp_rfc", true, ignored[Global], "Serve the MIBs of both RFCs.").Pending(noSNMP),
+	schema.Flag("enable_snmp_rfcv2", true, ignored[Global], "Serve the MIB of RFC 2787.").Pending(noSNMP),
+	schema.Flag("enable_snmp_rfcv3", true, ignored[Global], "Serve the MIB of RFC 6527.").Pending(noSNMP),
+	schema.Flag("enable_snmp_checker", true, ignored[Global], "Serve the checker part of the keepalived MIB.").Pending(noSNMP),
+	schema.Check[Global]("snmp_vs_stats_update_interval", statsAge, "Age limit of service statistics.").Pending(noSNMP),
+	schema.Check[Global]("snmp_rs_stats_update_interval", statsAge, "Age limit of server statistics.").Pending(noSNMP),
+	schema.Flag("enable_dbus", true, ignored[Global], "Offer the D-Bus service.").Pending(noDBus),
+	schema.Check[Global]("dbus_service_name", schema.Word, "Name on the bus.").Lenient().Pending(noDBus),
+	schema.Check[Global]("dbus_no_interface_name", schema.Word, "Name of what has no interface.").Lenient().Pending(noDBus),
+
+	schema.Value("umask", umaskKind, -1, func(g *Global) *opt[int] { return &g.Umask }, "Mask of files that are created."),
+	schema.Check[Global]("random_seed", schema.Int(0, math.MaxUint32), "Seed of random numbers.").Pending("random numbers need not repeat"),
+	schema.Check[Global]("reload_check_config", orEmpty(schema.Word), "Check a configuration before a reload.").Pending(noReload),
+	schema.Check[Global]("reload_time_file", schema.Exactly(schema.Word), "File with the time of a reload.").Lenient().Pending(noReload),
+	schema.Flag("reload_repeat", true, ignored[Global], "Allow repeated times there.").Pending(noReload),
+	schema.Check[Global]("reload_file", orEmpty(schema.Word), "File that exists during a reload.").Pending(noReload),
+	schema.Check[Global]("include_check", schema.Kind[bool]{Usage: "[[+|-]read|match|wildcard_match|brace_match]…",
+		Parse: func([]source.Word) (bool, error) { return true, nil }},
+		"Which include problems refuse the configuration, from this line on."),
+	schema.Check[Global]("config_save_dir", schema.Word, "Directory for copies of the configuration.").Pending(noFiles),
+	schema.Check[Global]("tmp_config_directory", schema.Word, "Directory of the temporary copy.").Lenient().Pending(noFiles),
+	schema.Check[Global]("data_use_instance", schema.Bool, "Put the instance name into dump file names.").Pending(noFiles),
+	schema.Value("json_version", schema.Int(1, 2), 1, func(g *Global) *opt[int] { return &g.JSONVersion }, "Layout of the JSON dump.").Lenient(),
+	schema.Check[Global]("iproute_usr_dir", schema.Exactly(schema.Word), "Directory of iproute2's own tables.").Lenient().Pending(noRoutes),
+	schema.Check[Global]("iproute_etc_dir", schema.Exactly(schema.Word), "Directory of the local iproute2 tables.").Lenient().Pending(noRoutes),
+	schema.Check[Global]("state_dump_file", schema.Exactly(schema.Word), "File of the state dump.").Lenient().Pending(noFiles),
+	schema.Check[Global]("stats_dump_file", schema.Exactly(schema.Word), "File of the statistics dump.").Lenient().Pending(noFiles),
+	schema.Check[Global]("json_dump_file", schema.Exactly(schema.Word), "File of the JSON dump.").Lenient().Pending(noFiles),
+},
+	schedRows("vrrp", func(g *Global) *sched { return &g.Sched }, ""),
+	schedRows("checker", func(g *Global) *sched { return &g.CheckerSched }, ""),
+	schedRows("bfd", func(g *Global) *sched { return &g.BFDSched }, noBFD),
+	bufferRows("vrrp_netlink_cmd", "vrrp_netlink_monitor", "process_monitor", "lvs_netlink_cmd", "lvs_netlink_monitor"),
+)
+
+var milli4294 = schema.Decimal(time.Second, time.Millisecond, 4294967295*time.Microsecond, 6)
+var statsAge = schema.Seconds(time.Millisecond, 30*time.Second)
+
+// filterNames are names of tables, chains and sets.
+var filterNames = schema.Kind[string]{Usage: "[NAME…]", Parse: func(w []source.Word) (string, error) { return "", nil }}
+
+// schedRows are the keywords that say how one role is scheduled.
+func schedRows(role string, of func(*Global) *sched, pending string) gtable {
+	rows := gtable{
+		schema.Inherited(role+"_priority", schema.Fallback(schema.Int(-20, 19), 0), func(g *Global) *opt[int] { return &of(g).Nice },
+			"Nice level of the "+role+" part.").Lenient(),
+		schema.Flag(role+"_no_swap", true, func(g *Global) *opt[bool] { return &of(g).NoSwap },
+			"Keep the "+role+" part in memory."),
+		schema.Inherited(role+"_rt_priority", schema.One("<1-99>", func(s string) (int, error) {
+			n, err := schema.ParseInt(s, math.MinInt32, math.MaxInt32)
+			if err == nil && n != min(max(n, 1), 99) {
+				n = min(max(n, 1), 99)
+				err = schema.Corrected("%q is not within 1 and 99 - using %d", s, n)
+			}
+			return n, err
+		}), func(g *Global) *opt[int] { return &of(g).RTPriority }, "Real-time priority (SCHED_RR) of the "+role+" part.").Lenient(),
+		schema.Inherited(role+"_cpu_affinity", schema.Kind[[]int]{Usage: "CPU…", Parse: func(w []source.Word) (cpus []int, err error) {
+			if len(w) == 0 {
+				return nil, schema.ErrNoWord
+			}
+			for _, x := range w {
+				n, err := schema.ParseInt(x.Text, 0, 4095)
+				if err != nil {
+					return nil, err
+				}
+				cpus = append(cpus, n)
+			}
+			return cpus, nil
+		}}, func(g *Global) *opt[[]int] { return &of(g).CPUs }, "Processors of the "+role+" part.").Lenient(),
+		schema.Inherited(role+"_rlimit_rttime", schema.One("<1-4294967295 µs>", func(s string) (time.Duration, error) {
+			n, err := schema.ParseInt(s, 1, math.MaxUint32)
+			return time.Duration(max(n, 2)) * time.Microsecond, err
+		}), func(g *Global) *opt[time.Duration] { return &of(g).RLimitRT }, "Limit of processor time without a wait.").
+			OldName(role+"_rlimit_rtime", source.Note),
+	}
+	if pending != "" {
+		for i := range rows {
+			rows[i] = rows[i].Pending(pending)
+		}
+	}
+	return rows
+}
+
+func bufferRows(names ...string) (rows gtable) {
+	for _, n := range names {
+		rows = append(rows,
+			schema.Check[Global](n+"_rcv_bufs", schema.Int(0, math.MaxUint32), "Size of a receive buffer.").Lenient().Pending(noBuffers),
+			schema.Check[Global](n+"_rcv_bufs_force", schema.Bool, "Size it above the system's limit.").Pending(noBuffers))
+	}
+	return rows
+}
+
+func multicast(f model.Family) schema.Kind[netip.Addr] {
+	return schema.One("IPADDR", func(s string) (netip.Addr, error) {
+		a, err := schema.ParseAddr(s)
+		switch {
+		case err != nil:
+			return a, err
+		case model.FamilyOf(a) != f:
+			return a, fmt.Errorf("%q is not an %v address", s, f)
+		case !a.IsMulticast():
+			return a, fmt.Errorf("%q is not a multicast address", s)
+		case f == model.IPv6 && !a.IsLinkLocalMulticast():
+			return a, schema.Corrected("%q is not of link-local scope", s)
+		}
+		return a, nil
+	})
+}
+
+// extraIf is the value of garp_extra_if.
+func extraIf(low int) schema.Kind[int] {
+	return schema.Kind[int]{Usage: "[all] SECS", Parse: func(w []source.Word) (n int, err error) {
+		for _, x := range w {
+			if x.Text == "all" {
+				continue
+			}
+			if n, err = schema.ParseInt(x.Text, low, 86400); err != nil {
+				return 0, err
+			}
+			return n, nil
+		}
+		return 0, fmt.Errorf("no interval given")
+	}}
+}
+
+// umaskKind takes C notation, or bits by name.
+var umaskKind = schema.One("OCTAL | BIT[|BIT…]", func(s string) (int, error) {
+	if s == "" || '0' <= s[0] && s[0] <= '9' {
+		n, err := strconv.ParseUint(s, 0, 16)
+		if err != nil || n > 0o777 || strings.Contains(s, "_") {
+			return 0, fmt.Errorf("%q is not a mask", s)
+		}
+		return int(n), nil
+	}
+	mask := 0
+	for _, name := range strings.Split(s, "|") {
+		bit, ok := umaskBits[name]
+		if !ok {
+			return 0, fmt.Errorf("unknown bit %q", name)
+		}
+		mask |= bit
+	}
+	return mask, nil
+})
+
+var umaskBits = map[string]int{
+	"IRUSR": 0o400, "IWUSR": 0o200, "IXUSR": 0o100, "IRWXU": 0o700,
+	"IRGRP": 0o040, "IWGRP": 0o020, "IXGRP": 0o010, "IRWXG": 0o070,
+	"IROTH": 0o004, "IWOTH": 0o002, "IXOTH": 0o001, "IRWXO": 0o007,
+}
+
+func readSMTPServer(g *Global, n *syntax.Node, r *source.Report) {
+	if len(n.Args) == 0 {
+		r.Add(source.MissingWord, n.At(), "'smtp_server' is missing a required parameter (word 2)")
+		return
+	}
+	s := smtpServer{Host: n.Args[0].Text, Port: 25}
+	if len(n.Args) > 1 {
+		port, err := schema.ParseInt(n.Args[1].Text, 1, 65535)
+		if err != nil {
+			r.Errorf(n.Args[1].At, "smtp_server: port %v - no mail server is used", err)
+			return
+		}
+		s.Port = port
+	}
+	g.SMTPServer = opt[smtpServer]{V: s, At: n.At()}
+}
+
+func readScriptUser(g *Global, n *syntax.Node, r *source.Report) {
+	v, err := userGroup.Parse(n.Args)
+	if err != nil {
+		r.Errorf(n.At(), "script_user: %v", err)
+		if len(n.Args) == 0 {
+			return
+		}
+	}
+	g.ScriptUsers = append(g.ScriptUsers, opt[account]{V: v, At: n.At()})
+}
+
+func readRxBufs(_ *Global, n *syntax.Node, r *source.Report) {
+	mtu, advert := false, false
+	for i, w := range n.Args {
+		switch {
+		case strings.EqualFold(w.Text, "MTU"):
+			mtu = true
+		case strings.EqualFold(w.Text, "ADVERT"):
+			advert = true
+		default:
+			if _, err := schema.ParseInt(w.Text, 0, math.MaxUint32); err != nil || i > 0 {
+				r.Errorf(w.At, "vrrp_rx_bufs_policy: %q is neither MTU, ADVERT nor a number", w.Text)
+				return
+			}
+		}
+	}
+	switch {
+	case len(n.Args) == 0:
+		r.Errorf(n.At(), "vrrp_rx_bufs_policy: no value given - ignoring")
+	case mtu && advert:
+		r.Errorf(n.At(), "vrrp_rx_bufs_policy: MTU and ADVERT cannot both be given - ADVERT is ignored")
+	}
+}
+
+func readLVSTimeouts(g *Global, n *syntax.Node, r *source.Report) {
+	fields := map[string]*time.Duration{"tcp": &g.LVSTimeouts.TCP, "tcpfin": &g.LVSTimeouts.TCPFin, "udp": &g.LVSTimeouts.UDP}
+	if len(n.Args) < 2 {
+		r.Errorf(n.At(), "lvs_timeouts: an option and its value are needed - ignoring")
+		return
+	}
+	for i := 0; i < len(n.Args); i++ {
+		w := n.Args[i]
+		f, ok := fields[w.Text]
+		if !ok {
+			r.Errorf(w.At, "lvs_timeouts: unknown option %q - ignoring it", w.Text)
+			continue
+		}
+		if i++; i >= len(n.Args) {
+			r.Errorf(w.At, "lvs_timeouts: %s has no value - ignoring it", w.Text)
+			return
+		}
+		v, err := schema.ParseInt(n.Args[i].Text, 0, 86400*31)
+		if err != nil {
+			r.Errorf(n.Args[i].At, "lvs_timeouts %s: %v - ignoring it", w.Text, err)
+			continue
+		}
+		*f = time.Duration(v) * time.Second
+	}
+}
+
+func readSyncDaemon(g *Global, n *syntax.Node, r *source.Report) {
+	if g.SyncDaemon.IsSet() {
+		r.Errorf(n.At(), "lvs_sync_daemon is already specified - ignoring")
+		return
+	}
+	if len(n.Args) < 1 {
+		r.Errorf(n.At(), "lvs_sync_daemon: an interface is needed - ignoring")
+		return
+	}
+	d := opt[string]{At: n.At()}
+	limits := map[string][2]int{"id": {0, 255}, "maxlen": {1, 65507}, "port": {1, 65535}, "ttl": {1, 255}}
+	for i := 1; i < len(n.Args); i++ {
+		w := n.Args[i]
+		limit, number := limits[w.Text]
+		if !number && w.Text != "inst" && w.Text != "group" {
+			switch {
+			case d.V == "":
+				d.V = w.Text
+			case i == 2:
+				_, err := schema.ParseInt(w.Text, 0, 255)
+				if err == nil {
+					r.Errorf(w.At, "lvs_sync_daemon: write 'id %s'", w.Text)
+				} else {
+					r.Errorf(w.At, "lvs_sync_daemon: unknown option %q - ignoring it", w.Text)
+				}
+			default:
+				r.Errorf(w.At, "lvs_sync_daemon: unknown option %q - ignoring it", w.Text)
+			}
+			continue
+		}
+		if i++; i >= len(n.Args) {
+			r.Errorf(w.At, "lvs_sync_daemon: %s has no value - ignoring it", w.Text)
+			break
+		}
+		value := n.Args[i]
+		switch {
+		case number:
+			if _, err := schema.ParseInt(value.Text, limit[0], limit[1]); err != nil {
+				r.Errorf(value.At, "lvs_sync_daemon %s: %v - ignoring it", w.Text, err)
+			}
+		case w.Text == "inst" && d.V != "":
+			r.Errorf(value.At, "lvs_sync_daemon: the instance is already specified - ignoring %q", value.Text)
+		case w.Text == "inst":
+			d.V = value.Text
+		default:
+			if a, err := schema.ParseAddr(value.Text); err != nil || !a.IsMulticast() {
+				r.Errorf(value.At, "lvs_sync_daemon group: %q is not a multicast address - ignoring it", value.Text)
+			}
+		}
+	}
+	g.SyncDaemon = d
+}

@@ -1,0 +1,57 @@
+package config
+
+import (
+	"io/fs"
+	"net/netip"
+	"strings"
+)
+
+// Host is what the meaning of a configuration depends on outside its files.
+type Host interface {
+	Hostname() string
+	// Interface returns the interface of that name; false if there is none.
+	Interface(name string) (Interface, bool)
+	// LookupUser returns an account by name or number.
+	LookupUser(name string) (User, bool)
+	LookupGroup(name string) (gid uint32, ok bool)
+	// Self is the account the daemon runs as.
+	Self() User
+	// Stat describes a file; a symbolic link itself, not what it leads to.
+	Stat(path string) (File, error)
+	// RealPath returns the path without symbolic links.
+	RealPath(path string) (string, error)
+	// SearchPath is the list of directories in which a bare program name is looked for.
+	SearchPath() []string
+	// LookupHost returns the addresses of a host name.
+	LookupHost(name string) []netip.Addr
+	NumCPU() int
+}
+
+// Interface is a network interface as the kernel has it.
+type Interface struct {
+	Name      string
+	Index     int
+	MTU       int
+	Up        bool
+	Loopback  bool
+	Multicast bool
+	Ethernet  bool
+	Addrs     []netip.Prefix
+}
+
+// User is an account of the host.
+type User struct {
+	UID, GID uint32
+	Groups   []uint32 // supplementary groups
+}
+
+// File is what the checks of scripts look at.
+type File struct {
+	Mode     fs.FileMode
+	UID, GID uint32
+}
+
+func shortName(host string) string {
+	name, _, _ := strings.Cut(host, ".")
+	return name
+}

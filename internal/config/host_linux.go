@@ -1,0 +1,145 @@
+package config
+
+import (
+	"errors"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"syscall"
+)
+
+// System is the machine the program runs on, as Host and as source.Files.
+type System struct{}
+
+// Open opens a file of the configuration.
+func (System) Open(name string) (fs.File, error) {
+	// A pipe must not make us wait for its writer before we can see what it is.
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// Glob returns the sorted names that match a pattern.
+func (System) Glob(pattern string) ([]string, error) { return filepath.Glob(pattern) }
+
+// Hostname returns the node name.
+func (System) Hostname() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "localhost"
+	}
+	return name
+}
+
+// Interface returns an interface of the current network namespace.
+func (System) Interface(name string) (Interface, bool) {
+	i, err := net.InterfaceByName(name)
+	if err != nil {
+		return Interface{}, false
+	}
+	out := Interface{
+		Name: i.Name, Index: i.Index, MTU: i.MTU,
+		Up: i.Flags&net.FlagUp != 0, Loopback: i.Flags&net.FlagLoopback != 0, Multicast: i.Flags&net.FlagMulticast != 0,
+		Ethernet: len(i.HardwareAddr) == 6,
+	}
+	addrs, err := i.Addrs()
+	if err != nil {
+		return out, true
+	}
+	for _, a := range addrs {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			out.Addrs = append(out.Addrs, p)
+		}
+	}
+	return out, true
+}
+
+// LookupUser finds an account by name or number.
+func (System) LookupUser(name string) (User, bool) {
+	u, err := user.Lookup(name)
+	var unknown user.UnknownUserError
+	if errors.As(err, &unknown) {
+		u, err = user.LookupId(name)
+	}
+	if err != nil {
+		return User{}, false
+	}
+	uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
+	gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
+	if err1 != nil || err2 != nil {
+		return User{}, false
+	}
+	out := User{UID: uint32(uid), GID: uint32(gid)}
+	groups, _ := u.GroupIds()
+	for _, g := range groups {
+		if n, err := strconv.ParseUint(g, 10, 32); err == nil && uint32(n) != out.GID {
+			out.Groups = append(out.Groups, uint32(n))
+		}
+	}
+	return out, true
+}
+
+// LookupGroup finds a group by name or number.
+func (System) LookupGroup(name string) (uint32, bool) {
+	g, err := user.LookupGroup(name)
+	if err != nil {
+		if g, err = user.LookupGroupId(name); err != nil {
+			return 0, false
+		}
+	}
+	n, err := strconv.ParseUint(g.Gid, 10, 32)
+	return uint32(n), err == nil
+}
+
+// Self is the account of this process.
+func (System) Self() User { return User{UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())} }
+
+// Stat describes a file, or a symbolic link itself.
+func (System) Stat(path string) (File, error) {
+	st, err := os.Lstat(path)
+	if err != nil {
+		return File{}, err
+	}
+	f := File{Mode: st.Mode()}
+	if sys, ok := st.Sys().(*syscall.Stat_t); ok {
+		f.UID, f.GID = sys.Uid, sys.Gid
+	}
+	return f, nil
+}
+
+// RealPath follows all symbolic links.
+func (System) RealPath(path string) (string, error) {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(real)
+}
+
+// SearchPath is the program path of this process.
+func (System) SearchPath() []string { return filepath.SplitList(os.Getenv("PATH")) }
+
+// LookupHost resolves a name.
+func (System) LookupHost(name string) []netip.Addr {
+	texts, err := net.LookupHost(name)
+	if err != nil {
+		return nil
+	}
+	var out []netip.Addr
+	for _, t := range texts {
+		if a, err := netip.ParseAddr(t); err == nil {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// NumCPU is the number of processors.
+func (System) NumCPU() int { return runtime.NumCPU() }

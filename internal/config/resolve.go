@@ -1,0 +1,284 @@
+package config
+
+import (
+	"slices"
+	"time"
+
+	"github.com/keepalived-go/keepalived-go/internal/config/source"
+	"github.com/keepalived-go/keepalived-go/internal/model"
+)
+
+// resolver turns one Config into a Model.
+type resolver struct {
+	c       *Config
+	host    Host
+	r       *source.Report
+	absent  bool            // an interface that is not there was reported
+	missing map[string]bool // such interfaces, so that each place is reported but names are looked up once
+	found   map[string]Interface
+
+	badUsers map[int]bool // script_user lines, by their order, whose user is not known
+	scripts  bool         // there is a script to run
+	stopped  bool         // an instance was refused: the checks after it are left out
+}
+
+// Resolve applies defaults, inheritance and corrections. Findings that keepalived makes after parsing have no place of their own in its
+// messages; here they point at the block or keyword they are about.
+func Resolve(c *Config, host Host, r *source.Report) *model.Model {
+	res := &resolver{c: c, host: host, r: r, missing: map[string]bool{}, found: map[string]Interface{}}
+	m := &model.Model{}
+	res.checkScriptUsers()
+	res.process(&m.Process)
+	res.vrrp(&m.VRRP)
+	res.lvsGlobal(&m.LVS)
+	resolveLVS(res, &m.LVS)
+	res.scriptSecurity()
+	return m
+}
+
+// first returns the value of the instance if it is set, else the inherited one.
+func first[V any](own, inherited opt[V]) V {
+	if own.IsSet() {
+		return own.V
+	}
+	return inherited.V
+}
+
+func (res *resolver) process(p *model.Process) {
+	c, g := res.c, &res.c.Global
+	*p = model.Process{
+		RouterID:              g.RouterID.V,
+		Instance:              c.InstanceName.V,
+		NetNamespace:          c.NetNamespace.V,
+		NetNamespaceIPVS:      c.NetNamespaceIPVS.V,
+		UsePIDDir:             c.UsePIDDir.V || c.InstanceName.IsSet() || c.NetNamespace.IsSet(),
+		ChildWaitTime:         c.ChildWaitTime.V,
+		Umask:                 g.Umask.V,
+		DynamicInterface:      g.DynamicIf.V,
+		FIFOStatesOnReload:    g.FIFOStatesOnReload.V,
+		StartupScriptTimeout:  g.StartupTimeout.V,
+		ShutdownScriptTimeout: g.ShutdownTimeout.V,
+		VRRPSched:             g.Sched.model(),
+		CheckerSched:          g.CheckerSched.model(),
+		JSONVersion:           g.JSONVersion.V,
+	}
+	if p.RouterID == "" {
+		p.RouterID = res.host.Hostname()
+	}
+	p.StartupScript = res.script("startup_script", g.Startup)
+	p.ShutdownScript = res.script("shutdown_script", g.Shutdown)
+	p.NotifyFIFO = res.fifo("notify_fifo", g.NotifyFIFO, g.NotifyFIFOScript)
+	p.VRRPNotifyFIFO = res.fifo("vrrp_notify_fifo", g.VRRPNotifyFIFO, g.VRRPNotifyFIFOScript)
+	p.LVSNotifyFIFO = res.fifo("lvs_notify_fifo", g.LVSNotifyFIFO, g.LVSNotifyFIFOScript)
+	for _, f := range []*model.FIFO{&p.VRRPNotifyFIFO, &p.LVSNotifyFIFO} {
+		if f.Path != "" && f.Path == p.NotifyFIFO.Path {
+			res.r.Errorf(source.Pos{}, "notify fifo %q is the global one already - ignoring it", f.Path)
+			*f = model.FIFO{}
+		}
+	}
+	for role, cpus := range map[string]opt[[]int]{"vrrp": g.Sched.CPUs, "checker": g.CheckerSched.CPUs} {
+		for _, n := range cpus.V {
+			if n >= res.host.NumCPU() {
+				res.r.Errorf(cpus.At, "%s_cpu_affinity: there is no processor %d - using all", role, n)
+				if role == "vrrp" {
+					p.VRRPSched.CPUs = nil
+				} else {
+					p.CheckerSched.CPUs = nil
+				}
+				break
+			}
+		}
+	}
+}
+
+func (s *sched) model() model.Scheduling {
+	return model.Scheduling{Nice: s.Nice.V, RTPriority: s.RTPriority.V, RLimitRT: s.RLimitRT.V, CPUs: s.CPUs.V, NoSwap: s.NoSwap.V}
+}
+
+func (res *resolver) fifo(name string, f opt[fifo], script opt[Command]) model.FIFO {
+	if !f.IsSet() {
+		if script.IsSet() {
+			res.r.Notef(script.At, "%s_script has no effect without %s", name, name)
+		}
+		return model.FIFO{}
+	}
+	out := model.FIFO{Path: f.V.Path}
+	self := res.host.Self()
+	out.UID, out.GID = self.UID, self.GID
+	if f.V.User != "" {
+		u, ok := res.account(f.V.account, f.At)
+		if !ok {
+			return model.FIFO{}
+		}
+		out.UID, out.GID = u.UID, u.GID
+	}
+	out.Script = res.script(name+"_script", script)
+	return out
+}
+
+func (res *resolver) lvsGlobal(l *model.LVS) {
+	g := &res.c.Global
+	l.TimeoutTCP, l.TimeoutTCPFin, l.TimeoutUDP = g.LVSTimeouts.TCP, g.LVSTimeouts.TCPFin, g.LVSTimeouts.UDP
+	l.Flush, l.FlushOnStop = g.LVSFlush.V, g.LVSFlushOnStop.V
+	l.RSInitNotifies, l.LogAllFailures = g.RSInitNotifies.V, g.LogAllFailures.V
+}
+
+// iface looks an interface up and reports one that is not there, unless interfaces may come later (dynamic_interfaces above the place).
+func (res *resolver) iface(name string, at source.Pos) (Interface, bool) {
+	i, ok := res.found[name]
+	if !ok && !res.missing[name] {
+		if i, ok = res.host.Interface(name); ok {
+			res.found[name] = i
+		} else {
+			res.missing[name] = true
+		}
+	}
+	if ok || res.dynamic(at) {
+		return i, ok
+	}
+	res.absent = true
+	res.r.Refuse(source.Error, at, "WARNING - interface %s doesn't exist", name).Hint = "dynamic_interfaces in global_defs allows it to come later"
+	return i, false
+}
+
+// dynamic reports whether dynamic_interfaces stands above a place.
+func (res *resolver) dynamic(at source.Pos) bool {
+	d := res.c.Global.DynamicIf
+	return d.V && d.At.Seq < at.Seq
+}
+
+// vrrp resolves in the order of keepalived's checks: an absent interface stops them, since what they say would depend on it.
+func (res *resolver) vrrp(v *model.VRRP) {
+	c, g := res.c, &res.c.Global
+	v.LogUnknownVRIDs, v.StartupDelay, v.DelayAfterBoot = g.LogUnknownVRIDs.V, g.StartupDelay.V, g.DelayAfterBoot.V
+	scripts := res.trackScripts()
+	res.statics()
+	res.trackers()
+	v.GARPDelay = res.garpGroups()
+	v.IfDebounce = res.upDown()
+	for _, i := range c.Instances {
+		res.instanceInterfaces(i)
+	}
+	for _, grp := range c.Groups {
+		for _, t := range grp.Track.Interfaces {
+			res.iface(t.V.Name, t.At)
+		}
+	}
+	if res.absent {
+		res.r.Refuse(source.BadInterface, source.Pos{}, "Non-existent interface specified in configuration")
+		return
+	}
+	for _, i := range c.Instances {
+		res.complete(i)
+	}
+	if res.stopped {
+		return
+	}
+	groups := res.groups()
+	for _, i := range c.Instances {
+		out, ok := res.instance(i, groups.of[i.Name], scripts)
+		if !ok {
+			return
+		}
+		v.Instances = append(v.Instances, out)
+	}
+	for _, grp := range groups.list {
+		v.Groups = append(v.Groups, res.group(grp, scripts))
+	}
+	res.conflicts(v.Instances)
+	v.Scripts = res.usedScripts(scripts)
+	if g.SyncDaemon.V != "" && !slices.ContainsFunc(c.Instances, func(i *Instance) bool { return i.Name == g.SyncDaemon.V }) {
+		res.r.Errorf(g.SyncDaemon.At, "lvs_sync_daemon: there is no vrrp_instance %s - ignoring", g.SyncDaemon.V)
+	}
+}
+
+// garpGroups returns the rate limits; the global one comes last and is for every interface in no group.
+func (res *resolver) garpGroups() (out []model.GARPDelay) {
+	g := &res.c.Global
+	taken := map[string]bool{}
+	for _, grp := range res.c.GARPGroups {
+		d := model.GARPDelay{ARPInterval: grp.ARP.V, NAInterval: grp.NA.V}
+		for _, name := range grp.Interfaces {
+			switch _, ok := res.iface(name.V, name.At); {
+			case !ok && !res.dynamic(name.At):
+			case taken[name.V]:
+				res.r.Errorf(name.At, "garp_group: interface %s is in a group already - ignoring it", name.V)
+			default:
+				taken[name.V] = true
+				d.Interfaces = append(d.Interfaces, name.V)
+			}
+		}
+		if !grp.ARP.IsSet() && !grp.NA.IsSet() {
+			res.r.Errorf(grp.At, "garp_group has neither garp_interval nor gna_interval - ignoring it")
+			continue
+		}
+		if len(d.Interfaces) > 0 {
+			out = append(out, d)
+		}
+	}
+	if g.GARPInterval.V != 0 || g.GNAInterval.V != 0 {
+		out = append(out, model.GARPDelay{ARPInterval: g.GARPInterval.V, NAInterval: g.GNAInterval.V})
+	}
+	return out
+}
+
+// upDown returns the debounce delays. Their interfaces, and those of linkbeat_interfaces, must be there (class FATAL).
+func (res *resolver) upDown() (out []model.Debounce) {
+	fatal := func(name string, at source.Pos, what string) bool {
+		if _, ok := res.host.Interface(name); ok || res.dynamic(at) {
+			return true
+		}
+		res.r.Add(source.Fatal, at, "%s: unknown interface %s - ignoring it", what, name)
+		return false
+	}
+	for _, l := range res.c.Linkbeat {
+		fatal(l.V, l.At, "linkbeat_interfaces")
+	}
+	for _, d := range res.c.UpDown {
+		if fatal(d.V.Interface, d.At, "interface_up_down_delays") {
+			out = append(out, model.Debounce{Interface: d.V.Interface, Down: d.V.Down, Up: d.V.Up})
+		}
+	}
+	return out
+}
+
+// statics checks static addresses, which are not installed yet.
+func (res *resolver) statics() {
+	for _, a := range res.c.Static {
+		if t := a.V.TrackGroup; t.IsSet() {
+			known := slices.ContainsFunc(res.c.TrackGroup, func(g *TrackGroup) bool { return g.Name == t.V && g.At.Seq < t.At.Seq })
+			if !known {
+				res.r.Errorf(t.At, "track_group %s is not defined above - ignoring it", t.V)
+			}
+		}
+		if a.V.Dev.IsSet() {
+			res.iface(a.V.Dev.V, a.V.Dev.At)
+		} else if _, ok := res.host.Interface(res.c.Global.DefaultInterface.V); !ok && !res.dynamic(a.At) {
+			res.r.Add(source.Fatal, a.At, "static address %s: there is no interface %s - ignoring it", a.V.Prefix, res.c.Global.DefaultInterface.V)
+		}
+	}
+	for _, g := range res.c.TrackGroup {
+		for _, m := range g.Members {
+			if !slices.ContainsFunc(res.c.Instances, func(i *Instance) bool { return i.Name == m.V }) {
+				res.r.Notef(m.At, "track_group %s: there is no vrrp_instance %s", g.Name, m.V)
+			}
+		}
+	}
+}
+
+// trackers checks the definitions of things that are not tracked yet.
+func (res *resolver) trackers() {
+	for _, t := range res.c.Trackers {
+		switch {
+		case t.Kind == trackFile && !t.path.IsSet():
+			res.r.Errorf(t.At, "track_file %s has no file - ignoring it", t.Name)
+		case t.Kind == trackProcess && !t.process.IsSet():
+			res.r.Errorf(t.At, "vrrp_track_process %s has no process - ignoring it", t.Name)
+		case t.Kind == trackBFD && !t.neighbor.IsSet():
+			res.r.Errorf(t.At, "bfd_instance %s has no neighbor_ip - ignoring it", t.Name)
+		}
+	}
+}
+
+// roundTo rounds half up.
+func roundTo(d, step time.Duration) time.Duration { return (d + step/2) / step * step }

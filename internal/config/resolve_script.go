@@ -1,0 +1,252 @@
+package config
+
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/keepalived-go/keepalived-go/internal/config/source"
+	"github.com/keepalived-go/keepalived-go/internal/model"
+)
+
+// scriptFailure says why a script cannot run.
+type scriptFailure uint8
+
+const (
+	scriptFine      scriptFailure = iota
+	scriptNoUser                  // its user is not known
+	scriptNotFound                // there is no such program, or its user may not run it
+	scriptInsecure                // others could alter it, and enable_script_security forbids that
+	scriptNotCalled               // "</file": a kind of script that is not built
+)
+
+// script resolves a notify script. As in keepalived one that cannot run is left out with a message that does not change the exit code,
+// except for an insecure one, which is an error.
+func (res *resolver) script(what string, c opt[Command]) *model.Script {
+	if !c.IsSet() {
+		return nil
+	}
+	s, fail, why := res.command(c.V, account{c.V.User, c.V.Group}, c.At)
+	switch fail {
+	case scriptFine:
+		return &s
+	case scriptInsecure:
+		res.r.Errorf(c.At, "Disabling %s script %s due to insecure", what, c.V.Args[0]).Hint = why
+	default:
+		res.r.Notef(c.At, "%s: %s - disabling", what, why)
+	}
+	return nil
+}
+
+// command resolves a command for a user; an empty user is the default one of the place at.
+func (res *resolver) command(c Command, user account, at source.Pos) (s model.Script, fail scriptFailure, why string) {
+	u, ok := res.scriptUser(user, at)
+	if !ok {
+		return s, scriptNoUser, "its user is not known"
+	}
+	if strings.HasPrefix(c.Args[0], "<") {
+		return s, scriptNotCalled, "commands that test a file are not supported yet"
+	}
+	path, err := findProgram(res.host, c.Args[0], u)
+	if err != nil {
+		return s, scriptNotFound, "script " + c.Args[0] + " " + err.Error()
+	}
+	s = model.Script{Args: append([]string{path}, c.Args[1:]...), UID: u.UID, GID: u.GID, Groups: u.Groups}
+	if path != c.Args[0] {
+		res.r.Notef(at, "WARNING - script `%s` resolved by path search to `%s`. Please specify full path.", c.Args[0], path)
+	}
+	if flaw := insecurity(res.host, path, u); flaw != "" {
+		if res.c.Global.ScriptSecurity.V {
+			return s, scriptInsecure, flaw
+		}
+		res.r.Notef(at, "Unsafe permissions found for script '%s': %s", path, flaw)
+	}
+	res.scripts = true
+	return s, scriptFine, ""
+}
+
+// scriptUser returns who runs a script: its own user, else the last script_user above it, else keepalived_script, else the daemon's user,
+// which enable_script_security does not allow.
+func (res *resolver) scriptUser(a account, at source.Pos) (User, bool) {
+	if a.User != "" {
+		return res.account(a, at)
+	}
+	users := res.c.Global.ScriptUsers
+	for _, u := range slices.Backward(users) {
+		if u.At.Seq < at.Seq {
+			if res.badUsers[u.At.Seq] {
+				return User{}, false
+			}
+			return res.account(u.V, u.At)
+		}
+	}
+	if u, ok := res.host.LookupUser("keepalived_script"); ok {
+		return res.groupsOf(u), true
+	}
+	if s := res.c.Global.ScriptSecurity; s.V {
+		if res.r.Once("default script user") {
+			res.r.Errorf(at, "default user 'keepalived_script' for script execution does not exist - please create it or set script_user")
+		}
+		return User{}, false
+	}
+	return res.host.Self(), true
+}
+
+// checkScriptUsers reports each script_user that is not known; scripts below it that name no user are then dropped.
+func (res *resolver) checkScriptUsers() {
+	res.badUsers = map[int]bool{}
+	for _, u := range res.c.Global.ScriptUsers {
+		if _, ok := res.account(u.V, u.At); !ok {
+			res.badUsers[u.At.Seq] = true
+			res.r.Errorf(u.At, "script_user: there is no user or group %s - scripts below that name no user are dropped",
+				strings.TrimSpace(u.V.User+" "+u.V.Group))
+		}
+	}
+}
+
+// account looks up USER [GROUP]; a leading colon of the group asks for the supplementary groups.
+func (res *resolver) account(a account, _ source.Pos) (User, bool) {
+	u, ok := res.host.LookupUser(a.User)
+	if !ok {
+		return User{}, false
+	}
+	group, all := strings.CutPrefix(a.Group, ":")
+	if !all {
+		u = res.groupsOf(u)
+	}
+	if group != "" {
+		if u.GID, ok = res.host.LookupGroup(group); !ok {
+			return User{}, false
+		}
+	}
+	return u, true
+}
+
+func (res *resolver) groupsOf(u User) User {
+	if !res.c.Global.SupplementaryGroups.V {
+		u.Groups = nil
+	}
+	return u
+}
+
+// scriptSecurity reports that scripts run although nothing checks who could alter them.
+func (res *resolver) scriptSecurity() {
+	if res.scripts && !res.c.Global.ScriptSecurity.V {
+		res.r.Add(source.Security, source.Pos{}, "SECURITY VIOLATION - scripts are being executed but script_security not enabled.").Hint =
+			"write enable_script_security in global_defs"
+	}
+}
+
+var (
+	errNoFile  = errors.New("cannot be accessed - No such file or directory")
+	errNotFile = errors.New("is not a regular file")
+	errNoExec  = errors.New("is not executable for its user")
+	errNoPath  = errors.New("is not in the path")
+)
+
+// findProgram returns the path of a program that u may execute; a bare name is searched for.
+//
+// Differs from keepalived: symbolic links in the path are kept, as if use_symlink_paths were given, since programs that look at their own
+// name (pkill, busybox) would otherwise be other programs.
+func findProgram(h Host, name string, u User) (string, error) {
+	if strings.Contains(name, "/") {
+		return name, executable(h, name, u)
+	}
+	for _, dir := range h.SearchPath() {
+		if path := filepath.Join(dir, name); filepath.IsAbs(path) && executable(h, path, u) == nil {
+			return path, nil
+		}
+	}
+	return "", errNoPath
+}
+
+func executable(h Host, path string, u User) error {
+	real, err := h.RealPath(path)
+	if err != nil {
+		return errNoFile
+	}
+	f, err := h.Stat(real)
+	switch {
+	case err != nil:
+		return errNoFile
+	case !f.Mode.IsRegular():
+		return errNotFile
+	case !mayExecute(f, u):
+		return errNoExec
+	}
+	return nil
+}
+
+// mayExecute is the kernel's check of the mode bits; root needs any execute bit.
+func mayExecute(f File, u User) bool {
+	m := f.Mode.Perm()
+	switch {
+	case u.UID == 0:
+		return m&0o111 != 0
+	case f.UID == u.UID:
+		return m&0o100 != 0
+	case f.GID == u.GID || slices.Contains(u.Groups, f.GID):
+		return m&0o010 != 0
+	}
+	return m&0o001 != 0
+}
+
+// insecurity says how somebody other than root could alter a program that runs with root's rights, or "". It looks at each component
+// of the path as written and of the path without links (language.md §11, Scripts).
+func insecurity(h Host, path string, u User) string {
+	real, err := h.RealPath(path)
+	if err != nil {
+		return "it cannot be examined"
+	}
+	target, err := h.Stat(real)
+	if err != nil {
+		return "it cannot be examined"
+	}
+	setID := target.Mode&fs.ModeSetuid != 0 && target.UID == 0 || target.Mode&fs.ModeSetgid != 0 && target.GID == 0
+	if u.UID != 0 && u.GID != 0 && !setID {
+		return ""
+	}
+	for _, p := range []string{path, real} {
+		if flaw := insecurePath(h, p); flaw != "" {
+			return flaw
+		}
+	}
+	return ""
+}
+
+func insecurePath(h Host, path string) string {
+	path = filepath.Clean(path)
+	var parts []string
+	for p := path; ; p = filepath.Dir(p) {
+		parts = append(parts, p)
+		if p == filepath.Dir(p) {
+			break
+		}
+	}
+	for _, p := range slices.Backward(parts) {
+		f, err := h.Stat(p)
+		if err != nil {
+			return p + " cannot be examined"
+		}
+		link := f.Mode&fs.ModeSymlink != 0
+		switch {
+		case p != path && link:
+			return "Wrong file type found in script path: " + p + " is a symbolic link"
+		case p != path && !f.Mode.IsDir():
+			return p + " is no directory"
+		case p == path && !link && !f.Mode.IsRegular():
+			return p + " is no regular file"
+		case f.UID != 0:
+			return p + " is not owned by root"
+		case link: // its own mode says nothing
+		case f.Mode.IsDir() && f.Mode&fs.ModeSticky != 0:
+		case f.Mode&0o002 != 0:
+			return p + " is writable by all"
+		case f.Mode&0o020 != 0 && f.GID != 0:
+			return p + " is writable by its group"
+		}
+	}
+	return ""
+}

@@ -1,0 +1,718 @@
+package config
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/keepalived-go/keepalived-go/internal/config/source"
+	"github.com/keepalived-go/keepalived-go/internal/model"
+)
+
+var (
+	defaultGroup4 = netip.MustParseAddr("224.0.0.18")
+	defaultGroup6 = netip.MustParseAddr("ff02::12")
+)
+
+// instanceInterfaces reports the interfaces of an instance that are not there.
+func (res *resolver) instanceInterfaces(i *Instance) {
+	if i.Interface.IsSet() {
+		if f, ok := res.iface(i.Interface.V, i.Interface.At); ok && f.Loopback {
+			res.r.Errorf(i.Interface.At, "(%s) cannot use loopback interface %s for vrrp - ignoring", i.Name, f.Name)
+			i.Interface = opt[string]{}
+		}
+	}
+	for _, l := range [][]opt[Address]{i.VIPs, i.Excluded} {
+		for _, a := range l {
+			if a.V.Dev.IsSet() {
+				res.iface(a.V.Dev.V, a.V.Dev.At)
+			}
+		}
+	}
+	for _, t := range i.Track.Interfaces {
+		res.iface(t.V.Name, t.At)
+	}
+}
+
+// complete refuses an instance without a router id, or without an interface where one is needed.
+func (res *resolver) complete(i *Instance) {
+	if !i.VRID.IsSet() {
+		res.refuse(i.At, "(%s) the virtual router id must be set", i.Name)
+	}
+	unicastSource := i.Source.IsSet() && (i.Unicast.IsSet() || len(i.Peers) > 0)
+	switch {
+	case i.Interface.IsSet():
+	case !unicastSource:
+		res.refuse(i.At, "(%s) has no interface", i.Name)
+	case i.Source.V.IsLinkLocalUnicast():
+		res.refuse(i.Source.At, "(%s) a link-local source address needs an interface", i.Name)
+	}
+}
+
+// refuse reports what a daemon cannot run with; keepalived leaves out the checks after it.
+func (res *resolver) refuse(at source.Pos, format string, args ...any) {
+	res.stopped = true
+	res.r.Refuse(source.Error, at, format, args...)
+}
+
+// instance resolves one instance in the order of keepalived's checks (language.md §11, vrrp.md §15 and §20).
+func (res *resolver) instance(i *Instance, grp *SyncGroup, scripts map[string]*trackScript) (model.Instance, bool) {
+	g := &res.c.Global
+	out := model.Instance{
+		Name: i.Name, Interface: i.Interface.V, VRID: uint8(i.VRID.V), Strict: first(i.Strict, g.Strict),
+		SourceAddr: i.Source.V, TrackSourceAddr: i.TrackSource.V, Peers: values(i.Peers), UnicastTTL: i.UnicastTTL.V,
+		OldUnicastSum: i.OldChecksum.V, V3ChecksumV2: first(i.V3ChecksumV2, g.V3ChecksumAsV2),
+		PromoteSecondary: i.PromoteSecondaries.V, DontTrackPrimary: i.DontTrackPrimary.V,
+		SkipCheckAdvAddr: first(i.SkipCheckAdvAddr, g.SkipCheckAdvAddr),
+		RxBufSize:        i.RxBufSize.V,
+		NotifyPriority:   first(i.NotifyPriority, g.NotifyPriority),
+		SMTPAlert:        first(i.SMTPAlert, opt[bool]{V: first(g.SMTPAlertVRRP, g.SMTPAlert)}),
+	}
+	if grp != nil && !i.NotifyPriority.IsSet() && grp.NotifyPriority.IsSet() {
+		out.NotifyPriority = grp.NotifyPriority.V
+	}
+	say := func(at source.Pos, format string, args ...any) {
+		res.r.Errorf(at, "(%s) "+format, append([]any{i.Name}, args...)...)
+	}
+	res.election(i, &out, say)
+	res.authentication(i, &out, say)
+	if !res.peers(i, &out, say) {
+		return out, false
+	}
+	if !res.addresses(i, &out, say) {
+		return out, false
+	}
+	res.preemption(i, &out, say)
+	res.garp(i, &out, say)
+	res.interval(i, &out, say)
+	res.tracking(i, grp, &out, scripts, say)
+	if i.VMACXmitBase.V && (out.Strict || !i.VMAC.V) {
+		say(i.VMACXmitBase.At, "vmac_xmit_base needs use_vmac and no strict mode - resetting")
+	}
+	if i.VMACMAC.IsSet() && out.Strict {
+		say(i.VMACMAC.At, "strict mode does not allow an explicit MAC address - ignoring it")
+	}
+	if i.PromoteSecondaries.V && (i.VMAC.V || i.IPVLAN.V) {
+		say(i.PromoteSecondaries.At, "promote_secondaries is automatic on a virtual MAC interface - ignoring")
+		out.PromoteSecondary = false
+	}
+
+	out.NotifyMaster = res.script("notify", i.Scripts.Master)
+	out.NotifyBackup = res.script("notify", i.Scripts.Backup)
+	out.NotifyFault = res.script("notify", i.Scripts.Fault)
+	out.NotifyStop = res.script("notify", i.Scripts.Stop)
+	out.Notify = res.script("notify", i.Scripts.Any)
+	out.NotifyDeleted = res.script("notify", i.Deleted)
+	out.NotifyLowerPrio = res.script("notify", i.LowerPrio)
+	out.NotifyDeletedState = i.DeletedState.V
+	return out, true
+}
+
+type sayer func(at source.Pos, format string, args ...any)
+
+// election settles family, version, priority and initial state.
+func (res *resolver) election(i *Instance, out *model.Instance, say sayer) {
+	g := &res.c.Global
+	if out.Family = model.IPv4; i.Family.IsSet() {
+		out.Family = i.Family.V
+	}
+	switch {
+	case i.Version.IsSet():
+		out.Version = i.Version.V
+	case out.Family == model.IPv6:
+		out.Version = 3
+	default:
+		out.Version = g.Version.V
+	}
+	if out.Strict && out.Family == model.IPv6 && out.Version == 2 {
+		say(i.Version.At, "cannot use IPv6 with VRRP version 2; setting version 3")
+		out.Version = 3
+	}
+	out.Priority, out.Initial = uint8(i.Priority.V), i.State.V
+	if !i.Priority.IsSet() && i.State.V == model.Master {
+		out.Priority = 255
+	}
+	owner := out.Priority == 255
+	byPriority := model.Backup
+	if owner {
+		byPriority = model.Master
+	}
+	switch {
+	case !i.State.IsSet():
+		out.Initial = byPriority
+	case out.Strict && out.Initial != byPriority:
+		say(i.State.At, "State MASTER must match being address owner - using %v", byPriority)
+		out.Initial = byPriority
+	}
+}
+
+func (res *resolver) authentication(i *Instance, out *model.Instance, say sayer) {
+	hmac := len(i.HMAC.Keys) > 0 || i.HMAC.Active.IsSet() || len(i.HMAC.Files) > 0
+	for _, f := range i.HMAC.Files {
+		switch st, err := res.host.Stat(f.V); {
+		case err != nil || !st.Mode.IsRegular():
+			say(f.At, "auth_hmac: the key file %q cannot be read - ignoring it", f.V)
+		case st.Mode.Perm()&0o077 != 0:
+			res.r.Add(source.Security, f.At, "(%s) auth_hmac: the key file %q is readable by others - ignoring it", i.Name, f.V)
+		}
+	}
+	if hmac {
+		switch {
+		case !i.HMAC.Active.IsSet() || !slices.Contains(i.HMAC.Keys, i.HMAC.Active.V):
+			say(i.At, "auth_hmac has no usable active_key - no HMAC is used")
+			hmac = false
+		case out.Strict && i.HMAC.Mode.IsSet() && i.HMAC.Mode.V != "enforce":
+			say(i.HMAC.Mode.At, "strict mode allows only auth_hmac mode enforce - using it")
+		}
+		// An advert without its trailer must not pass for one with it.
+		if hmac {
+			out.ConfigFault = "auth_hmac is not supported yet"
+		}
+	}
+	if !i.AuthType.IsSet() && !i.AuthPass.IsSet() {
+		return
+	}
+	at := i.AuthType.At
+	switch {
+	case hmac:
+		say(at, "auth_hmac replaces authentication - ignoring it")
+	case out.Strict:
+		say(at, "Strict mode does not support authentication. Ignoring.")
+	case out.Version == 3:
+		say(at, "VRRP version 3 does not support authentication. Ignoring.")
+	case !i.AuthType.IsSet(): // a password alone is not used
+	case i.AuthPass.V == "":
+		say(at, "Authentication specified but no password given. Ignoring")
+	case i.AuthType.V == model.AuthAH && out.Family == model.IPv6:
+		say(at, "cannot use AH authentication with IPv6 - ignoring")
+	default:
+		out.AuthType, out.AuthPass = i.AuthType.V, model.Secret(i.AuthPass.V)
+		if out.AuthType == model.AuthAH {
+			if out.Initial == model.Master && out.Priority != 255 {
+				say(i.State.At, "Initial state master is incompatible with AH authentication - clearing")
+				out.Initial = model.Backup
+			}
+			out.ConfigFault = "auth_type AH is not supported yet"
+			res.r.Notef(i.AuthType.At, "(%s) auth_type AH is not supported yet: the instance stays in FAULT", i.Name)
+		}
+	}
+}
+
+// peers settles where adverts go; it returns false if the instance is refused.
+func (res *resolver) peers(i *Instance, out *model.Instance, say sayer) bool {
+	g := &res.c.Global
+	iface, here := res.found[i.Interface.V]
+	out.CheckUnicastSrc = first(i.CheckSrc, g.CheckUnicastSrc)
+	for _, p := range out.Peers {
+		if p.MinTTL != 0 || p.MaxTTL != 255 {
+			out.CheckUnicastSrc = true
+		}
+	}
+	if len(out.Peers) > 0 {
+		if out.Strict && here && iface.Multicast {
+			res.refuse(i.Unicast.At, "(%s) Unicast peers are not supported in strict mode", i.Name)
+			return false
+		}
+		if i.Group.IsSet() {
+			say(i.Group.At, "mcast_dst_ip has no effect with unicast peers - ignoring it")
+		}
+	} else {
+		if i.Unicast.IsSet() {
+			if i.NoPeerFault.V {
+				say(i.Unicast.At, "Cannot use unicast without any peers - going to fault state")
+				out.ConfigFault = "no unicast peers"
+			} else {
+				res.r.Add(source.Deprecated, i.Unicast.At,
+					"(%s) A unicast keyword has been specified without any unicast peers. Defaulting to multicast.", i.Name)
+			}
+		}
+		if i.UnicastTTL.IsSet() {
+			say(i.UnicastTTL.At, "unicast_ttl has no effect without unicast peers - resetting")
+			out.UnicastTTL = 0
+		}
+		if i.Interface.V == "" {
+			res.refuse(i.At, "(%s) has no interface", i.Name)
+			return false
+		}
+		if here && !iface.Multicast && out.ConfigFault == "" {
+			say(i.Interface.At, "interface %s does not support multicast and there are no peers - going to fault state", iface.Name)
+			out.ConfigFault = "interface does not support multicast"
+		}
+		out.CheckUnicastSrc = false
+	}
+	switch {
+	case i.Group.IsSet() && len(out.Peers) == 0:
+		out.Group = i.Group.V
+	case out.Family == model.IPv6:
+		out.Group = orAddr(g.McastGroup6, defaultGroup6)
+	default:
+		out.Group = orAddr(g.McastGroup4, defaultGroup4)
+	}
+	if i.VMAC.V && here && !iface.Ethernet {
+		say(i.VMAC.At, "use_vmac needs an Ethernet interface - going to fault state")
+		out.ConfigFault = "virtual MAC on an interface that is not Ethernet"
+	}
+	return true
+}
+
+func orAddr(o opt[netip.Addr], def netip.Addr) netip.Addr {
+	if o.IsSet() {
+		return o.V
+	}
+	return def
+}
+
+// addresses settles the virtual addresses; it returns false if the instance is refused.
+func (res *resolver) addresses(i *Instance, out *model.Instance, say sayer) bool {
+	if len(i.VIPs) == 0 {
+		allowed := i.NoVIP.V && !out.Strict
+		switch {
+		case allowed:
+		case out.Version == 3 || out.Strict:
+			res.refuse(i.At, "(%s) No VIP specified; at least one is required", i.Name)
+			return false
+		default:
+			res.r.Add(source.Warning, i.At, "(%s) No VIP specified; at least one is sensible", i.Name)
+		}
+	}
+	if i.NoVIP.V && out.Strict {
+		res.r.Add(source.Warning, i.NoVIP.At, "(%s) no_virtual_ipaddress is not possible in strict mode - resetting", i.Name)
+	}
+	place := func(l []opt[Address]) (list []model.Address) {
+		for _, a := range l {
+			m := a.V.Address
+			if m.Interface = i.Interface.V; a.V.Dev.IsSet() {
+				m.Interface = a.V.Dev.V
+			} else if m.Interface == "" {
+				m.Interface = res.c.Global.DefaultInterface.V
+			}
+			list = append(list, m)
+		}
+		return list
+	}
+	out.VIPs, out.ExcludedVIPs = place(i.VIPs), place(i.Excluded)
+	if out.Family == model.IPv6 && len(out.VIPs) > 0 && len(out.Peers) == 0 && !out.VIPs[0].Prefix.Addr().IsLinkLocalUnicast() {
+		if out.Strict {
+			say(i.VIPs[0].At, "the first IPv6 VIP address must be link local")
+		} else {
+			res.r.Notef(i.VIPs[0].At, "(%s) the first IPv6 VIP address should be link local", i.Name)
+		}
+	}
+	if room := res.room(out); len(out.VIPs) > room {
+		say(i.VIPs[room].At, "Number of VIPs (%d) exceeds maximum/space available in packet (max %d addresses) - excess moved to eVIPs",
+			len(out.VIPs), room)
+		out.ExcludedVIPs = append(slices.Clone(out.VIPs[room:]), out.ExcludedVIPs...)
+		out.VIPs = out.VIPs[:room]
+	}
+	return true
+}
+
+// room is the number of addresses that an advert can carry (vrrp.md §1.5).
+func (res *resolver) room(out *model.Instance) int {
+	mtu, header, size := 1500, 20, 4
+	if f, ok := res.found[out.Interface]; ok && f.MTU > 0 {
+		mtu = f.MTU
+	}
+	if out.Family == model.IPv6 {
+		header, size = 40, 16
+	}
+	left := mtu - 14 - header - 8
+	if out.Version == 2 {
+		left -= 8
+	}
+	if out.AuthType == model.AuthAH {
+		left -= 24
+	}
+	return max(0, min(255, left/size))
+}
+
+func (res *resolver) preemption(i *Instance, out *model.Instance, say sayer) {
+	g := &res.c.Global
+	owner := out.Priority == 255
+	master := out.Initial == model.Master
+	out.NoPreempt, out.PreemptDelay = i.NoPreempt.V, i.PreemptDelay.V
+	switch {
+	case !out.NoPreempt:
+	case owner:
+		say(i.NoPreempt.At, "nopreempt is incompatible with priority 255 - resetting")
+		out.NoPreempt = false
+	case master:
+		say(i.NoPreempt.At, "Warning - nopreempt will not work with initial state MASTER - clearing")
+		out.NoPreempt = false
+	}
+	if out.PreemptDelay > 0 {
+		why := ""
+		switch {
+		case out.Strict:
+			why = "strict mode"
+		case master:
+			why = "initial state MASTER"
+		case out.NoPreempt:
+			why = "nopreempt"
+		}
+		if why != "" {
+			say(i.PreemptDelay.At, "preempt_delay is incompatible with %s - resetting", why)
+			out.PreemptDelay = 0
+		}
+	}
+	if i.TimerExpired.IsSet() {
+		if out.TimerExpired = i.TimerExpired.V; !out.NoPreempt {
+			say(i.TimerExpired.At, "timer_expired_backup needs nopreempt - resetting")
+			out.TimerExpired = 0
+		}
+	}
+	if out.DownTimerAdverts = first(i.DownTimer, g.DownTimerAdverts); out.Strict && out.DownTimerAdverts != 3 {
+		say(i.DownTimer.At, "down_timer_adverts is incompatible with strict mode - resetting")
+		out.DownTimerAdverts = 3
+	}
+	out.LowerPrioNoAdvert = first(i.LowerPrioNo, g.LowerPrioNoAdvert)
+	if out.Strict && !out.LowerPrioNoAdvert {
+		if i.LowerPrioNo.IsSet() || g.LowerPrioNoAdvert.IsSet() {
+			say(i.LowerPrioNo.At, "Strict mode requires no lower priority advert. resetting")
+		}
+		out.LowerPrioNoAdvert = true
+	}
+	if out.HigherPrioAdvert = first(i.HigherPrioSend, g.HigherPrioAdvert); out.Strict && out.HigherPrioAdvert {
+		say(i.HigherPrioSend.At, "strict mode requires higher_prio_send_advert to be clear. resetting")
+		out.HigherPrioAdvert = false
+	}
+	switch {
+	case i.Accept.IsSet():
+		if out.Accept = i.Accept.V; out.Accept && out.Strict && out.Version == 2 {
+			say(i.Accept.At, "warning - accept mode for VRRP version 2 does not comply with RFC3768 - resetting")
+			out.Accept = false
+		}
+	default:
+		out.Accept = !out.Strict
+	}
+	out.Accept = out.Accept || owner
+	// Differs from keepalived: an owner keeps an explicit false.
+	out.OwnerIgnoreAdvert = first(i.OwnerIgnore, g.OwnerIgnore)
+	switch {
+	case owner && out.Strict && !i.OwnerIgnore.IsSet():
+		out.OwnerIgnoreAdvert = true
+	case !owner && out.OwnerIgnoreAdvert:
+		if i.OwnerIgnore.IsSet() {
+			say(i.OwnerIgnore.At, "owner_ignore_adverts needs priority 255 - resetting")
+		}
+		out.OwnerIgnoreAdvert = false
+	}
+}
+
+func (res *resolver) garp(i *Instance, out *model.Instance, say sayer) {
+	g := &res.c.Global
+	delay, repeat, refresh, refreshRepeat := g.GARPMasterDelay, g.GARPMasterRepeat, g.GARPMasterRefresh, g.GARPRefreshRepeat
+	if g.MinGARP.V {
+		least(&delay, 0)
+		least(&repeat, 1)
+		least(&refresh, 0)
+		least(&refreshRepeat, 0)
+	}
+	out.GARP = model.GARP{
+		MasterDelay:     first(i.GARPMasterDelay, delay),
+		MasterRepeat:    first(i.GARPMasterRepeat, repeat),
+		MasterRefresh:   first(i.GARPMasterRefresh, refresh),
+		RefreshRepeat:   first(i.GARPRefreshRepeat, refreshRepeat),
+		LowerPrioDelay:  first(i.GARPLowerPrioDelay, opt[time.Duration]{V: first(g.GARPLowerPrioDelay, delay)}),
+		LowerPrioRepeat: first(i.GARPLowerPrioCount, opt[int]{V: first(g.GARPLowerPrioRepeat, repeat)}),
+	}
+	if !out.Strict {
+		return
+	}
+	lower := func(set bool, at source.Pos) {
+		if set {
+			say(at, "Strict mode requires no repeat garps. resetting")
+		}
+	}
+	lower(out.GARP.LowerPrioRepeat != 0 && (i.GARPLowerPrioCount.IsSet() || g.GARPLowerPrioRepeat.IsSet()), i.GARPLowerPrioCount.At)
+	lower(out.GARP.LowerPrioDelay != 0 && (i.GARPLowerPrioDelay.IsSet() || g.GARPLowerPrioDelay.IsSet()), i.GARPLowerPrioDelay.At)
+	out.GARP.LowerPrioRepeat, out.GARP.LowerPrioDelay = 0, 0
+}
+
+// least is what vrrp_min_garp does to a setting that was not written.
+func least[V any](o *opt[V], v V) {
+	if !o.IsSet() {
+		o.V = v
+	}
+}
+
+// interval fits the advert interval to what the protocol version can carry.
+func (res *resolver) interval(i *Instance, out *model.Instance, say sayer) {
+	const most = 4095 * 10 * time.Millisecond
+	out.AdvertInt = i.AdvertInt.V
+	switch fits := roundTo(out.AdvertInt, 10*time.Millisecond); {
+	case out.Version == 2:
+		if whole := max(roundTo(out.AdvertInt, time.Second), time.Second); whole != out.AdvertInt {
+			say(i.AdvertInt.At, "VRRPv2 advertisement interval %v must be an integer. rounding to %v", out.AdvertInt, whole)
+			out.AdvertInt = whole
+		}
+	case fits > most:
+		say(i.AdvertInt.At, "VRRPv3 advertisement interval %v is out of range. Using %v", out.AdvertInt, most)
+		out.AdvertInt = most
+	case fits != out.AdvertInt:
+		say(i.AdvertInt.At, "VRRPv3 advertisement interval %v must be a multiple of 10ms. rounding to %v", out.AdvertInt, fits)
+		out.AdvertInt = fits
+	}
+}
+
+// tracking settles what the instance tracks besides what its group does.
+func (res *resolver) tracking(i *Instance, grp *SyncGroup, out *model.Instance, scripts map[string]*trackScript, say sayer) {
+	owner := out.Priority == 255
+	plainGroup := grp != nil && !grp.TrackingWeight.V
+	inGroup := func(of func(*trackLists) []opt[trackEntry], name string) bool {
+		return grp != nil && slices.ContainsFunc(of(&grp.Track), func(t opt[trackEntry]) bool { return t.V.Name == name })
+	}
+	interfaces := func(t *trackLists) []opt[trackEntry] { return t.Interfaces }
+	checks := func(t *trackLists) []opt[trackEntry] { return t.Scripts }
+	for _, t := range res.once(i.Track.Interfaces, "track_interface") {
+		w := t.V.Weight.V
+		switch {
+		case t.V.Name == i.Interface.V:
+			say(t.At, "Ignoring track_interface %s since own interface", t.V.Name)
+			continue
+		case inGroup(interfaces, t.V.Name):
+			say(t.At, "track_interface %s is tracked by the sync group already - ignoring it", t.V.Name)
+			continue
+		case w.W != 0 && owner:
+			say(t.At, "ignoring %s tracked interface with weight %d due to being address owner", t.V.Name, w.W)
+			continue
+		case w.W != 0 && plainGroup:
+			// As in keepalived the weight stays effective in spite of the message (vrrp.md §14).
+			say(t.At, "ignoring %s tracked interface weight due to SYNC group", t.V.Name)
+		}
+		out.TrackInterfaces = append(out.TrackInterfaces, model.Track{Name: t.V.Name, Weight: w.W, Reverse: w.Reverse})
+	}
+	for _, t := range res.once(i.Track.Scripts, "track_script") {
+		s, w := res.trackedScript(t, scripts)
+		switch {
+		case s == nil:
+			continue
+		case inGroup(checks, t.V.Name):
+			say(t.At, "track_script %s is tracked by the sync group already - ignoring it", t.V.Name)
+			continue
+		case w.W != 0 && owner:
+			say(t.At, "ignoring tracked script %s with weight %d due to being address owner", t.V.Name, w.W)
+			continue
+		case w.W != 0 && plainGroup:
+			say(t.At, "ignoring tracked script %s with weights due to SYNC group", t.V.Name)
+			continue
+		}
+		if s.usable {
+			out.TrackScripts = append(out.TrackScripts, model.Track{Name: t.V.Name, Weight: w.W, Reverse: w.Reverse})
+		}
+	}
+	res.otherTracks(&i.Track)
+}
+
+// once reports entries that are listed twice and leaves them out.
+func (res *resolver) once(list []opt[trackEntry], what string) (out []opt[trackEntry]) {
+	seen := map[string]bool{}
+	for _, t := range list {
+		if seen[t.V.Name] {
+			res.r.Errorf(t.At, "%s %s is listed twice - ignoring the second", what, t.V.Name)
+			continue
+		}
+		seen[t.V.Name] = true
+		out = append(out, t)
+	}
+	return out
+}
+
+// otherTracks checks the entries of trackers that are not run yet.
+func (res *resolver) otherTracks(t *trackLists) {
+	for kind, list := range map[trackKind][]opt[trackEntry]{trackFile: t.Files, trackProcess: t.Processes, trackBFD: t.BFD} {
+		for _, e := range res.once(list, string(kind)) {
+			known := slices.ContainsFunc(res.c.Trackers, func(t *Tracker) bool {
+				return t.Kind == kind && t.Name == e.V.Name && t.At.Seq < e.At.Seq
+			})
+			if !known {
+				res.r.Errorf(e.At, "%s %s is not defined above - ignoring it", kind, e.V.Name)
+			}
+		}
+	}
+}
+
+// trackScript is a vrrp_script on its way into the model.
+type trackScript struct {
+	def    *VRRPScript
+	model  model.TrackScript
+	usable bool // there is something to run
+	used   bool
+}
+
+// trackScripts resolves all vrrp_script blocks; of two with the same name the first counts.
+func (res *resolver) trackScripts() map[string]*trackScript {
+	out := map[string]*trackScript{}
+	for _, d := range res.c.Scripts {
+		if !d.Script.IsSet() {
+			res.r.Errorf(d.At, "vrrp_script %s has no script - ignoring it", d.Name)
+			continue
+		}
+		before := res.scripts
+		s, fail, why := res.command(d.Script.V, d.User.V, d.Script.At)
+		res.scripts = before // counts only if something tracks it
+		if fail == scriptNoUser {
+			res.r.Errorf(d.At, "vrrp_script %s: %s - removing it", d.Name, why)
+			continue
+		}
+		if _, dup := out[d.Name]; dup {
+			continue
+		}
+		t := &trackScript{def: d, usable: fail == scriptFine, model: model.TrackScript{
+			Name: d.Name, Script: s, Interval: d.Interval.V, Timeout: first(d.Timeout, d.Interval),
+			Rise: d.Rise.V, Fall: d.Fall.V, InitFail: d.InitFail.V,
+		}}
+		switch fail {
+		case scriptInsecure:
+			res.r.Errorf(d.Script.At, "Disabling track script %s due to insecure", d.Name).Hint = why
+		case scriptNotFound:
+			res.r.Errorf(d.Script.At, "vrrp_script %s: %s - disabling", d.Name, why)
+		case scriptNotCalled:
+			res.r.Notef(d.Script.At, "vrrp_script %s: %s - disabling", d.Name, why)
+		}
+		out[d.Name] = t
+	}
+	return out
+}
+
+// trackedScript returns the script of a track_script entry and the weight it has there.
+func (res *resolver) trackedScript(t opt[trackEntry], scripts map[string]*trackScript) (*trackScript, weight) {
+	s, ok := scripts[t.V.Name]
+	if !ok || s.def.At.Seq > t.At.Seq {
+		res.r.Errorf(t.At, "track_script %s is not defined above - ignoring it", t.V.Name)
+		return nil, weight{}
+	}
+	s.used = true
+	if s.usable {
+		res.scripts = true
+	}
+	return s, first(t.V.Weight, s.def.Weight)
+}
+
+// usedScripts returns the scripts that something tracks, in the order of the configuration.
+func (res *resolver) usedScripts(scripts map[string]*trackScript) (out []model.TrackScript) {
+	for _, d := range res.c.Scripts {
+		s := scripts[d.Name]
+		switch {
+		case s == nil || s.def != d:
+		case !s.used:
+			res.r.Errorf(d.At, "Warning - script %s is not used", d.Name)
+		case s.usable:
+			out = append(out, s.model)
+		}
+	}
+	return out
+}
+
+// groupSet is the sync groups that are left after their members were looked up.
+type groupSet struct {
+	list []*SyncGroup
+	of   map[string]*SyncGroup // by member
+}
+
+func (res *resolver) groups() groupSet {
+	set := groupSet{of: map[string]*SyncGroup{}}
+	for _, g := range res.c.Groups {
+		var members []opt[string]
+		for _, m := range g.Members {
+			known := slices.ContainsFunc(res.c.Instances, func(i *Instance) bool { return i.Name == m.V })
+			switch {
+			case !known:
+				res.r.Errorf(m.At, "Virtual router %s specified in sync group %s doesn't exist - ignoring", m.V, g.Name)
+			case set.of[m.V] != nil:
+				res.r.Errorf(m.At, "Virtual router %s cannot exist in more than one sync group; ignoring %s", m.V, g.Name)
+			default:
+				set.of[m.V] = g
+				members = append(members, m)
+			}
+		}
+		g.Members = members
+		if len(members) == 0 {
+			res.r.Errorf(g.At, "Sync group %s has no virtual router(s) - removing", g.Name)
+			continue
+		}
+		if len(members) == 1 {
+			res.r.Errorf(g.At, "Sync group %s has only 1 virtual router(s) - this probably isn't what you want", g.Name)
+		}
+		set.list = append(set.list, g)
+	}
+	return set
+}
+
+func (res *resolver) group(g *SyncGroup, scripts map[string]*trackScript) model.SyncGroup {
+	gl := &res.c.Global
+	out := model.SyncGroup{
+		Name: g.Name, Members: values(g.Members), TrackingWeight: g.TrackingWeight.V,
+		NotifyMaster: res.script("notify", g.Scripts.Master), NotifyBackup: res.script("notify", g.Scripts.Backup),
+		NotifyFault: res.script("notify", g.Scripts.Fault), NotifyStop: res.script("notify", g.Scripts.Stop),
+		Notify:         res.script("notify", g.Scripts.Any),
+		NotifyPriority: first(g.NotifyPriority, gl.NotifyPriority),
+		SMTPAlert:      first(g.SMTPAlert, opt[bool]{V: first(gl.SMTPAlertVRRP, gl.SMTPAlert)}),
+	}
+	weightless := func(t opt[trackEntry], w weight) weight {
+		if w.W != 0 && !out.TrackingWeight {
+			res.r.Errorf(t.At, "Sync group %s: the weight of %s needs sync_group_tracking_weight - ignoring it", g.Name, t.V.Name)
+			return weight{}
+		}
+		return w
+	}
+	for _, t := range res.once(g.Track.Interfaces, "track_interface") {
+		w := weightless(t, t.V.Weight.V)
+		out.TrackInterfaces = append(out.TrackInterfaces, model.Track{Name: t.V.Name, Weight: w.W, Reverse: w.Reverse})
+	}
+	for _, t := range res.once(g.Track.Scripts, "track_script") {
+		s, w := res.trackedScript(t, scripts)
+		if s == nil {
+			continue
+		}
+		if w = weightless(t, w); s.usable {
+			out.TrackScripts = append(out.TrackScripts, model.Track{Name: t.V.Name, Weight: w.W, Reverse: w.Reverse})
+		}
+	}
+	res.otherTracks(&g.Track)
+	return out
+}
+
+// conflicts refuses two instances that could not be told apart on the wire.
+func (res *resolver) conflicts(list []model.Instance) {
+	type multicastKey struct {
+		vrid   uint8
+		family model.Family
+		iface  string
+		group  netip.Addr
+	}
+	type unicastKey struct {
+		vrid         uint8
+		source, peer netip.Addr
+		iface        string
+	}
+	multi, uni := map[multicastKey]string{}, map[unicastKey]string{}
+	for i := range list {
+		in := &list[i]
+		at := res.c.Instances[i].At
+		if len(in.Peers) == 0 {
+			k := multicastKey{in.VRID, in.Family, in.Interface, in.Group}
+			if other, dup := multi[k]; dup {
+				res.r.Refuse(source.Error, at, "%s and %s both use VRID %d with %v on interface %s", other, in.Name, in.VRID, in.Family, in.Interface)
+			}
+			multi[k] = in.Name
+			continue
+		}
+		for _, p := range in.Peers {
+			k := unicastKey{in.VRID, in.SourceAddr, p.Addr, in.Interface}
+			if other, dup := uni[k]; dup {
+				res.r.Refuse(source.Error, at, "(%s) duplicate VRID conflict with %s VRID %d", in.Name, other, in.VRID)
+				break
+			}
+			uni[k] = in.Name
+		}
+	}
+}
+
+// values drops the places.
+func values[V any](list []opt[V]) (out []V) {
+	for _, o := range list {
+		out = append(out, o.V)
+	}
+	return out
+}

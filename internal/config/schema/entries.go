@@ -1,0 +1,27 @@
+package schema
+
+import (
+	"github.com/keepalived-go/keepalived-go/internal/config/source"
+	"github.com/keepalived-go/keepalived-go/internal/config/syntax"
+)
+
+// Entries declares a named block of lines that are no keywords. open makes the value that the block fills, or reports and returns nil
+// to skip it; read takes one line.
+func Entries[T, U any](name, usage string, open func(*T, *syntax.Node, *source.Report) *U,
+	read func(*U, *syntax.Node, *source.Report), doc string) Keyword[T] {
+	return Keyword[T]{Name: name, Usage: usage + "{ … }", Doc: doc, shape: syntax.Block, sub: anyWord{},
+		read: func(_ *Keyword[T], t *T, n *syntax.Node, r *source.Report) {
+			if u := open(t, n, r); u != nil {
+				for _, entry := range n.Body {
+					read(u, entry, r)
+				}
+			}
+		}}
+}
+
+// anyWord is the grammar of entries.
+type anyWord struct{}
+
+func (anyWord) Lookup(string) (syntax.Shape, syntax.Grammar) { return syntax.Leaf, nil }
+func (anyWord) Suggest(string) string                        { return "" }
+func (anyWord) Walk(string, func(Row))                       {}

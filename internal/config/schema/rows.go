@@ -1,0 +1,138 @@
+package schema
+
+import (
+	"errors"
+
+	"github.com/keepalived-go/keepalived-go/internal/config/source"
+	"github.com/keepalived-go/keepalived-go/internal/config/syntax"
+)
+
+// Value declares a keyword with one value, of which the last occurrence counts.
+func Value[T, V any](name string, kind Kind[V], def V, field func(*T) *Opt[V], doc string) Keyword[T] {
+	return Keyword[T]{Name: name, Usage: kind.Usage, Doc: doc, shape: syntax.Leaf,
+		init: func(t *T) { field(t).V = def },
+		read: func(k *Keyword[T], t *T, n *syntax.Node, r *source.Report) {
+			f := field(t)
+			if k.first && f.IsSet() {
+				r.Errorf(n.At(), "%s is already specified - ignoring", n.Key.Text).Hint = "the first one counts"
+				return
+			}
+			if v, ok := parse(k, kind, n, r); ok {
+				*f = Opt[V]{v, n.At()}
+			}
+		}}
+}
+
+// Inherited declares a value whose default comes from elsewhere: Resolve looks whether it is set.
+func Inherited[T, V any](name string, kind Kind[V], field func(*T) *Opt[V], doc string) Keyword[T] {
+	var zero V
+	return Value(name, kind, zero, field, doc)
+}
+
+// Flag declares a keyword that stores v and ignores whatever follows it, even "off".
+func Flag[T, V any](name string, v V, field func(*T) *Opt[V], doc string) Keyword[T] {
+	return Keyword[T]{Name: name, Doc: doc, shape: syntax.Leaf,
+		read: func(_ *Keyword[T], t *T, n *syntax.Node, _ *source.Report) { *field(t) = Opt[V]{v, n.At()} }}
+}
+
+// Check declares a keyword whose value is checked and dropped.
+func Check[T, V any](name string, kind Kind[V], doc string) Keyword[T] {
+	return Keyword[T]{Name: name, Usage: kind.Usage, Doc: doc, shape: syntax.Leaf,
+		read: func(k *Keyword[T], _ *T, n *syntax.Node, r *source.Report) { parse(k, kind, n, r) }}
+}
+
+// Line declares a keyword that is read by a function of its own.
+func Line[T any](name, usage string, read func(*T, *syntax.Node, *source.Report), doc string) Keyword[T] {
+	return Keyword[T]{Name: name, Usage: usage, Doc: doc, shape: syntax.Leaf,
+		read: func(k *Keyword[T], t *T, n *syntax.Node, r *source.Report) {
+			n.Args = k.args(n, r)
+			read(t, n, r)
+		}}
+}
+
+// Items declares a list block of one entry per line; read returns false for an entry that it has reported and that is dropped. The
+// lists of several blocks add up.
+func Items[T, V any](name, usage string, read func(*T, *syntax.Node, *source.Report) (V, bool), field func(*T) *[]Opt[V], doc string) Keyword[T] {
+	return Keyword[T]{Name: name, Usage: "{ " + usage + " … }", Doc: doc, shape: syntax.List,
+		read: func(k *Keyword[T], t *T, n *syntax.Node, r *source.Report) {
+			k.checkEmpty(n, r)
+			for _, entry := range n.Body {
+				if v, ok := read(t, entry, r); ok {
+					f := field(t)
+					*f = append(*f, Opt[V]{v, entry.At()})
+				}
+			}
+		}}
+}
+
+// WordList declares a list block in which every word is an entry.
+func WordList[T, V any](name string, kind Kind[V], field func(*T) *[]Opt[V], doc string) Keyword[T] {
+	return Keyword[T]{Name: name, Usage: "{ " + kind.Usage + " … }", Doc: doc, shape: syntax.List,
+		read: func(k *Keyword[T], t *T, n *syntax.Node, r *source.Report) {
+			f := field(t)
+			if k.first && len(*f) > 0 {
+				r.Errorf(n.At(), "%s is already specified - ignoring", n.Key.Text).Hint = "the first one counts"
+				return
+			}
+			k.checkEmpty(n, r)
+			for _, entry := range n.Body {
+				for _, w := range entry.Words() {
+					v, err := kind.Parse([]source.Word{w})
+					if err != nil {
+						r.Errorf(w.At, "%s: %v", n.Key.Text, err)
+					}
+					if err == nil || isCorrected(err) {
+						*f = append(*f, Opt[V]{v, w.At})
+					}
+				}
+			}
+		}}
+}
+
+func (k *Keyword[T]) checkEmpty(n *syntax.Node, r *source.Report) {
+	if k.notEmpty && len(n.Body) == 0 {
+		r.Errorf(n.At(), "%s is empty", n.Key.Text)
+	}
+}
+
+// Block declares a keyword with a block of keywords. open makes the value that the block fills, or reports and returns nil to skip it;
+// the defaults of the table are stored into it unless it is the one that an earlier block filled, which again reports.
+func Block[T, U any](name, usage string, open func(*T, *syntax.Node, *source.Report) *U, table Table[U], doc string) Keyword[T] {
+	return Keyword[T]{Name: name, Usage: usage + "{ … }", Doc: doc, shape: syntax.Block, sub: table,
+		read: func(_ *Keyword[T], t *T, n *syntax.Node, r *source.Report) {
+			if u := open(t, n, r); u != nil {
+				table.Read(u, n.Body, r)
+			}
+		}}
+}
+
+// Ignored declares a block that is not looked into.
+func Ignored[T any](name, usage, doc string) Keyword[T] {
+	return Keyword[T]{Name: name, Usage: usage + "{ … }", Doc: doc, shape: syntax.Opaque,
+		read: func(*Keyword[T], *T, *syntax.Node, *source.Report) {}}
+}
+
+// parse reads a value and reports what is wrong with it.
+func parse[T, V any](k *Keyword[T], kind Kind[V], n *syntax.Node, r *source.Report) (v V, ok bool) {
+	args := k.args(n, r)
+	v, err := kind.Parse(args)
+	switch {
+	case err == nil:
+		return v, true
+	case errors.Is(err, ErrNoWord):
+		k.missing(n, r)
+		return v, false
+	}
+	at := n.At()
+	if len(args) > 0 {
+		at = args[0].At
+	}
+	d := r.Errorf(at, "%s: %v", n.Key.Text, err)
+	if isCorrected(err) {
+		return v, true
+	}
+	if d.Text += " - ignoring"; kind.Usage != "" {
+		d.Hint = "expected " + kind.Usage
+	}
+	return v, false
+}

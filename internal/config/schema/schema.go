@@ -1,0 +1,244 @@
+// Package schema is the form of keyword tables: one row per keyword, from which reading, ranges, defaults, documentation and the
+// list of what is implemented come.
+package schema
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/keepalived-go/keepalived-go/internal/config/source"
+	"github.com/keepalived-go/keepalived-go/internal/config/syntax"
+)
+
+// Opt is a configured value and where it was written; the zero place means "a default".
+type Opt[V any] struct {
+	V  V
+	At source.Pos
+}
+
+// IsSet reports whether the value was written in the configuration.
+func (o Opt[V]) IsSet() bool { return o.At.IsSet() }
+
+// Keyword is one row of a block's table; T is the struct that the block fills. Rows are made by the functions of this package.
+type Keyword[T any] struct {
+	Name, Usage, Doc string
+
+	shape syntax.Shape
+	sub   walker   // table of the block
+	words []string // option words of the line or of the entries, for the list of keywords
+	init  func(*T)
+	read  func(*Keyword[T], *T, *syntax.Node, *source.Report)
+
+	aliases    []alias
+	mayBeEmpty bool // a missing word is an ordinary error instead of ending the parse
+	first      bool
+	quoted     bool
+	notEmpty   bool
+	pending    string
+	instead    string
+}
+
+type alias struct {
+	name  string
+	class source.Class
+}
+
+// Alias adds another name that means the same.
+func (k Keyword[T]) Alias(names ...string) Keyword[T] {
+	for _, n := range names {
+		k.aliases = append(k.aliases, alias{n, source.Note})
+	}
+	return k
+}
+
+// OldName adds a name that still works, but is told about with class c.
+func (k Keyword[T]) OldName(name string, c source.Class) Keyword[T] {
+	k.aliases = append(k.aliases, alias{name, c})
+	return k
+}
+
+// Quoted splits the value by the rules of scripts and patterns: single quotes and backslashes count (language.md §3).
+func (k Keyword[T]) Quoted() Keyword[T] { k.quoted = true; return k }
+
+// Lenient makes a missing value an ordinary error after which the keyword is ignored. Without it a missing value ends the configuration
+// test with exit code 2, as in keepalived.
+func (k Keyword[T]) Lenient() Keyword[T] { k.mayBeEmpty = true; return k }
+
+// FirstWins makes a second occurrence an error that is ignored. Without it the last occurrence counts.
+func (k Keyword[T]) FirstWins() Keyword[T] { k.first = true; return k }
+
+// NotEmpty makes an empty list an error.
+func (k Keyword[T]) NotEmpty() Keyword[T] { k.notEmpty = true; return k }
+
+// Deprecated tells, with the class of that name, what to write instead.
+func (k Keyword[T]) Deprecated(use string) Keyword[T] { k.instead = use; return k }
+
+// Pending marks a keyword that is read and checked but has no effect yet. It is told once per configuration.
+func (k Keyword[T]) Pending(why string) Keyword[T] { k.pending = why; return k }
+
+// Options names the words that may stand inside the line or in the entries, as "dev" or, one level down, "encap ip/id".
+func (k Keyword[T]) Options(words ...string) Keyword[T] {
+	k.words = append(slices.Clone(k.words), words...)
+	return k
+}
+
+// Table is the set of keywords of one kind of block.
+type Table[T any] []Keyword[T]
+
+func (t Table[T]) find(name string) (*Keyword[T], source.Class) {
+	for i := range t {
+		if t[i].Name == name {
+			return &t[i], source.Note
+		}
+		for _, a := range t[i].aliases {
+			if a.name == name {
+				return &t[i], a.class
+			}
+		}
+	}
+	return nil, source.Note
+}
+
+// Lookup makes a table the grammar of its block.
+func (t Table[T]) Lookup(name string) (syntax.Shape, syntax.Grammar) {
+	k, _ := t.find(name)
+	if k == nil {
+		return syntax.Unknown, nil
+	}
+	return k.shape, k.sub
+}
+
+// Init stores the defaults.
+func (t Table[T]) Init(v *T) {
+	for _, k := range t {
+		if k.init != nil {
+			k.init(v)
+		}
+	}
+}
+
+// Read takes the statements of one block in their order. Nodes are those that the table as a grammar let through.
+func (t Table[T]) Read(v *T, nodes []*syntax.Node, r *source.Report) {
+	for _, n := range nodes {
+		k, class := t.find(n.Key.Text)
+		if k == nil {
+			continue
+		}
+		switch {
+		case k.instead != "":
+			r.Add(source.Deprecated, n.At(), "%s is deprecated", n.Key.Text).Hint = "use " + k.instead
+		case class != source.Note:
+			r.Add(class, n.At(), "%s is an old name", n.Key.Text).Hint = "use " + k.Name
+		}
+		if k.pending != "" && r.Once("pending "+k.Name) {
+			r.Notef(n.At(), "%s has no effect yet: %s", k.Name, k.pending)
+		}
+		k.read(k, v, n, r)
+	}
+}
+
+// args returns the words of a value.
+func (k *Keyword[T]) args(n *syntax.Node, r *source.Report) []source.Word {
+	if !k.quoted {
+		return n.Args
+	}
+	words, err := source.Relex(n.Raw, n.At())
+	if err != nil {
+		r.Add(source.UnmatchedQuote, n.At(), "%s: %v", n.Key.Text, err)
+		return n.Args
+	}
+	return words[min(1, len(words)):]
+}
+
+// missing reports that a value is not there.
+func (k *Keyword[T]) missing(n *syntax.Node, r *source.Report) {
+	if k.mayBeEmpty {
+		r.Errorf(n.At(), "%s: no value given - ignoring", n.Key.Text)
+		return
+	}
+	r.Add(source.MissingWord, n.At(), "'%s' is missing a required parameter (word 2)", n.Key.Text).Hint =
+		"keepalived ends the test here"
+}
+
+// Row is what the list of keywords says of one keyword.
+type Row struct {
+	Block   string // "(root)", "global_defs", "virtual_server/real_server"
+	Name    string
+	Usage   string
+	Doc     string
+	Pending string
+}
+
+type walker interface {
+	syntax.Grammar
+	Walk(block string, visit func(Row))
+}
+
+// Walk visits every keyword, its aliases and option words, and those of the blocks inside. block is the name of the table's own block.
+func (t Table[T]) Walk(block string, visit func(Row)) {
+	for _, k := range t {
+		names := []string{k.Name}
+		for _, a := range k.aliases {
+			names = append(names, a.name)
+		}
+		for _, n := range names {
+			visit(Row{block, n, k.Usage, k.Doc, k.pending})
+			inner := block + "/" + n
+			if block == Root {
+				inner = n
+			}
+			for _, w := range k.words {
+				b := inner
+				if i := strings.LastIndexByte(w, '/'); i >= 0 {
+					b, w = inner+"/"+w[:i], w[i+1:]
+				}
+				visit(Row{b, w, "", k.Doc, k.pending})
+			}
+			if k.sub != nil {
+				k.sub.Walk(inner, visit)
+			}
+		}
+	}
+}
+
+// Root is the name of the outermost block in the list of keywords.
+const Root = "(root)"
+
+// Suggest returns the keyword nearest to a misspelt one, or "".
+func (t Table[T]) Suggest(word string) string {
+	best, least := "", max(1, min(3, len(word)/3))+1
+	for _, k := range t {
+		if d := distance(strings.ToLower(word), k.Name, least); d < least {
+			best, least = k.Name, d
+		}
+	}
+	return best
+}
+
+// distance is the number of insertions, deletions, changes and swaps of neighbours between a and b; limit stands for all above it.
+func distance(a, b string, limit int) int {
+	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
+		return limit
+	}
+	var before []int
+	prev := make([]int, len(b)+1)
+	for j := range prev {
+		prev[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row := make([]int, len(b)+1)
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(prev[j]+1, row[j-1]+1, prev[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, prev = prev, row
+	}
+	return min(prev[len(b)], limit)
+}

@@ -1,0 +1,146 @@
+package source
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// check is the set of include conditions that refuse the configuration.
+type check uint8
+
+const (
+	checkRead     check = 1 << iota // a match is unreadable or no plain file
+	checkMatch                      // a name without wildcards is missing
+	checkWildcard                   // a wildcard matches nothing
+	checkBrace                      // an alternative of a brace list is missing
+
+	checkAll = checkRead | checkMatch | checkWildcard | checkBrace
+)
+
+var includeLevels = map[string]check{
+	"include":  0,
+	"includer": checkRead,
+	"includem": checkRead | checkMatch,
+	"includew": checkRead | checkMatch | checkWildcard,
+	"includeb": checkRead | checkBrace,
+	"includea": checkAll,
+}
+
+var checkWords = map[string]check{
+	"read": checkRead, "match": checkMatch, "wildcard_match": checkWildcard, "brace_match": checkBrace,
+}
+
+// include carries out an include line; it returns false if the line is none.
+func (l *loader) include(c []char, at Pos) bool {
+	end := slices.IndexFunc(c, func(c char) bool { return blank(c.b) })
+	if end < 0 {
+		return false
+	}
+	level, ok := includeLevels[text(c[:end])]
+	if !ok {
+		return false
+	}
+	level |= l.level
+	pattern := text(trim(c[end:]))
+	at.Col = int(c[0].col)
+	complain := func(bit check, what string) {
+		class, ends := Note, ""
+		if level&bit != 0 {
+			class, ends = FatalInclude, " - the configuration is refused"
+		}
+		l.report.Add(class, at, "include %s: %s%s", pattern, what, ends)
+	}
+	if len(l.stack) >= maxDepth {
+		l.report.Errorf(at, "include %s: files include each other too deeply - ignoring", pattern)
+		return true
+	}
+	alternatives := braceList(pattern)
+	for _, name := range alternatives {
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(l.dir(), name)
+		}
+		names := []string{name}
+		if hasMeta(name) {
+			var err error
+			if names, err = l.files.Glob(name); err != nil || len(names) == 0 {
+				if len(alternatives) > 1 {
+					complain(checkWildcard|checkBrace, "nothing matches "+name)
+				} else {
+					complain(checkWildcard, "no file matches")
+				}
+				continue
+			}
+		}
+		for _, n := range names {
+			l.includeFile(n, len(alternatives) > 1, at, complain)
+		}
+	}
+	return true
+}
+
+func (l *loader) includeFile(name string, alternative bool, at Pos, complain func(check, string)) {
+	if slices.Contains(l.stack, name) {
+		// Differs from keepalived, which goes on until it has no file handles left.
+		l.report.Errorf(at, "include %s: the file includes itself - ignoring", name)
+		return
+	}
+	text, problem := l.read(name)
+	switch {
+	case problem == "does not exist" && alternative:
+		complain(checkBrace, name+" "+problem)
+	case problem == "does not exist":
+		complain(checkMatch, "the file "+problem)
+	case problem != "":
+		complain(checkRead, name+" "+problem)
+	default:
+		l.file(name, text, at)
+	}
+}
+
+// includeCheck acts on the include_check keyword, whose place in the text matters.
+func (l *loader) includeCheck(words []Word) {
+	if words[0].Text != "include_check" {
+		return
+	}
+	if len(words) == 1 {
+		l.level = checkAll
+	}
+	for i, w := range words[1:] {
+		name := strings.TrimLeft(w.Text, "+-")
+		bit, ok := checkWords[name]
+		switch {
+		case !ok || len(w.Text)-len(name) > 1:
+			l.report.Errorf(w.At, "include_check: unknown word %q - ignoring it", w.Text)
+		case w.Text[0] == '+':
+			l.level |= bit
+		case w.Text[0] == '-':
+			l.level &^= bit
+		case i > 0:
+			l.report.Errorf(w.At, "include_check: only the first word may be without a sign - ignoring %q", w.Text)
+		default:
+			l.level = checkRead | bit
+		}
+	}
+}
+
+func hasMeta(s string) bool { return strings.ContainsAny(s, "*?[") }
+
+// braceList expands the {a,b} of a pattern; nested lists are not, as file names do not need them.
+func braceList(s string) []string {
+	head, rest, open := strings.Cut(s, "{")
+	list, tail, closed := strings.Cut(rest, "}")
+	if !open || !closed || !strings.Contains(list, ",") {
+		return []string{s}
+	}
+	var out []string
+	tails := braceList(tail)
+	for _, alt := range strings.Split(list, ",") {
+		for _, t := range tails {
+			if out = append(out, head+alt+t); len(out) > 1000 {
+				return out
+			}
+		}
+	}
+	return out
+}

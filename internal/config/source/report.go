@@ -1,0 +1,250 @@
+package source
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// Pos is a place in the configuration.
+type Pos struct {
+	File string
+	Line int  // physical line, from 1; 0: no place
+	Col  int  // byte in that line, from 1
+	Seq  int  // order of reading over all files, from 1
+	Via  *Via // how the text came there; nil: it is written there
+}
+
+// Via is one step of the chain by which text reached the parser.
+type Via struct {
+	How string // "included from", "expanded from $NAME defined at"
+	At  Pos
+}
+
+// IsSet reports whether p is a place; the zero Pos stands for a default or for a finding about the whole.
+func (p Pos) IsSet() bool { return p.Line > 0 }
+
+func (p Pos) String() string {
+	if !p.IsSet() {
+		return "-"
+	}
+	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col)
+}
+
+// Class is the severity of a finding. The order is keepalived's: the highest class seen decides the exit code of a configuration test.
+type Class uint8
+
+const (
+	Note         Class = iota // told, but no reason to distrust the configuration: exit 0
+	FileNotFound              // exit 4, up to Fatal
+	BadInterface
+	Fatal
+	MultipleFiles // exit 5, up to Deprecated
+	UnknownKeyword
+	UnexpectedOpen
+	MissingOpen
+	UnexpectedClose
+	MissingClose
+	UnmatchedQuote
+	MissingParameter
+	InvalidNumber
+	Error
+	Warning
+	Deprecated
+	Security     // exit 6
+	FatalInclude // exit 6: an include whose failure refuses the whole configuration
+	MissingWord  // exit 2: a mandatory word is missing
+)
+
+// Exit codes of a configuration test.
+const (
+	ExitOK       = 0
+	ExitMissing  = 2
+	ExitFatal    = 4
+	ExitError    = 5
+	ExitSecurity = 6
+)
+
+func (c Class) exitCode() int {
+	switch {
+	case c == Note:
+		return ExitOK
+	case c <= Fatal:
+		return ExitFatal
+	case c <= Deprecated:
+		return ExitError
+	case c == MissingWord:
+		return ExitMissing
+	}
+	return ExitSecurity
+}
+
+// Diagnostic is one finding.
+type Diagnostic struct {
+	Class Class
+	At    Pos
+	Text  string
+	Hint  string // what to write instead, or what happens instead; may be empty
+}
+
+// String is keepalived's log form: "(file: Line N) text", or the text alone for a finding without a place.
+func (d Diagnostic) String() string {
+	if !d.At.IsSet() {
+		return d.Text
+	}
+	return fmt.Sprintf("(%s: Line %d) %s", d.At.File, d.At.Line, d.Text)
+}
+
+// Report collects findings. Nothing in the configuration packages stops at the first problem.
+type Report struct {
+	list    []Diagnostic
+	refused bool
+	once    map[string]bool
+	files   map[string][]byte // for the snippets
+	dropped int
+}
+
+// maxDiagnostics bounds what hostile input can make us keep; the classes of the findings beyond it still count.
+const maxDiagnostics = 10000
+
+// Add records a finding and returns it, so that the caller can give a hint.
+func (r *Report) Add(c Class, at Pos, format string, args ...any) *Diagnostic {
+	if c == FatalInclude || c == MissingWord {
+		r.refused = true
+	}
+	d := Diagnostic{Class: c, At: at, Text: fmt.Sprintf(format, args...)}
+	if len(r.list) >= maxDiagnostics {
+		r.dropped++
+		for i := range r.list {
+			if r.list[i].Class == c {
+				return &d
+			}
+		}
+	}
+	r.list = append(r.list, d)
+	return &r.list[len(r.list)-1]
+}
+
+// Errorf records an ordinary error (exit 5).
+func (r *Report) Errorf(at Pos, format string, args ...any) *Diagnostic {
+	return r.Add(Error, at, format, args...)
+}
+
+// Notef records something worth knowing that does not change the exit code.
+func (r *Report) Notef(at Pos, format string, args ...any) *Diagnostic {
+	return r.Add(Note, at, format, args...)
+}
+
+// Refuse records a finding after which the daemon cannot run with this configuration.
+func (r *Report) Refuse(c Class, at Pos, format string, args ...any) *Diagnostic {
+	r.refused = true
+	return r.Add(c, at, format, args...)
+}
+
+// Refused reports whether a daemon must not run with the configuration; a reload then keeps the old one.
+func (r *Report) Refused() bool { return r.refused }
+
+// Once reports whether key is asked for the first time, for notices that shall appear once per configuration.
+func (r *Report) Once(key string) bool {
+	if r.once[key] {
+		return false
+	}
+	if r.once == nil {
+		r.once = map[string]bool{}
+	}
+	r.once[key] = true
+	return true
+}
+
+// All returns the findings in reading order, those about the whole last.
+func (r *Report) All() []Diagnostic {
+	out := slices.Clone(r.list)
+	slices.SortStableFunc(out, func(a, b Diagnostic) int {
+		if a.At.IsSet() != b.At.IsSet() {
+			if a.At.IsSet() {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(a.At.Seq, b.At.Seq)
+	})
+	return out
+}
+
+// ExitCode is the exit code of a configuration test with these findings.
+func (r *Report) ExitCode() int {
+	worst := Note
+	for _, d := range r.list {
+		worst = max(worst, d.Class)
+	}
+	return worst.exitCode()
+}
+
+// Write prints the findings, one line each in log form. On a terminal each is followed by its source line with a mark under the
+// column, the chain of includes and definitions, and the hint.
+func (r *Report) Write(w io.Writer, terminal bool) error {
+	var b strings.Builder
+	for _, d := range r.All() {
+		b.WriteString(d.String())
+		if d.Hint != "" && !terminal {
+			b.WriteString(" (" + d.Hint + ")")
+		}
+		b.WriteByte('\n')
+		if !terminal {
+			continue
+		}
+		if line, ok := r.sourceLine(d.At); ok {
+			fmt.Fprintf(&b, "  %5d | %s\n        | %s^\n", d.At.Line, line, margin(line, d.At.Col))
+		}
+		for v := d.At.Via; v != nil; v = v.At.Via {
+			fmt.Fprintf(&b, "        %s %s:%d\n", v.How, v.At.File, v.At.Line)
+		}
+		if d.Hint != "" {
+			fmt.Fprintf(&b, "        hint: %s\n", d.Hint)
+		}
+	}
+	if r.dropped > 0 {
+		fmt.Fprintf(&b, "%d more findings are not shown\n", r.dropped)
+	}
+	_, err := io.WriteString(w, b.String())
+	if err != nil {
+		return fmt.Errorf("write the findings: %w", err)
+	}
+	return nil
+}
+
+func (r *Report) sourceLine(at Pos) (string, bool) {
+	text, ok := r.files[at.File]
+	if !ok || !at.IsSet() {
+		return "", false
+	}
+	for n := 1; n < at.Line; n++ {
+		i := bytes.IndexByte(text, '\n')
+		if i < 0 {
+			return "", false
+		}
+		text = text[i+1:]
+	}
+	line, _, _ := bytes.Cut(text, []byte{'\n'})
+	clean := strings.Map(func(c rune) rune {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return '.' // a configuration must not be able to drive the terminal
+		}
+		return c
+	}, string(bytes.TrimRight(line, "\r")))
+	return clean, true
+}
+
+// margin is the blank text in front of column col, with the tabs of line so that the mark stands under its character.
+func margin(line string, col int) string {
+	n := min(max(col-1, 0), len(line))
+	return strings.Map(func(c rune) rune {
+		if c == '\t' {
+			return '\t'
+		}
+		return ' '
+	}, line[:n])
+}

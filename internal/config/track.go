@@ -1,0 +1,323 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/keepalived-go/keepalived-go/internal/config/schema"
+	"github.com/keepalived-go/keepalived-go/internal/config/source"
+	"github.com/keepalived-go/keepalived-go/internal/config/syntax"
+)
+
+// weight is a priority change as written: W [reverse].
+type weight struct {
+	W       int
+	Reverse bool
+}
+
+// weightKind takes weights within ±limit.
+func weightKind(limit int) schema.Kind[weight] {
+	return schema.Kind[weight]{Usage: fmt.Sprintf("<-%d-%d> [reverse]", limit, limit), Parse: func(w []source.Word) (weight, error) {
+		if len(w) == 0 {
+			return weight{}, schema.ErrNoWord
+		}
+		n, err := schema.ParseInt(w[0].Text, -limit, limit)
+		if err != nil {
+			return weight{}, err
+		}
+		v := weight{W: n}
+		if len(w) > 1 {
+			if w[1].Text != "reverse" {
+				return v, schema.Corrected("unknown word %q after the weight", w[1].Text)
+			}
+			v.Reverse = true
+		}
+		return v, nil
+	}}
+}
+
+// VRRPScript is a vrrp_script block.
+type VRRPScript struct {
+	Name              string
+	At                source.Pos
+	Script            opt[Command]
+	Interval, Timeout opt[time.Duration]
+	Weight            opt[weight]
+	Rise, Fall        opt[int]
+	User              opt[account]
+	InitFail          opt[bool]
+}
+
+// scriptTime is an interval of a script; 0 is corrected to 1 s.
+var scriptTime = schema.One("<0.001-4294 seconds>", func(s string) (time.Duration, error) {
+	d, err := schema.Decimal(time.Second, 0, 4294*time.Second, 3).Parse([]source.Word{{Text: s}})
+	if d == 0 && err == nil {
+		return time.Second, schema.Corrected("%q is too low - using 1", s)
+	}
+	return d, err
+})
+
+var count = schema.Fallback(schema.Int(1, math.MaxInt32), 1)
+
+var vrrpScript = schema.Table[VRRPScript]{
+	schema.Inherited("script", commandOnly, func(s *VRRPScript) *opt[Command] { return &s.Script },
+		"The command; exit status 0 is success.").Quoted(),
+	schema.Value("interval", scriptTime, time.Second, func(s *VRRPScript) *opt[time.Duration] { return &s.Interval },
+		"How often it runs."),
+	schema.Inherited("timeout", scriptTime, func(s *VRRPScript) *opt[time.Duration] { return &s.Timeout },
+		"How long it may run; default the interval."),
+	schema.Inherited("weight", weightKind(253), func(s *VRRPScript) *opt[weight] { return &s.Weight },
+		"What success or failure adds to the priority; 0: failure is a fault."),
+	schema.Value("rise", count, 1, func(s *VRRPScript) *opt[int] { return &s.Rise }, "Successes after which it counts as up."),
+	schema.Value("fall", count, 1, func(s *VRRPScript) *opt[int] { return &s.Fall }, "Failures after which it counts as down."),
+	schema.Inherited("user", userGroup, func(s *VRRPScript) *opt[account] { return &s.User }, "Who runs it."),
+	schema.Flag("init_fail", true, func(s *VRRPScript) *opt[bool] { return &s.InitFail },
+		"Start as failed; has no effect once the script is tracked, as in keepalived."),
+}
+
+// Tracker is a tracked thing that is named and checked but not run yet.
+type Tracker struct {
+	Kind trackKind
+	Name string
+	At   source.Pos
+
+	path, process, neighbor opt[string]
+	quorum, quorumMax       int
+	source                  opt[string]
+}
+
+type trackKind string
+
+const (
+	trackFile    trackKind = "track_file"
+	trackProcess trackKind = "track_process"
+	trackBFD     trackKind = "track_bfd"
+)
+
+func openTracker(kind trackKind) func(*Config, *syntax.Node, *source.Report) *Tracker {
+	return func(c *Config, n *syntax.Node, r *source.Report) *Tracker {
+		name, ok := blockName(n, r)
+		if !ok {
+			return nil
+		}
+		if kind == trackBFD {
+			if len(name) > 31 {
+				r.Errorf(n.At(), "bfd_instance name %q is longer than 31 bytes - ignoring the block", name)
+				return nil
+			}
+			for _, t := range c.Trackers {
+				if t.Kind == kind && t.Name == name {
+					r.Errorf(n.At(), "bfd_instance %s is already defined - ignoring the block", name)
+					return nil
+				}
+			}
+		}
+		t := &Tracker{Kind: kind, Name: name, At: n.At(), quorum: 1, quorumMax: math.MaxInt}
+		c.Trackers = append(c.Trackers, t)
+		return t
+	}
+}
+
+// blockName returns the first word after the keyword of a block; its absence ends the test, as in keepalived.
+func blockName(n *syntax.Node, r *source.Report) (string, bool) {
+	if len(n.Args) == 0 {
+		r.Add(source.MissingWord, n.At(), "'%s' is missing a required parameter (word 2)", n.Key.Text)
+		return "", false
+	}
+	return n.Args[0].Text, true
+}
+
+// oneName returns the name of a block that must have exactly one word.
+func oneName(n *syntax.Node, r *source.Report) (string, bool) {
+	if len(n.Args) != 1 {
+		r.Errorf(n.At(), "%s must have exactly one name - ignoring the block", n.Key.Text)
+		return "", false
+	}
+	return n.Args[0].Text, true
+}
+
+var trackRoot = schema.Table[Config]{
+	schema.Block("vrrp_script", "NAME ", func(c *Config, n *syntax.Node, r *source.Report) *VRRPScript {
+		name, ok := blockName(n, r)
+		if !ok {
+			return nil
+		}
+		s := &VRRPScript{Name: name, At: n.At()}
+		vrrpScript.Init(s)
+		c.Scripts = append(c.Scripts, s)
+		return s
+	}, vrrpScript, "A health script that instances and groups can track."),
+	schema.Block("vrrp_track_process", "NAME ", openTracker(trackProcess), trackProcessTable, "Processes that must run.").Pending(noTracker),
+	schema.Block("track_file", "NAME ", openTracker(trackFile), trackFileTable, "A file holding a number.").
+		OldName("vrrp_track_file", source.Note).Pending(noTracker),
+	schema.Block("bfd_instance", "NAME ", openTracker(trackBFD), bfdTable, "A BFD session.").Pending(noBFD),
+}
+
+var trackFileTable = schema.Table[Tracker]{
+	schema.Inherited("file", schema.Word, func(t *Tracker) *opt[string] { return &t.path }, "The file.").Lenient().FirstWins(),
+	schema.Check[Tracker]("weight", schema.Fallback(weightKind(254), weight{W: 1}), "Factor of the number.").Lenient(),
+	schema.Check[Tracker]("init_file", schema.Kind[int]{Usage: "[VALUE] [overwrite]", Parse: func(w []source.Word) (n int, err error) {
+		for i, x := range w {
+			if x.Text == "overwrite" {
+				continue
+			}
+			if i > 0 {
+				return 0, schema.Corrected("unknown word %q", x.Text)
+			}
+			if n, err = schema.ParseInt(x.Text, math.MinInt32, math.MaxInt32); err != nil {
+				return 0, schema.Corrected("%w - using 0", err)
+			}
+			if n < -254 || n > 254 {
+				return n, schema.Corrected("%d is not within -254 and 254", n)
+			}
+		}
+		return n, nil
+	}}, "Create the file with that number.").Options("overwrite"),
+}
+
+var processDelay = schema.Seconds(time.Microsecond, 3600*time.Second)
+
+var trackProcessTable = schema.Table[Tracker]{
+	schema.Inherited("process", schema.Word, func(t *Tracker) *opt[string] { return &t.process }, "Name or path, and arguments.").FirstWins(),
+	schema.Check[Tracker]("param_match", schema.Kind[bool]{Usage: "[initial|partial]", Parse: func(w []source.Word) (bool, error) {
+		if len(w) > 0 && w[0].Text != "initial" && w[0].Text != "partial" {
+			return false, fmt.Errorf("unknown value %q", w[0].Text)
+		}
+		return true, nil
+	}}, "How arguments are compared."),
+	schema.Check[Tracker]("weight", weightKind(254), "What it adds to the priority.").Lenient(),
+	schema.Line("quorum", "<1-65535>", func(t *Tracker, n *syntax.Node, r *source.Report) {
+		readQuorum(t, n, &t.quorum, 1, r)
+	}, "Processes needed."),
+	schema.Line("quorum_max", "<0-65535>", func(t *Tracker, n *syntax.Node, r *source.Report) {
+		readQuorum(t, n, &t.quorumMax, 0, r)
+	}, "Most processes allowed."),
+	schema.Check[Tracker]("delay", processDelay, "Both of the following."),
+	schema.Check[Tracker]("terminate_delay", processDelay, "Wait after the quorum is lost."),
+	schema.Check[Tracker]("fork_delay", processDelay, "Wait after the quorum is gained."),
+	schema.Flag("full_command", true, ignored[Tracker], "Match the whole command line."),
+}
+
+func readQuorum(t *Tracker, n *syntax.Node, field *int, low int, r *source.Report) {
+	if len(n.Args) == 0 {
+		r.Add(source.MissingWord, n.At(), "'%s' is missing a required parameter (word 2)", n.Key.Text)
+		return
+	}
+	v, err := schema.ParseInt(n.Args[0].Text, low, 65535)
+	if err != nil {
+		r.Errorf(n.Args[0].At, "%s: %v - ignoring", n.Key.Text, err)
+		return
+	}
+	old := *field
+	if *field = v; t.quorumMax > 0 && t.quorum > t.quorumMax {
+		r.Errorf(n.Args[0].At, "%s: the quorum would be above quorum_max - ignoring", n.Key.Text)
+		*field = old
+	}
+}
+
+func bfdTime(low int) schema.Kind[time.Duration] {
+	return schema.Decimal(time.Millisecond, time.Duration(low)*time.Millisecond, 4294967*time.Millisecond, 3)
+}
+
+func addrText(s string) (string, error) {
+	a, err := schema.ParseAddr(s)
+	if err != nil {
+		return "", err
+	}
+	return a.String(), nil
+}
+
+var bfdTable = schema.Table[Tracker]{
+	schema.Inherited("neighbor_ip", schema.One("IPADDR", addrText), func(t *Tracker) *opt[string] { return &t.neighbor }, "The peer.").
+		Alias("neighbour_ip"),
+	schema.Inherited("source_ip", schema.One("IPADDR", addrText), func(t *Tracker) *opt[string] { return &t.source }, "The local address."),
+	schema.Check[Tracker]("min_rx", bfdTime(1), "Least receive interval."),
+	schema.Check[Tracker]("min_tx", bfdTime(1), "Least transmit interval."),
+	schema.Check[Tracker]("idle_tx", bfdTime(1000), "Transmit interval while down."),
+	schema.Check[Tracker]("multiplier", schema.Int(1, 255), "Missed packets before down."),
+	schema.Flag("passive", true, ignored[Tracker], "Do not send before the peer does."),
+	schema.Check[Tracker]("ttl", schema.Int(1, 255), "TTL sent.").Alias("hoplimit"),
+	schema.Check[Tracker]("max_hops", schema.Int(-1, 255), "Accepted distance."),
+	schema.Check[Tracker]("multihop", schema.Bool, "Use the multihop port."),
+	schema.Check[Tracker]("weight", weightKind(253), "What it adds to the priority."),
+	schema.Flag("vrrp", true, ignored[Tracker], "Events go to VRRP."),
+	schema.Flag("checker", true, ignored[Tracker], "Events go to the checkers."),
+}
+
+// trackEntry is one line of a track_* block.
+type trackEntry struct {
+	Name   string
+	Weight opt[weight] // unset: that of the tracker
+}
+
+// readTrack reads NAME [weight W [reverse|noreverse]]; an unusable weight drops the entry, or falls back to the tracker's.
+func readTrack(kind string, n *syntax.Node, r *source.Report) (trackEntry, bool) {
+	e := trackEntry{Name: n.Key.Text}
+	if len(n.Args) == 0 {
+		return e, true
+	}
+	if n.Args[0].Text != "weight" {
+		r.Errorf(n.Args[0].At, "%s %s: unknown option %q - ignoring the entry", kind, e.Name, n.Args[0].Text)
+		return e, false
+	}
+	if len(n.Args) < 2 {
+		r.Errorf(n.Args[0].At, "%s %s: weight has no value - ignoring the entry", kind, e.Name)
+		return e, false
+	}
+	at := n.Args[1].At
+	limit := 254
+	if kind == string(trackBFD) {
+		limit = 253
+	}
+	w, err := schema.ParseInt(n.Args[1].Text, -limit, limit)
+	if err != nil {
+		r.Errorf(at, "%s %s: weight %v - ignoring the weight", kind, e.Name, err)
+		return e, !errors.Is(err, schema.ErrNoWord)
+	}
+	if limit == 254 && kind != string(trackFile) && kind != string(trackProcess) && (w == 254 || w == -254) {
+		w -= w / 254
+		r.Errorf(at, "%s %s: weight %s is reduced to %d", kind, e.Name, n.Args[1].Text, w)
+	}
+	e.Weight = opt[weight]{V: weight{W: w}, At: at}
+	if len(n.Args) > 2 {
+		switch word := n.Args[2].Text; {
+		case word == "reverse":
+			e.Weight.V.Reverse = true
+		case word == "noreverse" && kind != "track_interface":
+		default:
+			r.Errorf(n.Args[2].At, "%s %s: unknown word %q - ignoring it", kind, e.Name, word)
+			return e, kind != string(trackFile) && kind != string(trackBFD)
+		}
+	}
+	return e, true
+}
+
+// trackOptions are the words of an entry of a track_* block.
+func trackOptions(kind string) []string {
+	if kind == "track_interface" {
+		return []string{"<NAME>", "weight", "reverse"}
+	}
+	return []string{"<NAME>", "weight", "reverse", "noreverse"}
+}
+
+// trackLists are the track_* blocks of an instance or group.
+type trackLists struct {
+	Interfaces, Scripts, Files, Processes, BFD []opt[trackEntry]
+}
+
+func trackRows[T any](of func(*T) *trackLists) schema.Table[T] {
+	row := func(kind, doc string, list func(*trackLists) *[]opt[trackEntry]) schema.Keyword[T] {
+		return schema.Items(kind, "NAME [weight W [reverse]]", func(_ *T, n *syntax.Node, r *source.Report) (trackEntry, bool) {
+			return readTrack(kind, n, r)
+		}, func(t *T) *[]opt[trackEntry] { return list(of(t)) }, doc).Options(trackOptions(kind)...)
+	}
+	return schema.Table[T]{
+		row("track_interface", "Interfaces that must be up.", func(t *trackLists) *[]opt[trackEntry] { return &t.Interfaces }),
+		row("track_script", "Scripts that must succeed.", func(t *trackLists) *[]opt[trackEntry] { return &t.Scripts }),
+		row("track_file", "Files that change the priority.", func(t *trackLists) *[]opt[trackEntry] { return &t.Files }).Pending(noTracker),
+		row("track_process", "Processes that must run.", func(t *trackLists) *[]opt[trackEntry] { return &t.Processes }).Pending(noTracker),
+		row("track_bfd", "BFD sessions that must be up.", func(t *trackLists) *[]opt[trackEntry] { return &t.BFD }).Pending(noBFD),
+	}
+}

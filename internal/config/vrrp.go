@@ -1,0 +1,601 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"time"
+
+	"github.com/keepalived-go/keepalived-go/internal/config/schema"
+	"github.com/keepalived-go/keepalived-go/internal/config/source"
+	"github.com/keepalived-go/keepalived-go/internal/config/syntax"
+	"github.com/keepalived-go/keepalived-go/internal/model"
+)
+
+// Instance is a vrrp_instance block.
+type Instance struct {
+	Name string
+	At   source.Pos
+
+	State     opt[model.State]
+	Interface opt[string]
+	VRID      opt[int]
+	Version   opt[int]
+	Priority  opt[int]
+	AdvertInt opt[time.Duration]
+	Family    opt[model.Family] // set by the first keyword that has an address
+
+	Source       opt[netip.Addr] // mcast_src_ip, unicast_src_ip
+	Group        opt[netip.Addr] // mcast_dst_ip
+	TrackSource  opt[bool]
+	Peers        []opt[model.Peer]
+	Unicast      opt[string] // the keyword that marks the instance as unicast
+	UnicastTTL   opt[int]
+	NoPeerFault  opt[bool]
+	CheckSrc     opt[bool]
+	OldChecksum  opt[model.OldChecksum]
+	V3ChecksumV2 opt[bool]
+
+	AuthType opt[model.AuthType]
+	AuthPass opt[string]
+	HMAC     HMAC
+
+	VIPs, Excluded []opt[Address]
+	NoVIP          opt[bool]
+	Routes, Rules  []opt[bool]
+
+	Strict, Accept               opt[bool]
+	NoPreempt                    opt[bool]
+	PreemptDelay                 opt[time.Duration]
+	SkipCheckAdvAddr             opt[bool]
+	LowerPrioNo, HigherPrioSend  opt[bool]
+	OwnerIgnore                  opt[bool]
+	TimerExpired                 opt[int]
+	DownTimer                    opt[int]
+	PromoteSecondaries           opt[bool]
+	DontTrackPrimary             opt[bool]
+	VMAC, VMACXmitBase, VMACAddr opt[bool]
+	VMACMAC                      opt[string]
+	IPVLAN                       opt[bool]
+
+	GARPMasterDelay, GARPMasterRefresh, GARPLowerPrioDelay  opt[time.Duration]
+	GARPMasterRepeat, GARPRefreshRepeat, GARPLowerPrioCount opt[int]
+
+	Track trackLists
+	Scripts
+	Deleted        opt[Command]
+	LowerPrio      opt[Command]
+	DeletedState   opt[bool]
+	NotifyPriority opt[bool]
+	SMTPAlert      opt[bool]
+	RxBufSize      opt[int]
+}
+
+// Scripts are the notify keywords that instances and groups share.
+type Scripts struct {
+	Master, Backup, Fault, Stop, Any opt[Command]
+}
+
+// HMAC is the auth_hmac block.
+type HMAC struct {
+	Keys   []int
+	Files  []opt[string] // of keys that are in files
+	Active opt[int]
+	Mode   opt[string]
+}
+
+// SyncGroup is a vrrp_sync_group block.
+type SyncGroup struct {
+	Name    string
+	At      source.Pos
+	Members []opt[string]
+	Track   trackLists
+	Scripts
+	SMTPAlert      opt[bool]
+	NotifyPriority opt[bool]
+	TrackingWeight opt[bool]
+}
+
+// GARPGroup is a garp_group block.
+type GARPGroup struct {
+	At         source.Pos
+	ARP, NA    opt[time.Duration]
+	Interfaces []opt[string]
+}
+
+// TrackGroup is a track_group block.
+type TrackGroup struct {
+	Name    string
+	At      source.Pos
+	Members []opt[string]
+}
+
+// upDown is an entry of interface_up_down_delays.
+type upDown struct {
+	Interface string
+	Down, Up  time.Duration
+}
+
+var vrrpRoot = schema.Table[Config]{
+	schema.Block("vrrp_instance", "NAME ", openInstance, vrrpInstance, "One virtual router."),
+	schema.Block("vrrp_sync_group", "NAME ", func(c *Config, n *syntax.Node, r *source.Report) *SyncGroup {
+		name, ok := oneName(n, r)
+		if !ok {
+			return nil
+		}
+		for _, g := range c.Groups {
+			if g.Name == name {
+				r.Errorf(n.At(), "vrrp sync group %s already defined - ignoring the block", name)
+				return nil
+			}
+		}
+		g := &SyncGroup{Name: name, At: n.At()}
+		c.Groups = append(c.Groups, g)
+		return g
+	}, syncGroup, "Instances that change state together."),
+	schema.Block("garp_group", "", func(c *Config, n *syntax.Node, _ *source.Report) *GARPGroup {
+		g := &GARPGroup{At: n.At()}
+		c.GARPGroups = append(c.GARPGroups, g)
+		return g
+	}, garpGroup, "Rate limit of gratuitous ARP shared by interfaces."),
+	schema.Block("track_group", "NAME ", func(c *Config, n *syntax.Node, r *source.Report) *TrackGroup {
+		name, ok := oneName(n, r)
+		if !ok {
+			return nil
+		}
+		for _, g := range c.TrackGroup {
+			if g.Name == name {
+				r.Errorf(n.At(), "track_group %s already defined - ignoring the block", name)
+				return nil
+			}
+		}
+		g := &TrackGroup{Name: name, At: n.At()}
+		c.TrackGroup = append(c.TrackGroup, g)
+		return g
+	}, schema.Table[TrackGroup]{
+		schema.WordList("group", schema.Word, func(g *TrackGroup) *[]opt[string] { return &g.Members }, "The instances.").NotEmpty().FirstWins(),
+	}, "Instances whose interfaces static entries follow.").Pending(noStatics),
+	schema.Items("static_ipaddress", addressUsage, func(c *Config, n *syntax.Node, r *source.Report) (Address, bool) {
+		return readAddress(n, true, r)
+	}, func(c *Config) *[]opt[Address] { return &c.Static }, "Addresses held as long as the daemon runs.").
+		Options(addressOptions...).Options("track_group").Pending(noStatics),
+	schema.Items("static_routes", "ROUTE", readRoute[Config], dropped[Config], "Routes held as long as the daemon runs.").
+		Options(routeOptions...).Options("track_group").Pending(noStatics),
+	schema.Items("static_rules", "RULE", readRule[Config], dropped[Config], "Rules held as long as the daemon runs.").
+		Options(ruleOptions...).Options("track_group").Pending(noStatics),
+	schema.Items("interface_up_down_delays", "IFNAME DOWN [UP]", readUpDown, func(c *Config) *[]opt[upDown] { return &c.UpDown },
+		"Delays of acting on changes of links.").Options("<IFNAME>"),
+	schema.Items("linkbeat_interfaces", "IFNAME [MII|ETHTOOL|IOCTL]", readLinkbeat, func(c *Config) *[]opt[string] { return &c.Linkbeat },
+		"Interfaces whose link is polled.").Options("<IFNAME>", "MII", "ETHTOOL", "IOCTL").Pending(noPoll),
+	schema.Flag("linkbeat_use_polling", true, ignored[Config], "Poll the link of all interfaces.").Pending(noPoll),
+}
+
+func dropped[T any](*T) *[]opt[bool] { return new([]opt[bool]) }
+
+func openInstance(c *Config, n *syntax.Node, r *source.Report) *Instance {
+	name, ok := oneName(n, r)
+	if !ok {
+		return nil
+	}
+	for _, i := range c.Instances {
+		if i.Name == name {
+			r.Errorf(n.At(), "vrrp instance %s already defined - ignoring the block", name).Hint = "the first one is at " + i.At.String()
+			return nil
+		}
+	}
+	i := &Instance{Name: name, At: n.At()}
+	vrrpInstance.Init(i)
+	c.Instances = append(c.Instances, i)
+	return i
+}
+
+type itable = schema.Table[Instance]
+
+var vrrpInstance = concat(itable{
+	schema.Line("state", "MASTER|BACKUP", readState, "State to start in; default by priority."),
+	schema.Inherited("interface", schema.IfName, func(i *Instance) *opt[string] { return &i.Interface },
+		"Interface of the adverts."),
+	schema.Check[Instance]("vrf", schema.IfName, "VRF of an instance without interface.").Pending("VRFs are not used"),
+	schema.Line("use_vmac", "[[name] IFNAME] [MAC] [netlink_notify_msg] [group GROUP]", readVMAC, "Run on an interface with the virtual MAC.").
+		Options("name", "netlink_notify_msg", "group", "<MAC>").Pending(noVMAC),
+	schema.Flag("use_vmac_addr", true, func(i *Instance) *opt[bool] { return &i.VMACAddr },
+		"Virtual MACs for addresses on other interfaces.").Pending(noVMAC),
+	schema.Flag("vmac_xmit_base", true, func(i *Instance) *opt[bool] { return &i.VMACXmitBase },
+		"Send adverts from the interface itself.").Pending(noVMAC),
+	schema.Line("use_ipvlan", "[bridge|private|vepa] [[name] IFNAME] [group GROUP] [IPADDR]", readIPVLAN, "Run on an ipvlan.").
+		Options("bridge", "private", "vepa", "name", "group", "<IPADDR>").Pending(noVMAC),
+	schema.Flag("dont_track_primary", true, func(i *Instance) *opt[bool] { return &i.DontTrackPrimary },
+		"Ignore faults of the instance's own interface."),
+
+	schema.Line("mcast_src_ip", "IPADDR", func(i *Instance, n *syntax.Node, r *source.Report) { readSource(i, n, r) }, "Source of adverts."),
+	schema.Line("unicast_src_ip", "IPADDR", func(i *Instance, n *syntax.Node, r *source.Report) {
+		readSource(i, n, r)
+		i.markUnicast(n)
+	}, "Source of unicast adverts."),
+	schema.Line("mcast_dst_ip", "IPADDR", readGroup, "Multicast group of this instance."),
+	schema.Flag("track_src_ip", true, func(i *Instance) *opt[bool] { return &i.TrackSource },
+		"FAULT while the configured source address is not there."),
+	schema.Items("unicast_peer", "IPADDR [min_ttl N] [max_ttl N]", readPeer, func(i *Instance) *[]opt[model.Peer] { return &i.Peers },
+		"Routers to send to instead of multicasting.").Options("<IPADDR>", "min_ttl", "max_ttl"),
+	schema.Flag("unicast_fault_no_peer", true, func(i *Instance) *opt[bool] { return &i.NoPeerFault },
+		"FAULT instead of multicast when there is no peer."),
+	schema.Line("check_unicast_src", "", func(i *Instance, n *syntax.Node, _ *source.Report) {
+		i.CheckSrc = opt[bool]{V: true, At: n.At()}
+		i.markUnicast(n)
+	}, "Drop adverts that do not come from a peer."),
+	schema.Line("old_unicast_checksum", "[never]", func(i *Instance, n *syntax.Node, r *source.Report) {
+		v := model.ChecksumOld
+		if len(n.Args) > 0 {
+			if v = model.ChecksumNever; n.Args[0].Text != "never" {
+				r.Errorf(n.Args[0].At, "old_unicast_checksum: unknown value %q - ignoring", n.Args[0].Text)
+				return
+			}
+		}
+		i.OldChecksum = opt[model.OldChecksum]{V: v, At: n.At()}
+		i.markUnicast(n)
+	}, "The version 3 checksum of keepalived up to 1.3.6."),
+	schema.Inherited("unicast_ttl", schema.Int(0, 255), func(i *Instance) *opt[int] { return &i.UnicastTTL }, "TTL of unicast adverts."),
+	schema.Line("native_ipv6", "", func(i *Instance, n *syntax.Node, r *source.Report) {
+		if i.fits(model.IPv6, n.At(), "native_ipv6", r) && i.Version.IsSet() && i.Version.V == 2 {
+			r.Errorf(n.At(), "native_ipv6: version 2 is configured - using version 3")
+			i.Version = opt[int]{V: 3, At: n.At()}
+		}
+	}, "An IPv6 instance."),
+	schema.Line("virtual_router_id", "<1-255>", func(i *Instance, n *syntax.Node, r *source.Report) {
+		v, ok := number(n, 1, 255, r)
+		if i.VRID = (opt[int]{}); ok {
+			i.VRID = opt[int]{V: v, At: n.At()}
+		}
+	}, "The virtual router's number."),
+	schema.Line("version", "<2-3>", readVersion, "VRRP version."),
+	schema.Value("priority", schema.Fallback(schema.Int(1, 255), 100), 100, func(i *Instance) *opt[int] { return &i.Priority },
+		"Priority in the election; 255 means that this router owns the addresses."),
+	schema.Value("advert_int", schema.Seconds(10*time.Millisecond, 255*time.Second), time.Second,
+		func(i *Instance) *opt[time.Duration] { return &i.AdvertInt }, "Interval of adverts."),
+	vipRow("virtual_ipaddress", func(i *Instance) *[]opt[Address] { return &i.VIPs }, "Addresses held while master, and told in adverts."),
+	vipRow("virtual_ipaddress_excluded", func(i *Instance) *[]opt[Address] { return &i.Excluded },
+		"Addresses held while master, but not told in adverts; of either family."),
+	schema.Flag("no_virtual_ipaddress", true, func(i *Instance) *opt[bool] { return &i.NoVIP }, "Allow an instance without addresses."),
+	schema.Flag("promote_secondaries", true, func(i *Instance) *opt[bool] { return &i.PromoteSecondaries },
+		"Keep secondary addresses when the primary one goes."),
+	schema.Items("virtual_routes", "ROUTE", readRoute[Instance], func(i *Instance) *[]opt[bool] { return &i.Routes }, "Routes held while master.").
+		Options(routeOptions...).Pending(noRoutes),
+	schema.Items("virtual_rules", "RULE", readRule[Instance], func(i *Instance) *[]opt[bool] { return &i.Rules }, "Rules held while master.").
+		Options(ruleOptions...).Pending(noRoutes),
+	schema.Flag("accept", true, func(i *Instance) *opt[bool] { return &i.Accept }, "Accept packets to the addresses."),
+	schema.Flag("no_accept", false, func(i *Instance) *opt[bool] { return &i.Accept }, "Drop packets to the addresses.").Pending(noFirewall),
+	schema.Flag("nopreempt", true, func(i *Instance) *opt[bool] { return &i.NoPreempt }, "Leave a lower-priority master alone."),
+	schema.Flag("preempt", false, func(i *Instance) *opt[bool] { return &i.NoPreempt }, "Take over from a lower-priority master."),
+	schema.Inherited("preempt_delay", schema.Fallback(schema.Seconds(0, 1000*time.Second), 0),
+		func(i *Instance) *opt[time.Duration] { return &i.PreemptDelay }, "Wait before taking over."),
+	// Differs from keepalived: "skip_check_adv_addr off" switches it off.
+	schema.Inherited("skip_check_adv_addr", schema.Bool, func(i *Instance) *opt[bool] { return &i.SkipCheckAdvAddr },
+		"Compare the address list only of a new master."),
+	schema.Inherited("strict_mode", schema.Bool, func(i *Instance) *opt[bool] { return &i.Strict }, "Keep to the RFC; default vrrp_strict."),
+	schema.Inherited("v3_checksum_as_v2", schema.Bool, func(i *Instance) *opt[bool] { return &i.V3ChecksumV2 },
+		"Leave the pseudo header out of IPv4 version 3 checksums."),
+	schema.Check[Instance]("debug", schema.Int(0, 4), "No effect, as in keepalived."),
+
+	schema.Inherited("notify_master_rx_lower_pri", command, func(i *Instance) *opt[Command] { return &i.LowerPrio },
+		"Run when a master hears a lower-priority advert.").Quoted().FirstWins(),
+	schema.Line("notify_deleted", "[CMD [USER [GROUP]]]", readNotifyDeleted,
+		"What is told when a reload removes the instance; without a command the state is DELETED, not FAULT.").Quoted(),
+	schema.Inherited("smtp_alert", schema.Bool, func(i *Instance) *opt[bool] { return &i.SMTPAlert }, "Mail on changes.").Pending(noMail),
+	schema.Inherited("notify_priority_changes", schema.Bool, func(i *Instance) *opt[bool] { return &i.NotifyPriority },
+		"Report priority changes; default that of the group, then vrrp_notify_priority_changes."),
+
+	schema.Inherited("garp_master_delay", seconds4294, func(i *Instance) *opt[time.Duration] { return &i.GARPMasterDelay },
+		"Delay of the second round of gratuitous ARP."),
+	schema.Inherited("garp_master_repeat", repeat, func(i *Instance) *opt[int] { return &i.GARPMasterRepeat }, "Gratuitous ARPs per round."),
+	schema.Inherited("garp_master_refresh", garpSeconds, func(i *Instance) *opt[time.Duration] { return &i.GARPMasterRefresh },
+		"Period of rounds while master."),
+	schema.Inherited("garp_master_refresh_repeat", repeat, func(i *Instance) *opt[int] { return &i.GARPRefreshRepeat },
+		"Gratuitous ARPs per refresh."),
+	schema.Inherited("garp_lower_prio_delay", seconds4294, func(i *Instance) *opt[time.Duration] { return &i.GARPLowerPrioDelay },
+		"Delay of the second round after a lower-priority advert."),
+	schema.Inherited("garp_lower_prio_repeat", schema.Int(0, math.MaxInt32), func(i *Instance) *opt[int] { return &i.GARPLowerPrioCount },
+		"Gratuitous ARPs per round then."),
+	schema.Check[Instance]("garp_extra_if", extraIf(0), "Period of gratuitous ARP on other interfaces.").
+		OldName("vmac_garp_intvl", source.Deprecated).Pending(noVMAC),
+	schema.Inherited("down_timer_adverts", schema.Int(1, 100), func(i *Instance) *opt[int] { return &i.DownTimer },
+		"Missed adverts before a backup takes over."),
+	schema.Inherited("timer_expired_backup", schema.Kind[int]{Usage: "[<1-254>]", Parse: func(w []source.Word) (int, error) {
+		if len(w) == 0 {
+			return 254, nil
+		}
+		return schema.ParseInt(w[0].Text, 1, 254)
+	}}, func(i *Instance) *opt[int] { return &i.TimerExpired }, "Become backup after a late timer, supposing a router of that priority.").
+		OldName("thread_timer_expired", source.Error),
+	schema.Inherited("lower_prio_no_advert", schema.Bool, func(i *Instance) *opt[bool] { return &i.LowerPrioNo },
+		"Do not answer a lower-priority advert at once."),
+	schema.Inherited("higher_prio_send_advert", schema.Bool, func(i *Instance) *opt[bool] { return &i.HigherPrioSend },
+		"Send an advert when a higher-priority one makes us backup."),
+	schema.Inherited("owner_ignore_adverts", schema.Bool, func(i *Instance) *opt[bool] { return &i.OwnerIgnore },
+		"The address owner ignores adverts."),
+	schema.Inherited("kernel_rx_buf_size", schema.Exactly(schema.Int(0, math.MaxUint32)), func(i *Instance) *opt[int] { return &i.RxBufSize },
+		"Size of the receive buffer.").Lenient(),
+	schema.Flag("linkbeat_use_polling", true, ignored[Instance], "Poll the link.").Deprecated("linkbeat_interfaces").Pending(noPoll),
+	schema.Check[Instance]("lvs_sync_daemon_interface", schema.IfName, "Interface of the IPVS sync daemon.").
+		Deprecated("lvs_sync_daemon in global_defs").Pending(noSync),
+
+	schema.Block("authentication", "", func(i *Instance, _ *syntax.Node, _ *source.Report) *Instance { return i }, itable{
+		schema.Inherited("auth_type", schema.Choice("PASS|AH", map[string]model.AuthType{"PASS": model.AuthPass, "AH": model.AuthAH}),
+			func(i *Instance) *opt[model.AuthType] { return &i.AuthType }, "Method."),
+		schema.Inherited("auth_pass", schema.One("TEXT(≤8)", func(s string) (string, error) {
+			if len(s) > 8 {
+				return s[:8], schema.Corrected("Truncating auth_pass to 8 characters")
+			}
+			return s, nil
+		}), func(i *Instance) *opt[string] { return &i.AuthPass }, "Password."),
+	}, "Authentication of VRRP version 2."),
+	schema.Block("auth_hmac", "", func(i *Instance, _ *syntax.Node, _ *source.Report) *HMAC { return &i.HMAC }, hmacTable,
+		"Keyed trailer of adverts.").Pending(noHMAC),
+},
+	scriptRows(func(i *Instance) *Scripts { return &i.Scripts }),
+	trackRows(func(i *Instance) *trackLists { return &i.Track }),
+)
+
+// scriptRows are the notify keywords that instances and groups share.
+func scriptRows[T any](of func(*T) *Scripts) schema.Table[T] {
+	row := func(name, doc string, field func(*Scripts) *opt[Command]) schema.Keyword[T] {
+		return schema.Inherited(name, command, func(t *T) *opt[Command] { return field(of(t)) }, doc).Quoted().FirstWins()
+	}
+	return schema.Table[T]{
+		row("notify_master", "Run on the change to master.", func(s *Scripts) *opt[Command] { return &s.Master }),
+		row("notify_backup", "Run on the change to backup.", func(s *Scripts) *opt[Command] { return &s.Backup }),
+		row("notify_fault", "Run on the change to fault.", func(s *Scripts) *opt[Command] { return &s.Fault }),
+		row("notify_stop", "Run when the daemon stops.", func(s *Scripts) *opt[Command] { return &s.Stop }),
+		row("notify", "Run for all changes, with what changed as arguments.", func(s *Scripts) *opt[Command] { return &s.Any }),
+	}
+}
+
+var syncGroup = concat(schema.Table[SyncGroup]{
+	schema.WordList("group", schema.Word, func(g *SyncGroup) *[]opt[string] { return &g.Members }, "The instances.").NotEmpty().FirstWins(),
+	schema.Inherited("smtp_alert", schema.Bool, func(g *SyncGroup) *opt[bool] { return &g.SMTPAlert }, "Mail on changes.").Pending(noMail),
+	schema.Inherited("notify_priority_changes", schema.Bool, func(g *SyncGroup) *opt[bool] { return &g.NotifyPriority },
+		"Report priority changes of the members."),
+	schema.Flag("sync_group_tracking_weight", true, func(g *SyncGroup) *opt[bool] { return &g.TrackingWeight },
+		"Allow trackers with weights."),
+	schema.Flag("global_tracking", true, func(g *SyncGroup) *opt[bool] { return &g.TrackingWeight },
+		"As sync_group_tracking_weight.").Deprecated("track_* in the sync group"),
+},
+	scriptRows(func(g *SyncGroup) *Scripts { return &g.Scripts }),
+	trackRows(func(g *SyncGroup) *trackLists { return &g.Track }),
+)
+
+var garpGroup = schema.Table[GARPGroup]{
+	schema.Inherited("garp_interval", interval, func(g *GARPGroup) *opt[time.Duration] { return &g.ARP }, "Gap between gratuitous ARPs."),
+	schema.Inherited("gna_interval", interval, func(g *GARPGroup) *opt[time.Duration] { return &g.NA },
+		"Gap between unsolicited neighbour advertisements."),
+	schema.Line("interface", "IFNAME", func(g *GARPGroup, n *syntax.Node, r *source.Report) {
+		if len(n.Args) == 0 {
+			r.Add(source.MissingWord, n.At(), "'interface' is missing a required parameter (word 2)")
+			return
+		}
+		g.Interfaces = append(g.Interfaces, opt[string]{V: n.Args[0].Text, At: n.Args[0].At})
+	}, "A member."),
+	schema.WordList("interfaces", schema.IfName, func(g *GARPGroup) *[]opt[string] { return &g.Interfaces }, "The members.").NotEmpty(),
+}
+
+var hmacTable = schema.Table[HMAC]{
+	schema.Line("key", "ID TEXT | hex:DIGITS | file:PATH", readHMACKey, "A key of 32 to 64 bytes."),
+	schema.Inherited("active_key", schema.Int(1, 255), func(h *HMAC) *opt[int] { return &h.Active }, "The key to send with."),
+	schema.Check[HMAC]("time_window", schema.Int(1, 300), "Accepted difference of clocks."),
+	schema.Check[HMAC]("anti_replay", schema.Choice("time|monotonic", map[string]bool{"time": true, "monotonic": true}), "Protection against replay."),
+	schema.Inherited("mode", schema.Choice("enforce|permissive|receive-only",
+		map[string]string{"enforce": "enforce", "permissive": "permissive", "receive-only": "receive-only"}),
+		func(h *HMAC) *opt[string] { return &h.Mode }, "What adverts without a valid trailer mean."),
+}
+
+func (i *Instance) markUnicast(n *syntax.Node) {
+	if !i.Unicast.IsSet() {
+		i.Unicast = opt[string]{V: n.Key.Text, At: n.At()}
+	}
+}
+
+// fits fixes the family of the instance by the first address, and reports an address of another.
+func (i *Instance) fits(f model.Family, at source.Pos, what string, r *source.Report) bool {
+	if !i.Family.IsSet() {
+		i.Family = opt[model.Family]{V: f, At: at}
+		return true
+	}
+	if i.Family.V != f {
+		r.Errorf(at, "(%s) %s does not fit the %v instance - ignoring", i.Name, what, i.Family.V)
+		return false
+	}
+	return true
+}
+
+// number reads the one number of a keyword.
+func number(n *syntax.Node, low, high int, r *source.Report) (int, bool) {
+	if len(n.Args) == 0 {
+		r.Add(source.MissingWord, n.At(), "'%s' is missing a required parameter (word 2)", n.Key.Text)
+		return 0, false
+	}
+	v, err := schema.ParseInt(n.Args[0].Text, low, high)
+	if err != nil {
+		r.Errorf(n.Args[0].At, "%s: %v - ignoring", n.Key.Text, err).Hint = fmt.Sprintf("expected <%d-%d>", low, high)
+		return 0, false
+	}
+	return v, true
+}
+
+func readState(i *Instance, n *syntax.Node, r *source.Report) {
+	if len(n.Args) == 0 {
+		r.Add(source.MissingWord, n.At(), "'state' is missing a required parameter (word 2)")
+		return
+	}
+	v := model.Backup
+	switch w := n.Args[0]; w.Text {
+	case "MASTER":
+		v = model.Master
+	case "BACKUP":
+		if i.State.V == model.Master {
+			r.Errorf(w.At, "(%s) state BACKUP after state MASTER - MASTER is kept", i.Name)
+			return
+		}
+	default:
+		r.Errorf(w.At, "(%s) unknown state '%s', defaulting to BACKUP", i.Name, w.Text).Hint = "expected MASTER or BACKUP"
+	}
+	if i.State.V != model.Master {
+		i.State = opt[model.State]{V: v, At: n.At()}
+	}
+}
+
+func readVersion(i *Instance, n *syntax.Node, r *source.Report) {
+	v, ok := number(n, 2, 3, r)
+	switch {
+	case !ok:
+	case i.Version.IsSet() && i.Version.V != v:
+		r.Errorf(n.At(), "(%s) version %d conflicts with version %d above - ignoring", i.Name, v, i.Version.V)
+	case v == 2 && i.Family.V == model.IPv6:
+		r.Errorf(n.At(), "(%s) version 2 is for IPv4, but the instance has IPv6 addresses - ignoring", i.Name)
+	default:
+		i.Version = opt[int]{V: v, At: n.At()}
+	}
+}
+
+func readSource(i *Instance, n *syntax.Node, r *source.Report) {
+	if a, ok := i.address(n, r); ok {
+		i.Source = opt[netip.Addr]{V: a, At: n.At()}
+	}
+}
+
+func readGroup(i *Instance, n *syntax.Node, r *source.Report) {
+	a, ok := i.address(n, r)
+	if !ok {
+		return
+	}
+	if !a.IsMulticast() || a.Is6() && !a.IsLinkLocalMulticast() {
+		r.Errorf(n.At(), "(%s) %s is not a usable multicast address - ignoring", i.Name, a)
+		return
+	}
+	i.Group = opt[netip.Addr]{V: a, At: n.At()}
+}
+
+// address reads the address of a keyword that must be of the instance's family.
+func (i *Instance) address(n *syntax.Node, r *source.Report) (netip.Addr, bool) {
+	if len(n.Args) == 0 {
+		r.Add(source.MissingWord, n.At(), "'%s' is missing a required parameter (word 2)", n.Key.Text)
+		return netip.Addr{}, false
+	}
+	a, err := schema.ParseAddr(n.Args[0].Text)
+	if err != nil {
+		r.Errorf(n.Args[0].At, "%s: %v - ignoring", n.Key.Text, err)
+		return a, false
+	}
+	return a, i.fits(model.FamilyOf(a), n.Args[0].At, a.String(), r)
+}
+
+func readPeer(i *Instance, n *syntax.Node, r *source.Report) (p model.Peer, ok bool) {
+	if !i.Unicast.IsSet() {
+		i.Unicast = opt[string]{V: "unicast_peer", At: n.At()}
+	}
+	a, err := schema.ParseAddr(n.Key.Text)
+	if err != nil {
+		r.Errorf(n.At(), "unicast_peer: %v - ignoring", err)
+		return p, false
+	}
+	if !i.fits(model.FamilyOf(a), n.At(), a.String(), r) {
+		return p, false
+	}
+	for _, other := range i.Peers {
+		if other.V.Addr == a {
+			r.Errorf(n.At(), "(%s) unicast peer %s is listed twice - ignoring", i.Name, a)
+			return p, false
+		}
+	}
+	p = model.Peer{Addr: a, MaxTTL: 255}
+	for j := 0; j < len(n.Args); j += 2 {
+		w := n.Args[j]
+		field := &p.MinTTL
+		switch w.Text {
+		case "min_ttl":
+		case "max_ttl":
+			field = &p.MaxTTL
+		default:
+			r.Errorf(w.At, "unicast peer %s: unknown option %q - ignoring the rest", a, w.Text)
+			return p, true
+		}
+		if j+1 >= len(n.Args) {
+			r.Errorf(w.At, "unicast peer %s: %s has no value", a, w.Text)
+			return p, true
+		}
+		v, err := schema.ParseInt(n.Args[j+1].Text, 0, 255)
+		if err != nil {
+			r.Errorf(n.Args[j+1].At, "unicast peer %s: %s %v - ignoring it", a, w.Text, err)
+			continue
+		}
+		*field = v
+	}
+	if p.MinTTL > p.MaxTTL {
+		r.Errorf(n.At(), "unicast peer %s: min_ttl %d is above max_ttl %d", a, p.MinTTL, p.MaxTTL)
+	}
+	return p, true
+}
+
+func vipRow(name string, list func(*Instance) *[]opt[Address], doc string) schema.Keyword[Instance] {
+	excluded := name != "virtual_ipaddress"
+	return schema.Items(name, addressUsage, func(i *Instance, n *syntax.Node, r *source.Report) (Address, bool) {
+		a, ok := readAddress(n, false, r)
+		if !ok || !excluded && !i.fits(model.FamilyOf(a.Prefix.Addr()), n.At(), a.Prefix.Addr().String(), r) {
+			return a, false
+		}
+		for _, l := range [][]opt[Address]{i.VIPs, i.Excluded} {
+			for _, other := range l {
+				if other.V.Prefix.Addr() == a.Prefix.Addr() && (other.V.Dev.V == a.Dev.V) {
+					r.Errorf(n.At(), "(%s) %s is already an address of this instance - ignoring", i.Name, a.Prefix.Addr())
+					return a, false
+				}
+			}
+		}
+		return a, true
+	}, list, doc).Options(addressOptions...).Options("use_vmac")
+}
+
+func readNotifyDeleted(i *Instance, n *syntax.Node, r *source.Report) {
+	if i.Deleted.IsSet() || i.DeletedState.IsSet() {
+		r.Errorf(n.At(), "notify_deleted is already specified - ignoring")
+		return
+	}
+	// With a command or without, the state that is told is DELETED.
+	i.DeletedState = opt[bool]{V: true, At: n.At()}
+	if len(n.Args) > 0 {
+		c, err := command.Parse(n.Args)
+		if err != nil {
+			r.Errorf(n.At(), "notify_deleted: %v - ignoring the command", err)
+			return
+		}
+		i.Deleted = opt[Command]{V: c, At: n.At()}
+	}
+}
+
+func readUpDown(_ *Config, n *syntax.Node, r *source.Report) (d upDown, ok bool) {
+	d.Interface = n.Key.Text
+	delay := schema.Seconds(0, 255*time.Second)
+	if len(n.Args) < 1 || len(n.Args) > 2 {
+		r.Notef(n.At(), "interface_up_down_delays %s: one or two delays are needed - ignoring", d.Interface)
+		return d, false
+	}
+	for j, f := range []*time.Duration{&d.Down, &d.Up}[:len(n.Args)] {
+		v, err := delay.Parse(n.Args[j : j+1])
+		if err != nil {
+			r.Notef(n.Args[j].At, "interface_up_down_delays %s: %v - ignoring", d.Interface, err)
+			return d, false
+		}
+		*f = v
+	}
+	if len(n.Args) == 1 {
+		d.Up = d.Down
+	}
+	return d, true
+}
+
+func readLinkbeat(_ *Config, n *syntax.Node, r *source.Report) (string, bool) {
+	for j, w := range n.Args {
+		if j > 0 || w.Text != "MII" && w.Text != "ETHTOOL" && w.Text != "IOCTL" {
+			r.Errorf(w.At, "linkbeat_interfaces %s: unknown method %q - ignoring it", n.Key.Text, w.Text)
+		}
+	}
+	return n.Key.Text, true
+}
