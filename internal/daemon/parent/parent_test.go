@@ -49,6 +49,7 @@ func TestMain(m *testing.M) {
 	}
 	switch role {
 	case "":
+		syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}) // some tests crash their worker
 		os.Exit(m.Run())
 	case RoleLoader:
 		os.Exit(fakeLoader(os.Args[1]))
