@@ -1,0 +1,125 @@
+package config
+
+import (
+	"math"
+	"net/netip"
+	"time"
+
+	"github.com/keepalived-go/keepalived-go/internal/config/schema"
+	"github.com/keepalived-go/keepalived-go/internal/config/source"
+	"github.com/keepalived-go/keepalived-go/internal/config/syntax"
+	"github.com/keepalived-go/keepalived-go/internal/model"
+)
+
+// Checker is the block of one checker of any kind: what all have in common, and the options of its kind.
+type Checker struct {
+	Kind    model.CheckKind
+	At, End source.Pos
+
+	timing
+	Alpha, LogAllFailures opt[bool]
+
+	// All but MISC_CHECK, FILE_CHECK and BFD_CHECK.
+	ConnectIP, BindTo     opt[netip.Addr]
+	ConnectPort, BindPort opt[int]
+	BindIf                opt[string]
+	FWMark                opt[int]
+
+	Web  webOptions
+	Misc miscOptions
+
+	MinReply, MaxReply opt[int]    // UDP_CHECK
+	DNSName            opt[string] // DNS_CHECK
+	HELO               opt[string] // SMTP_CHECK
+	TrackFile          opt[string] // FILE_CHECK
+	BFDName            opt[string] // BFD_CHECK
+}
+
+// Kinds of checkers that are read, but not run yet.
+const (
+	smtpCheck model.CheckKind = "SMTP_CHECK"
+	dnsCheck  model.CheckKind = "DNS_CHECK"
+	udpCheck  model.CheckKind = "UDP_CHECK"
+	pingCheck model.CheckKind = "PING_CHECK"
+	fileCheck model.CheckKind = "FILE_CHECK"
+	bfdCheck  model.CheckKind = "BFD_CHECK"
+)
+
+const noChecker = "the checker is not run, its real server is treated as if it had none of this kind"
+
+// checkerKind is what Resolve has to know of a kind.
+type checkerKind struct {
+	connects         bool // has the connection keywords
+	pending          bool // not run yet
+	retry            int
+	delayBeforeRetry time.Duration // 0: delay_loop
+}
+
+var checkerKinds = map[model.CheckKind]checkerKind{
+	model.TCPCheck:  {connects: true, retry: 1, delayBeforeRetry: time.Second},
+	model.HTTPGet:   {connects: true, retry: 1, delayBeforeRetry: 3 * time.Second},
+	model.SSLGet:    {connects: true, retry: 1, delayBeforeRetry: 3 * time.Second},
+	model.MiscCheck: {retry: 0, delayBeforeRetry: time.Second},
+	smtpCheck:       {connects: true, pending: true},
+	dnsCheck:        {connects: true, pending: true},
+	udpCheck:        {connects: true, pending: true},
+	pingCheck:       {connects: true, pending: true},
+	fileCheck:       {pending: true},
+	bfdCheck:        {pending: true},
+}
+
+// checkerRows are the checkers of a real server; any number of each is possible.
+var checkerRows = schema.Table[RealServer]{
+	checkerRow(model.TCPCheck, tcpTable, "A connection can be made."),
+	checkerRow(model.HTTPGet, httpTable, "Pages come with the right status and digest."),
+	checkerRow(model.SSLGet, sslGetTable, "The same over TLS."),
+	checkerRow(model.MiscCheck, miscTable, "A script says so."),
+	checkerRow(smtpCheck, smtpTable, "A mail server greets.").Pending(noChecker),
+	checkerRow(dnsCheck, dnsTable, "A name server answers.").Pending(noChecker),
+	checkerRow(udpCheck, udpTable, "A datagram is answered, or at least not refused.").Pending(noChecker),
+	checkerRow(pingCheck, pingTable, "ICMP echo is answered.").Pending(noChecker),
+	checkerRow(fileCheck, fileTable, "The number in a tracked file says so.").Pending(noChecker),
+	checkerRow(bfdCheck, bfdCheckTable, "A BFD session is up.").Pending(noChecker),
+}
+
+func checkerRow(kind model.CheckKind, table schema.Table[Checker], doc string) schema.Keyword[RealServer] {
+	return schema.Block(string(kind), "", func(s *RealServer, n *syntax.Node, _ *source.Report) *Checker {
+		c := &Checker{Kind: kind, At: n.At(), End: n.End}
+		table.Init(c)
+		s.Checkers = append(s.Checkers, c)
+		return c
+	}, table, doc)
+}
+
+type ctable = schema.Table[Checker]
+
+// everyChecker are the keywords of all checkers with a rhythm of their own.
+var everyChecker = concat(timingRows(0, func(c *Checker) *timing { return &c.timing }), ctable{
+	alphaRow,
+	schema.Inherited("log_all_failures", schema.Bool, func(c *Checker) *opt[bool] { return &c.LogAllFailures },
+		"Log every failure; default checker_log_all_failures."),
+})
+
+var alphaRow = schema.Inherited("alpha", schema.Bool, func(c *Checker) *opt[bool] { return &c.Alpha },
+	"The server is down until the first success of this checker; default that of the server.")
+
+// connecting are the keywords of checkers that open a connection.
+var connecting = concat(everyChecker, ctable{
+	schema.Inherited("connect_ip", schema.Addr, func(c *Checker) *opt[netip.Addr] { return &c.ConnectIP },
+		"Address to connect to; default that of the server."),
+	schema.Inherited("connect_port", schema.Int(1, math.MaxUint16), func(c *Checker) *opt[int] { return &c.ConnectPort },
+		"Port to connect to; default that of the server."),
+	schema.Inherited("bindto", schema.Addr, func(c *Checker) *opt[netip.Addr] { return &c.BindTo }, "Source address."),
+	schema.Value("bind_port", schema.Int(1, math.MaxUint16), 0, func(c *Checker) *opt[int] { return &c.BindPort },
+		"Source port; only together with bindto."),
+	schema.Inherited("bind_if", schema.IfName, func(c *Checker) *opt[string] { return &c.BindIf },
+		"Interface of the connection; link-local addresses need it."),
+	connectTimeoutRow(func(c *Checker) *timing { return &c.timing }),
+	schema.Value("fwmark", schema.Int(0, math.MaxUint32), 0, func(c *Checker) *opt[int] { return &c.FWMark },
+		"Mark of the packets."),
+})
+
+var (
+	tcpTable  = connecting
+	pingTable = connecting
+)

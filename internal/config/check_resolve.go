@@ -1,0 +1,170 @@
+package config
+
+import (
+	"cmp"
+	"net/netip"
+	"time"
+
+	"github.com/keepalived-go/keepalived-go/internal/config/source"
+	"github.com/keepalived-go/keepalived-go/internal/model"
+)
+
+// Defaults of all kinds of checkers.
+const (
+	defaultDelayLoop      = time.Minute
+	defaultConnectTimeout = 5 * time.Second
+)
+
+// checker resolves one checker of the server rs; false: it is not run, and the server has one checker fewer.
+func (res *resolver) checker(v *VirtualServer, s *RealServer, rs *model.RealServer, c *Checker) (out model.Check, ok bool) {
+	kind := checkerKinds[c.Kind]
+	out = model.Check{
+		Kind:             c.Kind,
+		Alpha:            first(c.Alpha, opt[bool]{V: rs.Alpha}),
+		DelayLoop:        inherit(defaultDelayLoop, c.DelayLoop, s.DelayLoop, v.DelayLoop),
+		LogAllFailures:   first(c.LogAllFailures, res.c.Global.LogAllFailures),
+		Retry:            uint32(inherit(kind.retry, c.Retry, s.Retry, v.Retry)),
+		DelayBeforeRetry: inherit(kind.delayBeforeRetry, c.DelayBeforeRetry, s.DelayBeforeRetry, v.DelayBeforeRetry),
+	}
+	out.Warmup = inherit(out.DelayLoop, c.Warmup, s.Warmup, v.Warmup)
+	if kind.connects && !res.connection(v, s, rs, c, &out.Conn) {
+		return out, false
+	}
+	switch c.Kind {
+	case model.HTTPGet, model.SSLGet:
+		ok = res.web(v, rs, c, &out.HTTP)
+	case model.MiscCheck:
+		ok = res.misc(v, c, &out.Misc)
+	case fileCheck:
+		res.trackedBy(c, c.TrackFile, "track_file", trackFile)
+	case bfdCheck:
+		res.trackedBy(c, c.BFDName, "name", trackBFD)
+	case udpCheck:
+		if c.MinReply.V > c.MaxReply.V {
+			res.r.Errorf(c.MinReply.At, "UDP_CHECK: min_reply_length %d is above max_reply_length %d", c.MinReply.V, c.MaxReply.V)
+		}
+	default:
+		ok = true
+	}
+	return out, ok && !kind.pending
+}
+
+// inherit returns the first setting that was made, from the innermost block outwards.
+func inherit[V any](def V, settings ...opt[V]) V {
+	for _, s := range settings {
+		if s.IsSet() {
+			return s.V
+		}
+	}
+	return def
+}
+
+// connection resolves where a checker connects to. The port of the server is the one written, even where forwarding needs another:
+// with a firewall mark it is the only one there is.
+func (res *resolver) connection(v *VirtualServer, s *RealServer, rs *model.RealServer, c *Checker, out *model.Connect) bool {
+	ip, bind := c.ConnectIP, c.BindTo
+	if ip.IsSet() && bind.IsSet() && ip.V.Is4() != bind.V.Is4() {
+		late, name := &bind, "bindto"
+		if ip.At.Seq > bind.At.Seq {
+			late, name = &ip, "connect_ip"
+		}
+		res.r.Errorf(late.At, "%s: connect_ip and bindto are of different families - ignoring", name)
+		*late = opt[netip.Addr]{}
+	}
+	*out = model.Connect{
+		Dst: netip.AddrPortFrom(first(ip, opt[netip.Addr]{V: s.Addr.Addr()}),
+			cmp.Or(uint16(c.ConnectPort.V), s.Addr.Port(), rs.Port)),
+		BindIf:  c.BindIf.V,
+		Mark:    uint32(c.FWMark.V),
+		Timeout: inherit(defaultConnectTimeout, c.ConnectTimeout, s.ConnectTimeout, v.ConnectTimeout),
+	}
+	if bind.IsSet() {
+		out.Bind = netip.AddrPortFrom(bind.V, uint16(c.BindPort.V))
+	}
+	if dst := out.Dst.Addr(); dst.Is6() && dst.IsLinkLocalUnicast() && out.BindIf == "" {
+		res.r.Errorf(c.End, "Checker link local address %s requires a bind_if", dst)
+		return false
+	}
+	return true
+}
+
+func (res *resolver) web(v *VirtualServer, rs *model.RealServer, c *Checker, out *model.HTTPOpts) bool {
+	w := &c.Web
+	out.Protocol, out.FastRecovery = w.Protocol.V, w.FastRecovery.V
+	for _, u := range w.URLs {
+		if !u.Path.IsSet() {
+			res.r.Errorf(u.End, "url has no path - ignoring it")
+			continue
+		}
+		if u.RegexMax.IsSet() && u.RegexMax.V <= u.RegexMin.V {
+			res.r.Notef(u.RegexMax.At, "regex_max_offset %d is not above regex_min_offset %d - ignoring both", u.RegexMax.V, u.RegexMin.V)
+			u.RegexMin, u.RegexMax = opt[int]{}, opt[int]{}
+		}
+		m := model.URL{
+			Path:        u.Path.V,
+			VirtualHost: first(u.VirtualHost, opt[string]{V: first(w.VirtualHost, opt[string]{V: rs.VirtualHost})}),
+			Digest:      u.Digest.V,
+			Status:      u.Status,
+			TLSClose:    first(u.TLSCompliant, w.TLSCompliant),
+			Regex:       u.Regex.V, RegexNot: u.RegexNot.V, RegexOpts: u.RegexOptions,
+			RegexMin: u.RegexMin.V, RegexMax: u.RegexMax.V,
+		}
+		if len(m.Status) == 0 {
+			m.Status = []model.StatusRange{{First: 200, Last: 299}}
+		}
+		if c.Kind == model.SSLGet && (w.EnableSNI.V || w.SNIName.IsSet()) {
+			// The virtualhost of the real server is not used here, as in keepalived.
+			m.SNI = cmp.Or(w.SNIName.V, u.VirtualHost.V, w.VirtualHost.V, v.VirtualHost.V)
+		}
+		out.URLs = append(out.URLs, m)
+	}
+	if len(out.URLs) == 0 {
+		res.r.Errorf(c.End, "%s has no url - ignoring it", c.Kind)
+	}
+	return len(out.URLs) > 0
+}
+
+// misc resolves the script of a MISC_CHECK. A checker whose script cannot run is left out.
+func (res *resolver) misc(v *VirtualServer, c *Checker, out *model.MiscOpts) bool {
+	m := &c.Misc
+	if !m.Path.IsSet() {
+		res.r.Errorf(c.End, "MISC_CHECK has no misc_path - ignoring it")
+		return false
+	}
+	out.Dynamic = m.Dynamic.V
+	out.Timeout = cmp.Or(m.Timeout.V, inherit(defaultDelayLoop, v.DelayLoop))
+	path := m.Path.V.Args[0]
+	script, fail, why := res.command(m.Path.V, m.User.V, m.Path.At)
+	switch fail {
+	case scriptFine:
+		out.Script = script
+		return true
+	case scriptNoUser:
+		at := m.Path.At
+		if m.User.IsSet() {
+			at = m.User.At
+		}
+		res.r.Errorf(at, "MISC_CHECK: %s - ignoring it", why)
+	case scriptInsecure:
+		res.r.Errorf(m.Path.At, "Disabling misc script %s due to insecure", path).Hint = why
+	default:
+		res.r.Notef(m.Path.At, "Disabling misc script %s since not found/accessible", path).Hint = why
+	}
+	return false
+}
+
+// trackedBy checks that a checker names something defined above it.
+func (res *resolver) trackedBy(c *Checker, name opt[string], keyword string, kind trackKind) {
+	at := func(p source.Pos) bool { return p.Seq < name.At.Seq }
+	if name.IsSet() {
+		for _, t := range res.c.Trackers {
+			if t.Kind == kind && t.Name == name.V && at(t.At) {
+				return
+			}
+		}
+		res.r.Errorf(name.At, "%s: %s %q is not defined above", c.Kind, kind, name.V)
+	}
+	if !name.IsSet() || kind == trackFile {
+		res.r.Errorf(c.End, "%s has no %s - ignoring it", c.Kind, keyword)
+	}
+}

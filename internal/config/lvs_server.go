@@ -1,0 +1,63 @@
+package config
+
+import (
+	"math"
+	"net/netip"
+
+	"github.com/keepalived-go/keepalived-go/internal/config/schema"
+	"github.com/keepalived-go/keepalived-go/internal/config/source"
+	"github.com/keepalived-go/keepalived-go/internal/config/syntax"
+	"github.com/keepalived-go/keepalived-go/internal/model"
+)
+
+// RealServer is a real_server block.
+type RealServer struct {
+	At   source.Pos
+	Addr netip.AddrPort
+
+	timing
+	Weight                 opt[int]
+	Method                 opt[model.Method]
+	UThreshold, LThreshold opt[int]
+	Inhibit, Alpha         opt[bool]
+	SMTPAlert              opt[bool]
+	VirtualHost            opt[string]
+	NotifyUp, NotifyDown   opt[Command]
+	Checkers               []*Checker
+}
+
+func openRealServer(v *VirtualServer, n *syntax.Node, r *source.Report) *RealServer {
+	addr, ok := readServerAddr(n, n.Args, r)
+	if !ok {
+		return nil
+	}
+	s := &RealServer{At: n.At(), Addr: addr}
+	realServer.Init(s)
+	v.Real = append(v.Real, s)
+	return s
+}
+
+var realServer = concat(schema.Table[RealServer]{
+	schema.Inherited("weight", schema.Int(0, math.MaxInt32), func(s *RealServer) *opt[int] { return &s.Weight },
+		"Share of the load; default that of the virtual server."),
+	schema.Inherited("lvs_method", methodKind, func(s *RealServer) *opt[model.Method] { return &s.Method },
+		"Forwarding method; default lb_kind."),
+	schema.Value("uthreshold", schema.Int(0, math.MaxUint32), 0, func(s *RealServer) *opt[int] { return &s.UThreshold },
+		"No new connections above this number of them; 0: no limit."),
+	schema.Value("lthreshold", schema.Int(0, math.MaxUint32), 0, func(s *RealServer) *opt[int] { return &s.LThreshold },
+		"New connections again below this number of them."),
+	schema.Inherited("inhibit_on_failure", schema.Bool, func(s *RealServer) *opt[bool] { return &s.Inhibit },
+		"A failed server gets weight 0 instead of being removed."),
+	schema.Inherited("notify_up", command, func(s *RealServer) *opt[Command] { return &s.NotifyUp },
+		"Run when the server comes up.").Quoted().FirstWins(),
+	schema.Inherited("notify_down", command, func(s *RealServer) *opt[Command] { return &s.NotifyDown },
+		"Run when the server goes down.").Quoted().FirstWins(),
+	schema.Inherited("alpha", schema.Bool, func(s *RealServer) *opt[bool] { return &s.Alpha },
+		"The server is down until its first successful check."),
+	connectTimeoutRow(func(s *RealServer) *timing { return &s.timing }),
+	schema.Inherited("smtp_alert", schema.Bool, func(s *RealServer) *opt[bool] { return &s.SMTPAlert },
+		"Mails about this server.").Pending(noMail),
+	schema.Inherited("virtualhost", schema.Word, func(s *RealServer) *opt[string] { return &s.VirtualHost },
+		"Host name of HTTP_GET and SSL_GET.").Lenient(),
+	schema.Check[RealServer]("snmp_name", schema.Exactly(schema.Word), "Name of the server in SNMP.").Lenient().Pending(noSNMP),
+}, timingRows(1, func(s *RealServer) *timing { return &s.timing }), checkerRows)
