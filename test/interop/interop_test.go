@@ -68,6 +68,7 @@ func scenarios() []scenario {
 
 // Both understand each other through an election, a graceful stop, a return and a crash, whichever is the master.
 func TestPairs(t *testing.T) {
+	t.Parallel()
 	for name, original := range originals(t) {
 		for _, s := range scenarios() {
 			t.Run(s.name+", master ours, backup "+name, func(t *testing.T) {
@@ -104,7 +105,7 @@ func (s scenario) run(t *testing.T, programA, programB string) {
 	stopped := a.Signal(syscall.SIGTERM)
 	zero := l.WaitFrame(soon, "goodbye of a", lab.Adverts("a"), lab.Priority(0))
 	first := l.WaitFrame(soon, "advert of b", lab.Adverts("b"), lab.After(stopped))
-	between(t, "takeover after the goodbye", first.At.Sub(zero.At), s.b.Skew()-2*time.Millisecond, s.b.Skew()+slack)
+	l.Took("takeover after the goodbye", zero.At, first.At, s.b.Skew()-2*time.Millisecond, s.b.Skew()+slack)
 	l.WaitHolder(soon, vip, "b")
 	if f := l.Frames(lab.Adverts("b"), lab.After(yielded.Add(50*time.Millisecond)), lab.Before(stopped)); len(f) > 0 {
 		t.Errorf("b advertised beside the master: %v", f[0])
@@ -120,8 +121,7 @@ func (s scenario) run(t *testing.T, programA, programB string) {
 	a.Kill()
 	killed := time.Now()
 	first = l.WaitFrame(soon+s.b.Down(), "advert of b", lab.Adverts("b"), lab.After(killed))
-	heard := l.Frames(lab.Adverts("a"))
-	between(t, "takeover after the crash", first.At.Sub(heard[len(heard)-1].At), s.b.Down()-2*time.Millisecond, s.b.Down()+slack)
+	l.Took("takeover after the crash", l.LastFrame(lab.Adverts("a")).At, first.At, s.b.Down()-2*time.Millisecond, s.b.Down()+slack)
 	l.WaitFrames(soon, 5, "announcement of b", lab.Announcements("b", vip), lab.After(killed))
 	reached(t, l, vip, "b")
 	clean(t, l, b)
@@ -132,6 +132,7 @@ func (s scenario) run(t *testing.T, programA, programB string) {
 
 // The pair of configurations that guides print: priorities 255 and 254, state MASTER and BACKUP, a password.
 func TestPrintedPair(t *testing.T) {
+	t.Parallel()
 	confA, confB := testdata(t, "pair-server1.conf"), testdata(t, "pair-server2.conf")
 	vip := netip.MustParseAddr("10.100.1.20")
 	run := func(t *testing.T, programA, programB string) {
@@ -143,16 +144,15 @@ func TestPrintedPair(t *testing.T) {
 		at := time.Now()
 		a := l.Node("a").Start(programA, confA)
 		first := l.WaitFrame(soon, "advert of a", lab.Adverts("a"))
-		between(t, "start of the owner", first.At.Sub(at), 0, time.Second)
+		l.Took("start of the owner", at, first.At, 0, time.Second)
 		l.WaitHolder(soon, vip, "a")
 		reached(t, l, vip, "a")
 		clean(t, l, a, b)
 		a.Kill()
 		killed := time.Now()
 		next := l.WaitFrame(5*time.Second, "advert of b", lab.Adverts("b"), lab.After(killed))
-		heard := l.Frames(lab.Adverts("a"))
 		down := 3*time.Second + 2*time.Second/256
-		between(t, "takeover", next.At.Sub(heard[len(heard)-1].At), down-2*time.Millisecond, down+slack)
+		l.Took("takeover", l.LastFrame(lab.Adverts("a")).At, next.At, down-2*time.Millisecond, down+slack)
 		reached(t, l, vip, "b")
 		clean(t, l, b)
 	}
@@ -198,11 +198,4 @@ func reached(t *testing.T, l *lab.Lab, addr netip.Addr, node string) {
 		got, _ := l.Node("c").Who(addr, 200*time.Millisecond)
 		return got == node
 	})
-}
-
-func between(t *testing.T, what string, got, low, high time.Duration) {
-	t.Helper()
-	if got < low || got > high {
-		t.Errorf("%s took %v, want %v to %v", what, got, low, high)
-	}
 }

@@ -34,6 +34,7 @@ type T interface {
 	Helper()
 	Name() string
 	Logf(format string, args ...any)
+	Errorf(format string, args ...any)
 	Fatalf(format string, args ...any)
 	Failed() bool
 	Cleanup(func())
@@ -75,6 +76,7 @@ func New(t T, plan Plan) *Lab {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		t.Fatalf("becoming a subreaper: %v", err)
 	}
+	watchStalls()
 	if plan.Nodes == nil {
 		plan.Nodes = []string{"a", "b", "c"}
 	}

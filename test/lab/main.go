@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -106,6 +107,9 @@ func Run(name string, f func(T)) (err error) {
 			default:
 				err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 			}
+			if err == nil && t.failed {
+				err = errors.New("failed")
+			}
 			t.failed = err != nil
 		}()
 		f(t)
@@ -132,6 +136,7 @@ type fatal struct{ error }
 func (p *program) Helper()                           {}
 func (p *program) Name() string                      { return p.name }
 func (p *program) Logf(format string, args ...any)   { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+func (p *program) Errorf(format string, args ...any) { p.Logf(format, args...); p.failed = true }
 func (p *program) Fatalf(format string, args ...any) { panic(fatal{fmt.Errorf(format, args...)}) }
 func (p *program) Failed() bool                      { return p.failed }
 

@@ -167,6 +167,16 @@ func (tl *Timeline) WaitFrames(limit time.Duration, n int, what string, match ..
 	return got[:n]
 }
 
+// LastFrame returns the last frame so far for which all of match are true; there must be one.
+func (tl *Timeline) LastFrame(match ...Match) *Frame {
+	tl.t.Helper()
+	got := tl.Frames(match...)
+	if len(got) == 0 {
+		tl.t.Fatalf("no such frame")
+	}
+	return got[len(got)-1]
+}
+
 // WaitHolder returns when exactly the named nodes (sorted, parted by blanks, "" for none) have the address.
 func (tl *Timeline) WaitHolder(limit time.Duration, addr netip.Addr, nodes string) {
 	tl.t.Helper()

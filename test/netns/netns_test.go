@@ -45,27 +45,13 @@ func newLab(t *testing.T, plan lab.Plan) *lab.Lab {
 	return lab.New(t, plan)
 }
 
-// between fails the test unless low <= got <= high.
-func between(t *testing.T, what string, got, low, high time.Duration) {
-	t.Helper()
-	if got < low || got > high {
-		t.Errorf("%s took %v, want %v to %v", what, got, low, high)
-	}
-}
-
-// last returns the last of frames.
-func last(frames []*lab.Frame) *lab.Frame { return frames[len(frames)-1] }
-
 // reachedAt waits until the client's connections to addr are answered by the node.
 func reachedAt(t *testing.T, l *lab.Lab, addr netip.Addr, node string) {
 	t.Helper()
-	var got string
-	var err error
 	l.Wait(soon, fmt.Sprintf("the client reaches %s at %s", addr, node), func() bool {
-		got, err = l.Node("c").Who(addr, 200*time.Millisecond)
+		got, _ := l.Node("c").Who(addr, 200*time.Millisecond)
 		return got == node
 	})
-	_ = err
 }
 
 // noAdvert fails the test if the node sent an advert after the moment.

@@ -28,10 +28,9 @@ func lone(t *testing.T, l *lab.Lab, i instance, args ...string) *lab.Daemon {
 // gave up mastership.
 func steady(t *testing.T, l *lab.Lab, since time.Time, n int, interval time.Duration) {
 	t.Helper()
-	before := l.Frames(lab.Adverts("a"), lab.Before(since))
-	frames := append([]*lab.Frame{last(before)}, l.WaitFrames(soon+time.Duration(n)*interval, n, "advert", lab.Adverts("a"), lab.After(since))...)
+	frames := append([]*lab.Frame{l.LastFrame(lab.Adverts("a"), lab.Before(since))}, l.WaitFrames(soon+time.Duration(n)*interval, n, "advert", lab.Adverts("a"), lab.After(since))...)
 	for i, f := range frames[1:] {
-		if gap := f.At.Sub(frames[i].At); gap > interval*3/2 {
+		if gap := f.At.Sub(frames[i].At); gap > interval*3/2+lab.Stalled(frames[i].At, f.At) {
 			t.Errorf("gap of %v between adverts", gap)
 		}
 		if f.Priority == 0 {
@@ -194,7 +193,7 @@ func TestWorkerKilled(t *testing.T) {
 		})) > 0
 	})
 	first := l.WaitFrame(soon+i.Down(), "advert", lab.Adverts("a"), lab.After(killed.Add(50*time.Millisecond)))
-	between(t, "return", first.At.Sub(killed), i.Down(), i.Down()+soon)
+	l.Took("return", killed, first.At, i.Down(), i.Down()+soon)
 	l.WaitHolder(soon, vip, "a")
 	if now := a.Worker(); now == old || !lab.Running(now) {
 		t.Errorf("vrrp.pid names %d, before %d", now, old)

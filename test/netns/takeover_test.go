@@ -29,7 +29,7 @@ func TestFailover(t *testing.T) {
 			a.Kill()
 			killed := time.Now()
 			first := l.WaitFrame(backup.Down()+2*time.Second, "advert of b", lab.Adverts("b"))
-			between(t, "takeover", first.At.Sub(last(l.Frames(lab.Adverts("a"))).At), backup.Down()-2*time.Millisecond, backup.Down()+slack)
+			l.Took("takeover", l.LastFrame(lab.Adverts("a")).At, first.At, backup.Down()-2*time.Millisecond, backup.Down()+slack)
 			l.WaitFrames(soon, 5, "announcement of b", lab.Announcements("b", vip))
 			l.Wait(soon, "b holds the address", func() bool { return l.Has("b", vip) })
 			reachedAt(t, l, vip, "b")
@@ -41,7 +41,7 @@ func TestFailover(t *testing.T) {
 			backAt := again.WaitLog(soon, `\(VI_1\) Entering BACKUP STATE \(init\)`).At
 			l.Wait(soon, "a removed the address left behind", func() bool { return !l.Has("a", vip) })
 			back := l.WaitFrame(soon+master.Down(), "advert of a", lab.Adverts("a"), lab.After(killed))
-			between(t, "return", back.At.Sub(backAt), master.Down()-50*time.Millisecond, master.Down()+slack)
+			l.Took("return", backAt, back.At, master.Down()-50*time.Millisecond, master.Down()+slack)
 			l.WaitHolder(soon, vip, "a")
 			reachedAt(t, l, vip, "a")
 			if z := l.Frames(lab.Adverts("b"), lab.Priority(0)); len(z) > 0 {
@@ -61,9 +61,9 @@ func TestGracefulStop(t *testing.T) {
 	a, _ := pair(t, l, master, backup)
 	asked := a.Signal(syscall.SIGTERM)
 	zero := l.WaitFrame(soon, "goodbye", lab.Adverts("a"), lab.Priority(0))
-	between(t, "goodbye", zero.At.Sub(asked), 0, 100*time.Millisecond)
+	l.Took("goodbye", asked, zero.At, 0, 100*time.Millisecond)
 	first := l.WaitFrame(soon, "advert of b", lab.Adverts("b"))
-	between(t, "takeover", first.At.Sub(zero.At), backup.Skew()-2*time.Millisecond, backup.Skew()+60*time.Millisecond)
+	l.Took("takeover", zero.At, first.At, backup.Skew()-2*time.Millisecond, backup.Skew()+60*time.Millisecond)
 	if code := a.WaitExit(soon); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
@@ -120,14 +120,14 @@ func TestLinkLoss(t *testing.T) {
 	a.WaitLog(soon, `\(VI_1\) Entering FAULT STATE`)
 	l.WaitHolder(soon+backup.Down(), vip, "b")
 	first := l.WaitFrame(soon, "advert of b", lab.Adverts("b"))
-	between(t, "takeover", first.At.Sub(last(l.Frames(lab.Adverts("a"), lab.Before(first.At))).At),
+	l.Took("takeover", l.LastFrame(lab.Adverts("a"), lab.Before(first.At)).At, first.At,
 		backup.Down()-2*time.Millisecond, backup.Down()+slack)
 	plugged := time.Now()
 	noAdvert(t, l, "a", cut.Add(slack))
 	l.Node("a").Plug(0)
 	a.WaitLogAfter(plugged, soon, `\(VI_1\) Entering BACKUP STATE`)
 	back := l.WaitFrame(soon+master.Down(), "advert of a", lab.Adverts("a"), lab.After(plugged))
-	between(t, "return", back.At.Sub(plugged), master.Down()-2*time.Millisecond, master.Down()+2*slack)
+	l.Took("return", plugged, back.At, master.Down()-2*time.Millisecond, master.Down()+2*slack)
 	l.WaitHolder(soon, vip, "a")
 }
 
@@ -212,7 +212,7 @@ func TestIPv6(t *testing.T) {
 	reachedAt(t, l, global6, "a")
 	a.Kill()
 	first := l.WaitFrame(soon, "advert of b", lab.Adverts("b"))
-	between(t, "takeover", first.At.Sub(last(l.Frames(lab.Adverts("a"))).At), backup.Down()-2*time.Millisecond, backup.Down()+slack)
+	l.Took("takeover", l.LastFrame(lab.Adverts("a")).At, first.At, backup.Down()-2*time.Millisecond, backup.Down()+slack)
 	l.Wait(soon, "b holds the address", func() bool { return l.Has("b", global6) && l.Has("b", vip6) })
 	reachedAt(t, l, global6, "b")
 }
@@ -233,7 +233,7 @@ func TestUnicast(t *testing.T) {
 	}
 	a.Kill()
 	first := l.WaitFrame(soon, "advert of b", lab.Adverts("b"))
-	between(t, "takeover", first.At.Sub(last(l.Frames(lab.Adverts("a"))).At), backup.Down()-2*time.Millisecond, backup.Down()+slack)
+	l.Took("takeover", l.LastFrame(lab.Adverts("a")).At, first.At, backup.Down()-2*time.Millisecond, backup.Down()+slack)
 }
 
 // Adverts with another password are not believed: the backup becomes a second master.
@@ -288,8 +288,8 @@ func TestAnnouncements(t *testing.T) {
 			t.Errorf("announcement %d: %v, want %v", k, f, want)
 		}
 	}
-	between(t, "first block", got[5].At.Sub(got[0].At), 0, 50*time.Millisecond)
-	between(t, "second block", got[6].At.Sub(got[0].At), time.Second-10*time.Millisecond, time.Second+150*time.Millisecond)
+	l.Took("first block", got[0].At, got[5].At, 0, 50*time.Millisecond)
+	l.Took("second block", got[0].At, got[6].At, time.Second-10*time.Millisecond, time.Second+150*time.Millisecond)
 	adverts := len(l.Frames(lab.Adverts("a")))
 	l.WaitFrames(soon, adverts+6, "advert", lab.Adverts("a"))
 	if n := len(l.Frames(ours)); n != 12 {

@@ -51,7 +51,7 @@ func TestScriptWeight(t *testing.T) {
 	lowered := l.WaitFrame(soon, "advert with the lowered priority", lab.Adverts("a"), lab.Priority(90))
 	l.WaitHolder(soon+backup.Down(), vip, "b")
 	first := l.WaitFrame(soon, "advert of b", lab.Adverts("b"))
-	between(t, "takeover", first.At.Sub(lowered.At), backup.Down()-backup.WithDefaults().Interval-slack, backup.Down()+slack)
+	l.Took("takeover", lowered.At, first.At, backup.Down()-backup.WithDefaults().Interval-slack, backup.Down()+slack)
 	if z := l.Frames(lab.Adverts("a"), lab.Priority(0)); len(z) > 0 {
 		t.Errorf("goodbye: %v", z[0])
 	}
@@ -78,7 +78,7 @@ func TestScriptFault(t *testing.T) {
 	zero := l.WaitFrame(soon, "goodbye", lab.Adverts("a"), lab.Priority(0))
 	l.WaitHolder(soon, vip, "b")
 	first := l.WaitFrame(soon, "advert of b", lab.Adverts("b"))
-	between(t, "takeover", first.At.Sub(zero.At), backup.Skew()-2e6, backup.Skew()+slack)
+	l.Took("takeover", zero.At, first.At, backup.Skew()-2e6, backup.Skew()+slack)
 
 	remove(t, down)
 	a.WaitLogAfter(first.At, soon, `\(VI_1\) Entering BACKUP STATE`)
