@@ -1,0 +1,91 @@
+package config
+
+import (
+	"io/fs"
+	"net/netip"
+	"path"
+	"strings"
+)
+
+// fakeHost is the environment that the vectors were recorded in, and more interfaces for the examples.
+type fakeHost struct {
+	interfaces map[string]Interface
+	users      map[string]User
+	files      map[string]File // a symbolic link's target is in links
+	links      map[string]string
+	hosts      map[string][]netip.Addr
+}
+
+func newFakeHost() *fakeHost {
+	h := &fakeHost{
+		interfaces: map[string]Interface{"lo": {Name: "lo", Index: 1, MTU: 65536, Up: true, Loopback: true}},
+		users:      map[string]User{"root": {}, "nobody": {UID: 65534, GID: 65534}},
+		files:      map[string]File{},
+		links:      map[string]string{"/bin": "/usr/bin"},
+		hosts:      map[string][]netip.Addr{"localhost": {netip.MustParseAddr("127.0.0.1")}},
+	}
+	for i, name := range []string{"eth0", "eth1", "peer0", "peer1", "ens33", "ens192", "ethX"} {
+		h.interfaces[name] = Interface{Name: name, Index: i + 2, MTU: 1500, Up: true, Multicast: true, Ethernet: true,
+			Addrs: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/24"), netip.MustParsePrefix("2001:db8::10/64")}}
+	}
+	for _, d := range []string{"/", "/usr", "/usr/bin", "/usr/sbin", "/etc", "/etc/keepalived", "/home", "/home/user"} {
+		h.files[d] = File{Mode: fs.ModeDir | 0o755}
+	}
+	h.files["/tmp"] = File{Mode: fs.ModeDir | fs.ModeSticky | 0o777}
+	h.files["/bin"] = File{Mode: fs.ModeSymlink | 0o777}
+	for _, p := range []string{"/usr/bin/true", "/usr/bin/sh", "/usr/bin/env", "/usr/bin/pkill", "/usr/bin/pgrep", "/usr/bin/killall"} {
+		h.files[p] = File{Mode: 0o755}
+	}
+	h.files["/etc/passwd"] = File{Mode: 0o644}
+	return h
+}
+
+func (h *fakeHost) Hostname() string { return "node1" }
+
+func (h *fakeHost) Interface(name string) (Interface, bool) {
+	i, ok := h.interfaces[name]
+	return i, ok
+}
+
+func (h *fakeHost) LookupUser(name string) (User, bool) {
+	u, ok := h.users[name]
+	return u, ok
+}
+
+func (h *fakeHost) LookupGroup(name string) (uint32, bool) {
+	u, ok := h.users[name]
+	return u.GID, ok
+}
+
+func (h *fakeHost) Self() User { return User{} }
+
+func (h *fakeHost) Stat(p string) (File, error) {
+	// Directories on the way may be links, the last part is not followed.
+	dir, err := h.RealPath(path.Dir(p))
+	if err != nil {
+		return File{}, err
+	}
+	f, ok := h.files[path.Join(dir, path.Base(p))]
+	if !ok {
+		return File{}, fs.ErrNotExist
+	}
+	return f, nil
+}
+
+func (h *fakeHost) RealPath(p string) (string, error) {
+	for link, target := range h.links {
+		if rest, ok := strings.CutPrefix(p, link); ok && (rest == "" || rest[0] == '/') {
+			p = target + rest
+		}
+	}
+	if _, ok := h.files[p]; !ok {
+		return "", fs.ErrNotExist
+	}
+	return p, nil
+}
+
+func (h *fakeHost) SearchPath() []string { return []string{"/usr/sbin", "/usr/bin"} }
+
+func (h *fakeHost) LookupHost(name string) []netip.Addr { return h.hosts[name] }
+
+func (h *fakeHost) NumCPU() int { return 4 }
