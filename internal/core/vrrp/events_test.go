@@ -14,8 +14,8 @@ import (
 // FuzzEvents throws any sequence of events at three routers, of which two are in a sync group, and checks after each what always holds.
 func FuzzEvents(f *testing.F) {
 	r := rand.New(rand.NewPCG(1, 2))
-	for range 20 {
-		b := make([]byte, 120)
+	for range 300 {
+		b := make([]byte, 400)
 		for i := range b {
 			b[i] = byte(r.Uint32())
 		}
