@@ -277,10 +277,16 @@ func (l *Lane) complain(op hostnet.Op, err error) {
 		l.log.Error(fmt.Sprintf("Netlink: cannot %s address %s on %s: %s", verb, op.Addr.Prefix, op.Addr.Interface, err))
 		return
 	}
-	s := e.Errno.Error()
-	l.log.Error(fmt.Sprintf("Netlink: error: %s(%d), type=%s(%d), seq=%d, pid=0, address %s dev %s %s",
-		strings.ToUpper(s[:1])+s[1:], int(e.Errno), name, e.Type, e.Seq, op.Addr.Prefix, op.Addr.Interface, e.Text))
+	line := fmt.Sprintf("Netlink: error: %s(%d), type=%s(%d), seq=%d, pid=0, address %s dev %s", capital(e.Errno.Error()), int(e.Errno),
+		name, e.Type, e.Seq, op.Addr.Prefix, op.Addr.Interface)
+	if e.Text != "" {
+		line += " (" + e.Text + ")"
+	}
+	l.log.Error(line)
 }
+
+// capital turns Go's text of an errno into the C library's.
+func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 // apply sends ops in order and returns an error for each that the kernel refused.
 func (l *Lane) apply(ops []hostnet.Op) []error {
@@ -301,7 +307,7 @@ func (l *Lane) applyBatch(ops []hostnet.Op, errs []error, index map[string]int) 
 		if !ok {
 			var err error
 			if ifIndex, err = l.sock.ifIndex(op.Addr.Interface); err != nil {
-				errs[i] = fmt.Errorf("find interface %q: %w", op.Addr.Interface, err)
+				errs[i] = err
 				continue
 			}
 			index[op.Addr.Interface] = ifIndex

@@ -1,7 +1,6 @@
 package netlink
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -62,7 +61,7 @@ func (s *socket) send(b []byte) error {
 	}
 }
 
-// receive waits for messages of the kernel, which are valid until the next receive. After interrupt it returns os.ErrDeadlineExceeded.
+// receive waits for messages of the kernel, which are valid until the next receive. After interrupt it returns an error.
 func (s *socket) receive() ([]syscall.NetlinkMessage, error) {
 	for {
 		var (
@@ -160,9 +159,4 @@ func decodeError(m *syscall.NetlinkMessage) (*Error, bool) {
 		}
 	}
 	return e, false
-}
-
-// interrupted reports whether err is the end of a receive by interrupt or close.
-func interrupted(err error) bool {
-	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, os.ErrClosed)
 }

@@ -64,7 +64,7 @@ func (w *Watch) Run(ctx context.Context, sink func([]hostnet.Event)) error {
 			sink(events)
 		}
 	}
-	if interrupted(err) && ctx.Err() != nil {
+	if ctx.Err() != nil {
 		return nil
 	}
 	return fmt.Errorf("watch links and addresses: %w", err)

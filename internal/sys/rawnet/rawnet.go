@@ -172,28 +172,27 @@ func (c *Conn) openSend() error {
 // Run reads until Close, then returns nil; any other error means that the receive socket is of no use any more.
 func (c *Conn) Run() error {
 	raw, err := c.rxFile.SyscallConn()
-	if err != nil {
-		return fmt.Errorf("read VRRP socket for %s: %w", c.spec, err)
+	if err == nil {
+		var failed error
+		err = raw.Read(func(uintptr) (done bool) {
+			c.mu.Lock()
+			was := len(c.fill.packets)
+			failed = c.drain()
+			wake := was == 0 && len(c.fill.packets) > 0
+			c.mu.Unlock()
+			if wake {
+				c.ready()
+			}
+			return failed != nil
+		})
+		err = errors.Join(failed, err)
 	}
-	var failed error
-	err = raw.Read(func(uintptr) (done bool) {
-		c.mu.Lock()
-		was := len(c.fill.packets)
-		failed = c.drain()
-		wake := was == 0 && len(c.fill.packets) > 0
-		c.mu.Unlock()
-		if wake {
-			c.ready()
-		}
-		return failed != nil
-	})
-	if failed == nil && !errors.Is(err, os.ErrClosed) {
-		failed = err
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil
 	}
-	if failed != nil {
-		return fmt.Errorf("read VRRP socket for %s: %w", c.spec, failed)
-	}
-	return nil
+	return fmt.Errorf("read VRRP socket for %s: %w", c.spec, err)
 }
 
 // Take drains the kernel's socket without waiting and returns everything that was received since the last Take, in order of
