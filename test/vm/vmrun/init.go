@@ -168,6 +168,7 @@ func runCommand(j *job, stdout, stderr *os.File) int {
 			os.Setenv(k, v)
 		}
 	}
+	os.Setenv("VMRUN", j.Backend) // for tests that need to be here
 	null, err := os.Open("/dev/null")
 	if err != nil {
 		return fail(125, err)

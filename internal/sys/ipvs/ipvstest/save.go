@@ -12,14 +12,15 @@ import (
 	"github.com/keepalived-go/keepalived-go/internal/model"
 )
 
-// Save returns t in the form of ipvsadm -Sn (1.31), sorted. Like that it leaves thresholds out.
+// Save returns t in the form of ipvsadm -Sn (1.31), sorted. Like that it leaves thresholds out, and prints marks
+// from 2^31 as negative.
 func Save(t lvs.Table) []string {
 	var out []string
 	for k, s := range t {
 		name := serviceName(k)
 		out = append(out, "-A "+name+saveAttributes(k, s.Attributes))
 		for d, dest := range s.Dests {
-			out = append(out, fmt.Sprintf("-a %s -r %s%s", strings.TrimSuffix(name, " -6"), addrPort(d.Addr, d.Port), saveDest(dest)))
+			out = append(out, fmt.Sprintf("-a %s -r %s%s", name, addrPort(d.Addr, d.Port), saveDest(dest)))
 		}
 	}
 	slices.Sort(out)
@@ -30,9 +31,9 @@ func serviceName(k lvs.ServiceKey) string {
 	option := map[model.Protocol]string{model.TCP: "-t", model.UDP: "-u", model.SCTP: "--sctp-service"}[k.Protocol]
 	switch {
 	case !k.Addr.IsValid() && k.Family == model.IPv6:
-		return fmt.Sprintf("-f %d -6", k.FWMark)
+		return fmt.Sprintf("-f %d -6", int32(k.FWMark))
 	case !k.Addr.IsValid():
-		return fmt.Sprintf("-f %d", k.FWMark)
+		return fmt.Sprintf("-f %d", int32(k.FWMark))
 	}
 	return option + " " + addrPort(k.Addr, k.Port)
 }
