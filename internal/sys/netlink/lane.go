@@ -44,10 +44,12 @@ type Lane struct {
 
 // wish is all the addresses that one owner wants; none: it wants none.
 type wish struct {
-	owner   string
-	addrs   []model.Address
-	keys    []hostnet.Key // of addrs, and of what the owner's previous wish had besides
-	settled func(error)   // nil once called
+	owner    string
+	addrs    []model.Address
+	keys     []hostnet.Key // of addrs, and, until it is carried out, of what the owner's previous wish had besides
+	settled  func(error)
+	open     bool // not carried out yet
+	replaced bool // by a newer one of the owner
 }
 
 // OpenLane opens the lane's socket in the calling thread's network namespace. post runs a function on the loop.
@@ -63,19 +65,23 @@ func OpenLane(log *slog.Logger, post func(func())) (*Lane, error) {
 // Own makes addrs all that owner wants. Those that it has wanted before and does not now are removed, unless another owner wants
 // them; those that it wants are set, even if they were set before, as they may have been taken away since.
 //
-// settled is posted once, after the kernel has answered for every address: with nil if all are there ("exists" counts), otherwise
-// with the first error, when the lane goes on trying on its own. It is not posted if the owner makes another wish before.
-// An address that was there already without our doing is not ours and will not be removed.
+// settled is called once, on the loop, after the kernel has answered for every address: with nil if all are there ("exists" counts),
+// otherwise with the first error, when the lane goes on trying on its own. It is not called if the owner has made another wish
+// by then. An address that was there already without our doing is not ours and will not be removed.
 func (l *Lane) Own(owner string, addrs []model.Address, settled func(err error)) {
-	w := &wish{owner: owner, addrs: slices.Clone(addrs), settled: settled}
+	w := &wish{owner: owner, addrs: slices.Clone(addrs), settled: settled, open: true}
+	wanted := make(map[hostnet.Key]bool, len(addrs))
 	for i := range w.addrs {
-		w.keys = append(w.keys, hostnet.KeyOf(w.addrs[i]))
+		k := hostnet.KeyOf(w.addrs[i])
+		wanted[k] = true
+		w.keys = append(w.keys, k)
 	}
 	l.mu.Lock()
 	if i := slices.IndexFunc(l.wishes, func(o *wish) bool { return o.owner == owner }); i >= 0 {
 		old := l.wishes[i]
+		old.replaced = true
 		for _, k := range old.keys {
-			if !slices.Contains(w.keys, k) {
+			if !wanted[k] {
 				w.keys = append(w.keys, k)
 			}
 		}
@@ -142,7 +148,8 @@ func (l *Lane) Run(ctx context.Context) error {
 			armed = false
 			l.markFailed()
 		}
-		if ops, done := l.take(); len(ops)+len(done) > 0 {
+		have, want, done := l.take()
+		if ops := hostnet.Plan(have, want); len(ops)+len(done) > 0 {
 			errs := l.apply(ops)
 			if ctx.Err() != nil {
 				return nil
@@ -177,24 +184,22 @@ func (l *Lane) failing() bool {
 // Close closes the socket; Run must have returned.
 func (l *Lane) Close() error { return l.sock.close() }
 
-// take returns what is to be done, and the wishes that are settled by it.
-func (l *Lane) take() ([]hostnet.Op, []*wish) {
+// take returns what we have and what is wanted of the addresses that are to be looked at, and the wishes that are settled then.
+func (l *Lane) take() (have, want []model.Address, done []*wish) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.held > 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	wanted := map[hostnet.Key]model.Address{}
-	var open []*wish
 	for _, w := range l.wishes {
 		for _, a := range w.addrs {
 			wanted[hostnet.KeyOf(a)] = a
 		}
-		if w.settled != nil {
-			open = append(open, w)
+		if w.open {
+			done = append(done, w)
 		}
 	}
-	var have, want []model.Address
 	seen := map[hostnet.Key]bool{}
 	for _, k := range l.dirty {
 		if seen[k] {
@@ -212,20 +217,17 @@ func (l *Lane) take() ([]hostnet.Op, []*wish) {
 		}
 	}
 	l.dirty = l.dirty[:0]
-	return hostnet.Plan(have, want), open
+	return have, want, done
 }
 
-// settle takes over the outcome of ops and posts the wishes of done that still stand.
+// settle takes over the outcome of ops, logs what went wrong for the first time, and posts the wishes of done that still stand.
 func (l *Lane) settle(ops []hostnet.Op, errs []error, done []*wish) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	var news []int // places in ops
 	wrong := map[hostnet.Key]error{}
+	l.mu.Lock()
 	for i, op := range ops {
 		k := hostnet.KeyOf(op.Addr)
-		var errno syscall.Errno
-		if err := errs[i]; err != nil && !errors.As(err, &errno) {
-			errno = unix.EIO
-		}
+		errno := errnoOf(errs[i])
 		switch {
 		case op.Remove && (errno == 0 || errno == unix.EADDRNOTAVAIL || errno == unix.ENODEV):
 			delete(l.have, k)
@@ -235,47 +237,84 @@ func (l *Lane) settle(ops []hostnet.Op, errs []error, done []*wish) {
 			l.have[k] = op.Addr
 		case errno == unix.EEXIST: // ours or somebody else's as before
 			errno = 0
+		case errors.Is(errs[i], errNoAnswer): // it may be there, and the retry then says "exists"
+			l.have[k] = op.Addr
 		}
 		if errno == 0 {
 			delete(l.failed, k)
 			continue
 		}
-		wrong[k] = fmt.Errorf("set address %s on %q: %w", op.Addr.Prefix, k.Interface, errs[i])
+		wrong[k] = fmt.Errorf("%s address %s on %q: %w", verb(op), op.Addr.Prefix, k.Interface, errs[i])
 		if l.failed[k] != errno {
 			l.failed[k] = errno
-			l.complain(op, errs[i])
+			news = append(news, i)
 		}
 	}
+	var posts []func()
 	for _, w := range done {
-		settled := w.settled
-		if settled == nil || !slices.Contains(l.wishes, w) {
+		if w.replaced {
 			continue
 		}
 		var err error
 		for _, k := range w.keys {
-			if err == nil {
-				err = wrong[k]
+			if err = wrong[k]; err != nil {
+				break
 			}
 		}
-		w.settled = nil
+		w.open = false
 		w.keys = w.keys[:len(w.addrs)]
-		if len(w.addrs) == 0 {
-			l.wishes = slices.DeleteFunc(l.wishes, func(o *wish) bool { return o == w })
-		}
-		l.post(func() { settled(err) })
+		posts = append(posts, func() {
+			if l.stands(w) && w.settled != nil {
+				w.settled(err)
+			}
+		})
 	}
+	l.mu.Unlock()
+
+	for _, i := range news {
+		l.complain(ops[i], errs[i])
+	}
+	for _, f := range posts {
+		l.post(f)
+	}
+}
+
+// stands reports whether w is still its owner's wish, and forgets it if it is carried out and empty.
+func (l *Lane) stands(w *wish) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !w.replaced && len(w.addrs) == 0 {
+		l.wishes = slices.DeleteFunc(l.wishes, func(o *wish) bool { return o == w })
+	}
+	return !w.replaced
+}
+
+// errnoOf returns the kernel's reason; EIO for an error that is none.
+func errnoOf(err error) syscall.Errno {
+	var errno syscall.Errno
+	if err != nil && !errors.As(err, &errno) {
+		errno = unix.EIO
+	}
+	return errno
+}
+
+func verb(op hostnet.Op) string {
+	if op.Remove {
+		return "remove"
+	}
+	return "set"
 }
 
 // complain logs a refused change in keepalived's words, and says which it was.
 func (l *Lane) complain(op hostnet.Op, err error) {
-	name, verb := "RTM_NEWADDR", "set"
-	if op.Remove {
-		name, verb = "RTM_DELADDR", "remove"
-	}
 	var e *Error
 	if !errors.As(err, &e) {
-		l.log.Error(fmt.Sprintf("Netlink: cannot %s address %s on %s: %s", verb, op.Addr.Prefix, op.Addr.Interface, err))
+		l.log.Error(fmt.Sprintf("Netlink: cannot %s address %s on %s: %s", verb(op), op.Addr.Prefix, op.Addr.Interface, err))
 		return
+	}
+	name := "RTM_NEWADDR"
+	if op.Remove {
+		name = "RTM_DELADDR"
 	}
 	line := fmt.Sprintf("Netlink: error: %s(%d), type=%s(%d), seq=%d, pid=0, address %s dev %s", capital(e.Errno.Error()), int(e.Errno),
 		name, e.Type, e.Seq, op.Addr.Prefix, op.Addr.Interface)
@@ -335,6 +374,9 @@ func (l *Lane) applyBatch(ops []hostnet.Op, errs []error, index map[string]int) 
 		}
 	}
 	for _, i := range waiting {
-		errs[i] = fmt.Errorf("ask the kernel: %w", err)
+		errs[i] = fmt.Errorf("%w: %w", errNoAnswer, err)
 	}
 }
+
+// errNoAnswer means that the outcome is not known.
+var errNoAnswer = errors.New("no answer from the kernel")
