@@ -127,8 +127,8 @@ func (f *FIFO) flush() bool {
 // Close closes the pipe, and removes it if OpenFIFO created it. What the pipe has no room for is lost.
 func (f *FIFO) Close() error {
 	f.mu.Lock()
-	if n := len(f.queue) + f.lost; !f.flush() {
-		f.log.Warn(fmt.Sprintf("nobody reads fifo %s - %d lines were lost", f.path, n))
+	if !f.flush() {
+		f.log.Warn(fmt.Sprintf("nobody reads fifo %s - %d lines were lost", f.path, len(f.queue)+f.lost))
 	}
 	f.queue, f.lost = nil, 0
 	f.mu.Unlock()
