@@ -194,6 +194,7 @@ func groupLine(g *model.SyncGroup, s model.State) Delivery {
 	return Delivery{Line: fmt.Sprintf("GROUP \"%s\" %s 0", g.Name, s), Stream: VRRP}
 }
 
+// Differs from keepalived: 2.4.3 writes a NUL after the line feed of LVS lines, by mistake.
 func service(s *model.Script, line string) []Delivery {
 	var out []Delivery
 	if s != nil {

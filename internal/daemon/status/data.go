@@ -143,7 +143,7 @@ func (p page) instance(s *Snapshot, i *Instance) {
 			p.line(3, "Authentication type = none")
 		case model.AuthPass:
 			p.line(3, "Authentication type = SIMPLE_PASSWORD")
-			p.line(3, "Password = %s", i.AuthPass)
+			p.line(3, "Password = %s", i.AuthPass) // Differs from keepalived: 2.3.4 shows it.
 		case model.AuthAH:
 			p.line(3, "Authentication type = IPSEC_AH")
 		}
@@ -281,6 +281,8 @@ func (p page) iface(s *Snapshot, i *Interface) {
 	p.line(3, "IPv6 address = %s", addr(i.IPv6))
 	if i.Flags&net.FlagLoopback == 0 && len(i.MAC) > 0 {
 		p.line(3, "MAC = %s", i.MAC)
+	}
+	if i.Flags&net.FlagLoopback == 0 && len(i.Broadcast) > 0 {
 		p.line(3, "MAC broadcast = %s", i.Broadcast)
 	}
 	p.line(3, "State = %s", flags(i.Flags))

@@ -24,6 +24,8 @@ func Directory() string {
 // WriteFile replaces the file at path by what render writes, with mode less the umask. A reader finds the old file or the
 // whole new one, and who watches the name sees it closed after writing, as if it had been written in place. A symbolic link
 // at path is replaced, not followed.
+//
+// Differs from keepalived: it does so for the JSON alone, without the close, and writes the other files in place.
 func WriteFile(path string, mode os.FileMode, render func(io.Writer) error) error {
 	tmp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+rand.Text())
 	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, mode)

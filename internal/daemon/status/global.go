@@ -18,6 +18,8 @@ func WriteGlobal(w io.Writer, s *Snapshot) error {
 }
 
 // global shows of keepalived's global definitions those that act.
+//
+// Differs from keepalived: it calls the UDP timeout a TCP one.
 func (p page) global(s *Snapshot) {
 	g := &s.Process
 	p.section(0, "Global definitions")

@@ -29,7 +29,7 @@ type Instance struct {
 	Effective       uint8     // effective priority
 	Total           int       // the priority and all weights, not limited to 1..254
 	Faults          int       // reasons for FAULT, other than of the interface itself
-	InterfaceFaults []string  // "i/f down", …
+	InterfaceFaults []string  // "i/f down", "no source IP address", …
 	ScriptsInit     int       // tracked scripts without a first result
 	LastTransition  time.Time // wall clock
 	Deadline        time.Time // next advert of a master, end of a backup's patience; zero: none
