@@ -3,6 +3,7 @@ package netlink
 import (
 	"bytes"
 	"encoding/binary"
+	"iter"
 	"net/netip"
 	"syscall"
 
@@ -117,22 +118,22 @@ func decodeLink(b []byte) (hostnet.Link, bool) {
 		return hostnet.Link{}, false
 	}
 	l := hostnet.Link{Index: int(msg.Index), Flags: msg.Flags, Type: msg.Type}
-	for _, a := range attributes(b[unix.SizeofIfInfomsg:]) {
-		switch a.Attr.Type {
+	for typ, v := range attributes(b[unix.SizeofIfInfomsg:]) {
+		switch typ {
 		case unix.IFLA_IFNAME:
-			l.Name = text(a.Value)
+			l.Name = text(v)
 		case unix.IFLA_MTU:
-			if len(a.Value) == 4 {
-				l.MTU = int(native.Uint32(a.Value))
+			if len(v) == 4 {
+				l.MTU = int(native.Uint32(v))
 			}
 		case unix.IFLA_ADDRESS:
-			if len(a.Value) == len(l.MAC) {
-				l.MAC = [6]byte(a.Value)
+			if len(v) == len(l.MAC) {
+				l.MAC = [6]byte(v)
 			}
-		case unix.IFLA_LINKINFO, unix.IFLA_LINKINFO | unix.NLA_F_NESTED:
-			for _, i := range attributes(a.Value) {
-				if i.Attr.Type == nl.IFLA_INFO_KIND {
-					l.Kind = text(i.Value)
+		case unix.IFLA_LINKINFO:
+			for typ, v := range attributes(v) {
+				if typ == nl.IFLA_INFO_KIND {
+					l.Kind = text(v)
 				}
 			}
 		}
@@ -147,21 +148,21 @@ func decodeAddr(b []byte) (hostnet.Addr, bool) {
 	msg := nl.DeserializeIfAddrmsg(b)
 	a := hostnet.Addr{IfIndex: int(msg.Index), Scope: msg.Scope, Flags: uint32(msg.Flags)}
 	var local, other netip.Addr
-	for _, at := range attributes(b[unix.SizeofIfAddrmsg:]) {
-		switch at.Attr.Type {
+	for typ, v := range attributes(b[unix.SizeofIfAddrmsg:]) {
+		switch typ {
 		case unix.IFA_LOCAL:
-			local, _ = netip.AddrFromSlice(at.Value)
+			local, _ = netip.AddrFromSlice(v)
 		case unix.IFA_ADDRESS:
-			other, _ = netip.AddrFromSlice(at.Value)
+			other, _ = netip.AddrFromSlice(v)
 		case unix.IFA_LABEL:
-			a.Label = text(at.Value)
+			a.Label = text(v)
 		case unix.IFA_FLAGS:
-			if len(at.Value) == 4 {
-				a.Flags = native.Uint32(at.Value)
+			if len(v) == 4 {
+				a.Flags = native.Uint32(v)
 			}
 		case ifaProto:
-			if len(at.Value) == 1 {
-				a.Proto = at.Value[0]
+			if len(v) == 1 {
+				a.Proto = v[0]
 			}
 		}
 	}
@@ -178,10 +179,22 @@ func decodeAddr(b []byte) (hostnet.Addr, bool) {
 	return a, a.Prefix.IsValid() && a.IfIndex > 0
 }
 
-// attributes returns what of b can be read as attributes.
-func attributes(b []byte) []syscall.NetlinkRouteAttr {
-	attrs, _ := nl.ParseRouteAttr(b)
-	return attrs
+// attributes yields type and value of the attributes that b holds, up to the first that makes no sense. (The library's parser panics
+// on a last one that is not padded.)
+func attributes(b []byte) iter.Seq2[uint16, []byte] {
+	return func(yield func(uint16, []byte) bool) {
+		for len(b) >= unix.SizeofRtAttr {
+			n := int(native.Uint16(b))
+			if n < unix.SizeofRtAttr || n > len(b) {
+				return
+			}
+			const typeMask = ^uint16(unix.NLA_F_NESTED | unix.NLA_F_NET_BYTEORDER)
+			if !yield(native.Uint16(b[2:])&typeMask, b[unix.SizeofRtAttr:n]) {
+				return
+			}
+			b = b[min((n+3)&^3, len(b)):]
+		}
+	}
 }
 
 func text(b []byte) string {

@@ -152,9 +152,9 @@ func decodeError(m *syscall.NetlinkMessage) (*Error, bool) {
 	e := &Error{Errno: syscall.Errno(code), Type: native.Uint16(m.Data[8:]), Seq: m.Header.Seq}
 	tlvs := m.Header.Flags&unix.NLM_F_ACK_TLVS != 0
 	if tlvs && m.Header.Flags&unix.NLM_F_CAPPED != 0 {
-		for _, a := range attributes(m.Data[fixed:]) {
-			if a.Attr.Type == unix.NLMSGERR_ATTR_MSG {
-				e.Text = text(a.Value)
+		for typ, v := range attributes(m.Data[fixed:]) {
+			if typ == unix.NLMSGERR_ATTR_MSG {
+				e.Text = text(v)
 			}
 		}
 	}
