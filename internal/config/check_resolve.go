@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/keepalived-go/keepalived-go/internal/config/source"
 	"github.com/keepalived-go/keepalived-go/internal/model"
 )
 
@@ -36,9 +35,9 @@ func (res *resolver) checker(v *VirtualServer, s *RealServer, rs *model.RealServ
 	case model.MiscCheck:
 		ok = res.misc(v, c, &out.Misc)
 	case fileCheck:
-		res.trackedBy(c, c.TrackFile, "track_file", trackFile)
+		res.trackedBy(c, c.TrackFile, "track_file", trackFile, "track_file")
 	case bfdCheck:
-		res.trackedBy(c, c.BFDName, "name", trackBFD)
+		res.trackedBy(c, c.BFDName, "name", trackBFD, "bfd_instance")
 	case udpCheck:
 		if c.MinReply.V > c.MaxReply.V {
 			res.r.Errorf(c.MinReply.At, "UDP_CHECK: min_reply_length %d is above max_reply_length %d", c.MinReply.V, c.MaxReply.V)
@@ -144,7 +143,7 @@ func (res *resolver) misc(v *VirtualServer, c *Checker, out *model.MiscOpts) boo
 		if m.User.IsSet() {
 			at = m.User.At
 		}
-		res.r.Errorf(at, "MISC_CHECK: %s - ignoring it", why)
+		res.r.Errorf(at, "MISC_CHECK: %s - ignoring it", why).Hint = "name a user that exists, in user or in script_user above"
 	case scriptInsecure:
 		res.r.Errorf(m.Path.At, "Disabling misc script %s due to insecure", path).Hint = why
 	default:
@@ -153,18 +152,16 @@ func (res *resolver) misc(v *VirtualServer, c *Checker, out *model.MiscOpts) boo
 	return false
 }
 
-// trackedBy checks that a checker names something defined above it.
-func (res *resolver) trackedBy(c *Checker, name opt[string], keyword string, kind trackKind) {
-	at := func(p source.Pos) bool { return p.Seq < name.At.Seq }
-	if name.IsSet() {
-		for _, t := range res.c.Trackers {
-			if t.Kind == kind && t.Name == name.V && at(t.At) {
-				return
-			}
-		}
-		res.r.Errorf(name.At, "%s: %s %q is not defined above", c.Kind, kind, name.V)
-	}
-	if !name.IsSet() || kind == trackFile {
+// trackedBy checks that a checker names something that a block of the kind defines above it.
+func (res *resolver) trackedBy(c *Checker, name opt[string], keyword string, kind trackKind, block string) {
+	if !name.IsSet() {
 		res.r.Errorf(c.End, "%s has no %s - ignoring it", c.Kind, keyword)
+		return
 	}
+	for _, t := range res.c.Trackers {
+		if t.Kind == kind && t.Name == name.V && t.At.Seq < name.At.Seq {
+			return
+		}
+	}
+	res.r.Errorf(name.At, "%s: no %s %s is defined above - ignoring it", c.Kind, block, name.V)
 }

@@ -92,7 +92,11 @@ var urlTable = schema.Table[url]{
 		if len(s) != 32 {
 			return nil, fmt.Errorf("%q has not 32 digits", s)
 		}
-		return hex.DecodeString(s)
+		sum, err := hex.DecodeString(s)
+		if err != nil {
+			return nil, fmt.Errorf("%q is not hexadecimal", s)
+		}
+		return sum, nil
 	}), func(u *url) *opt[[]byte] { return &u.Digest }, "MD5 of the page, as genhash prints it.").FirstWins(),
 	schema.Line("status_code", "CODE[-CODE] …", readStatus, "Accepted status codes, 100 to 599; default 200-299."),
 	schema.Inherited("virtualhost", schema.Word, func(u *url) *opt[string] { return &u.VirtualHost },
@@ -155,7 +159,7 @@ func readRegex(u *url, n *syntax.Node, r *source.Report) {
 func readOffset(field func(*url) *opt[int]) func(*url, *syntax.Node, *source.Report) {
 	return func(u *url, n *syntax.Node, r *source.Report) {
 		if len(n.Args) == 0 {
-			missing(n, 2, r)
+			missing(n, r)
 			return
 		}
 		v, err := schema.ParseInt(n.Args[0].Text, 0, math.MaxInt32)

@@ -19,7 +19,7 @@ var lvsRoot = schema.Table[Config]{
 		if e, ok := groupEntry(n, r); ok {
 			g.Entries = append(g.Entries, opt[model.GroupEntry]{V: e, At: n.At()})
 		}
-	}, "Addresses, ranges and marks served as one.").Options("fwmark", "inet", "inet6"),
+	}, "Addresses, ranges and marks served as one.").Options("<ADDRESS>", "fwmark", "inet", "inet6"),
 	schema.Block("virtual_server", "IPADDR [PORT] | fwmark N | group NAME ", openVirtualServer, virtualServer, "One virtual service.").
 		Options("fwmark", "group"),
 	schema.Block("SSL", "", openSSL, sslTable, "What SSL_GET checkers present to servers."),
@@ -27,7 +27,7 @@ var lvsRoot = schema.Table[Config]{
 
 func openServerGroup(c *Config, n *syntax.Node, r *source.Report) *ServerGroup {
 	if len(n.Args) == 0 {
-		missing(n, 2, r)
+		missing(n, r)
 		return nil
 	}
 	g := &ServerGroup{At: n.At(), End: n.End, Name: n.Args[0].Text}

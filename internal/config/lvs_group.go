@@ -46,7 +46,7 @@ func groupEntry(n *syntax.Node, r *source.Report) (e model.GroupEntry, ok bool) 
 
 func groupMark(n *syntax.Node, r *source.Report) (e model.GroupEntry, ok bool) {
 	if len(n.Args) == 0 {
-		missing(n, 2, r)
+		missing(n, r)
 		return e, false
 	}
 	mark, err := schema.ParseInt(n.Args[0].Text, 0, math.MaxUint32)

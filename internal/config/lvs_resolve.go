@@ -16,7 +16,7 @@ func resolveLVS(res *resolver, l *model.LVS) {
 		l.TLS = model.TLSClient{Password: model.Secret(s.Password.V), CA: s.CA.V, Certificate: s.Certificate.V, Key: s.Key.V}
 	}
 	for _, g := range res.c.LVS.Groups {
-		if out, ok := res.serverGroup(g); ok {
+		if out, ok := res.serverGroup(g, l.Groups); ok {
 			l.Groups = append(l.Groups, out)
 		}
 	}
@@ -41,9 +41,13 @@ func resolveLVS(res *resolver, l *model.LVS) {
 	}
 }
 
-// serverGroup checks a group as a whole. A name that is used twice means the first, as in keepalived; references find that.
-func (res *resolver) serverGroup(g *ServerGroup) (out model.ServerGroup, ok bool) {
+// serverGroup checks a group as a whole. Of two with the same name only the first can be referred to.
+func (res *resolver) serverGroup(g *ServerGroup, known []model.ServerGroup) (out model.ServerGroup, ok bool) {
 	out.Name = g.Name
+	if slices.ContainsFunc(known, func(k model.ServerGroup) bool { return k.Name == g.Name }) {
+		res.r.Notef(g.At, "virtual_server_group %s is defined twice - ignoring this one", g.Name)
+		return out, false
+	}
 	families := map[model.Family]bool{}
 	loose := false // a mark without a family
 	for _, e := range g.Entries {

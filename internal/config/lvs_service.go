@@ -252,12 +252,13 @@ func schedulerFlag(name, scheduler string, flag uint32, doc string) schema.Keywo
 func openVirtualServer(c *Config, n *syntax.Node, r *source.Report) *VirtualServer {
 	v := &VirtualServer{At: n.At(), End: n.End}
 	if len(n.Args) == 0 {
-		missing(n, 2, r)
+		missing(n, r)
 		return nil
 	}
 	switch kind := n.Args[0].Text; {
 	case (kind == "fwmark" || kind == "group") && len(n.Args) == 1:
-		missing(n, 3, r)
+		// Differs from keepalived: it crashes.
+		r.Errorf(n.Args[0].At, "virtual_server %s: no value given - ignoring the block", kind)
 		return nil
 	case kind == "group":
 		v.Group = n.Args[1].Text
@@ -299,7 +300,7 @@ func addrPort(w []source.Word) (netip.AddrPort, error) {
 
 func readServerAddr(n *syntax.Node, w []source.Word, r *source.Report) (netip.AddrPort, bool) {
 	if len(w) == 0 {
-		missing(n, 2, r)
+		missing(n, r)
 		return netip.AddrPort{}, false
 	}
 	a, err := addrPort(w)
@@ -347,7 +348,7 @@ func readProtocol(v *VirtualServer, n *syntax.Node, r *source.Report) {
 // readGranularity takes a mask for IPv4, or a prefix length for IPv6. Which of them fits the service is known at the end only.
 func readGranularity(v *VirtualServer, n *syntax.Node, r *source.Report) {
 	if len(n.Args) == 0 {
-		missing(n, 2, r)
+		missing(n, r)
 		return
 	}
 	w := n.Args[0]
@@ -374,7 +375,7 @@ func replaced[T any](name string, lenient bool, field func(*T) *opt[string], doc
 			r.Errorf(n.At(), "%s: no value given - ignoring", name)
 			return
 		case len(n.Args) == 0:
-			missing(n, 2, r)
+			missing(n, r)
 			return
 		case f.IsSet():
 			r.Errorf(n.At(), "%s is already specified - replacing the first", name)
@@ -391,8 +392,8 @@ func readKind[V any](k schema.Kind[V], n *syntax.Node, r *source.Report) (v V, o
 	return got.V, got.IsSet()
 }
 
-// missing reports that a word of a statement is not there, which ends keepalived's test with exit code 2.
-func missing(n *syntax.Node, word int, r *source.Report) {
-	r.Add(source.MissingWord, n.At(), "'%s' is missing a required parameter (word %d)", n.Key.Text, word).Hint =
+// missing reports that the word after a keyword is not there, which ends keepalived's test with exit code 2.
+func missing(n *syntax.Node, r *source.Report) {
+	r.Add(source.MissingWord, n.At(), "'%s' is missing a required parameter (word 2)", n.Key.Text).Hint =
 		"keepalived ends the test here"
 }
