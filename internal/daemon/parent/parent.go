@@ -311,7 +311,7 @@ func (p *Parent) wanted(m *model.Model) link.Flags {
 	f.Checkers = f.Checkers && (p.o.All || p.flags.Checkers || len(m.LVS.Services) > 0)
 	f.BFD = f.BFD && (p.o.All || p.flags.BFD)
 	f.Namespace = p.namespace
-	f.TempDir = tempDir()
+	f.TempDir = TempDir()
 	f.Respawned = p.flags.Respawned
 	return f
 }
@@ -505,8 +505,8 @@ func (p *Parent) role(ctx context.Context, role string) *exec.Cmd {
 	return cmd
 }
 
-// tempDir is where status files go: $TMPDIR if that is an absolute existing directory, else /tmp.
-func tempDir() string {
+// TempDir is where status files go: $TMPDIR if that is an absolute existing directory, else /tmp.
+func TempDir() string {
 	if d := os.Getenv("TMPDIR"); filepath.IsAbs(d) {
 		if st, err := os.Stat(d); err == nil && st.IsDir() {
 			return d

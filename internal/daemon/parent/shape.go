@@ -13,8 +13,8 @@ import (
 	"github.com/keepalived-go/keepalived-go/internal/model"
 )
 
-// namespaceDir is where `ip netns` keeps names; a variable for tests only.
-var namespaceDir = "/run/netns"
+// namespaceDir is where `ip netns` keeps names.
+const namespaceDir = "/run/netns"
 
 // shape is what every thread of a child must have from its start, because a running Go program cannot give it to itself: its
 // network namespace and its scheduling.
@@ -43,7 +43,7 @@ func (s shape) start(cmd *exec.Cmd) error {
 // apply changes the calling thread.
 func (s shape) apply() error {
 	if s.namespace != "" {
-		if err := enter(s.namespace); err != nil {
+		if err := EnterNamespace(s.namespace); err != nil {
 			return err
 		}
 	}
@@ -70,8 +70,8 @@ func (s shape) apply() error {
 	return nil
 }
 
-// enter moves the calling thread into a named network namespace.
-func enter(name string) error {
+// EnterNamespace moves the calling thread into a named network namespace.
+func EnterNamespace(name string) error {
 	if name == "." || name == ".." || strings.ContainsRune(name, '/') {
 		return fmt.Errorf("open network namespace %q: not a name", name)
 	}

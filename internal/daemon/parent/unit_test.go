@@ -131,7 +131,7 @@ func TestPIDFileIsNotFollowed(t *testing.T) {
 
 func TestNamespaceNameCannotLeaveDirectory(t *testing.T) {
 	for _, name := range []string{"../../proc/1/ns/net", ".."} {
-		if err := enter(name); err == nil {
+		if err := EnterNamespace(name); err == nil {
 			t.Errorf("%q was accepted", name)
 		}
 	}

@@ -1,0 +1,281 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/keepalived-go/keepalived-go/internal/daemon/logging"
+	"github.com/keepalived-go/keepalived-go/internal/daemon/parent"
+)
+
+const defaultConfig = "/etc/keepalived/keepalived.conf"
+
+// options is a command line.
+type options struct {
+	// What to do instead of running the daemon; the first of these ends the command line.
+	version, help, genhash bool
+	signum                 string
+
+	configFile string
+	configID   string
+	checkAll   bool
+	test       bool
+	testLog    string // empty: standard error
+
+	noVRRP, noCheckers, noBFD, all bool
+	releaseVIPs, keepVRRP          bool
+	keepIPVS                       bool
+	addressMonitoring              bool
+	dumpConfig                     bool
+	foreground, noRespawn          bool
+	ignoreInterrupt                bool
+	umask                          int // -1: not given
+	namespace                      string
+	pids                           parent.PIDFiles
+	core                           bool
+	corePattern                    string
+
+	console, noSyslog bool
+	detail            int
+	facility          int
+	logFile           string // "" none
+	noMeaning         []string
+}
+
+type argument uint8
+
+const (
+	none argument = iota
+	required
+	optional // only as --option=value or -ovalue
+)
+
+// option is one row of the command line; set returns a complaint, after which the option is ignored.
+type option struct {
+	short byte // 0: none
+	long  string
+	arg   argument
+	value string // its name in the usage
+	help  string
+	set   func(o *options, value string) string
+}
+
+func flag(field func(*options) *bool) func(*options, string) string {
+	return func(o *options, _ string) string { *field(o) = true; return "" }
+}
+
+func text(field func(*options) *string) func(*options, string) string {
+	return func(o *options, v string) string { *field(o) = v; return "" }
+}
+
+// noMeaning is for options that are accepted so that command lines go on working.
+func noMeaning(name string) func(*options, string) string {
+	return func(o *options, _ string) string { o.noMeaning = append(o.noMeaning, name); return "" }
+}
+
+var table = []option{
+	{'f', "use-file", required, "FILE", "Use the specified configuration file, default " + defaultConfig, text(func(o *options) *string { return &o.configFile })},
+	{'P', "vrrp", none, "", "Run without the health checkers", flag(func(o *options) *bool { return &o.noCheckers })},
+	{'C', "check", none, "", "Run without VRRP", flag(func(o *options) *bool { return &o.noVRRP })},
+	{'B', "no_bfd", none, "", "Run without BFD", flag(func(o *options) *bool { return &o.noBFD })},
+	{0, "all", none, "", "Run all subsystems, even those without configuration", flag(func(o *options) *bool { return &o.all })},
+	{'l', "log-console", none, "", "Also log to standard error", flag(func(o *options) *bool { return &o.console })},
+	{'D', "log-detail", none, "", "Log more; given twice still more", func(o *options, _ string) string { o.detail++; return "" }},
+	{'S', "log-facility", required, "FACILITY", "Syslog facility: 0-7, local0-local7, user or daemon (default)", setFacility},
+	{'g', "log-file", optional, "FILE", "Also log to FILE, default keepalived.log in the temp directory", func(o *options, v string) string {
+		if o.logFile = v; v == "" {
+			o.logFile = filepath.Join(parent.TempDir(), "keepalived.log")
+		}
+		return ""
+	}},
+	{0, "flush-log-file", none, "", "Accepted: every line is flushed", func(*options, string) string { return "" }},
+	{'G', "no-syslog", none, "", "Do not log to syslog", flag(func(o *options) *bool { return &o.noSyslog })},
+	{'u', "umask", required, "MASK", "Umask, in C notation, default 0177", setUmask},
+	{'X', "release-vips", none, "", "Drop VIPs when a signal makes an instance go to backup", flag(func(o *options) *bool { return &o.releaseVIPs })},
+	{'V', "dont-release-vrrp", none, "", "Keep VIPs, routes and rules at stop", flag(func(o *options) *bool { return &o.keepVRRP })},
+	{'I', "dont-release-ipvs", none, "", "Keep the IPVS table at stop", flag(func(o *options) *bool { return &o.keepIPVS })},
+	{'R', "dont-respawn", none, "", "End when the worker dies instead of restarting it", flag(func(o *options) *bool { return &o.noRespawn })},
+	{'n', "dont-fork", none, "", "Stay in the foreground", flag(func(o *options) *bool { return &o.foreground })},
+	{'d', "dump-conf", none, "", "Log the configuration", flag(func(o *options) *bool { return &o.dumpConfig })},
+	{'p', "pid", required, "FILE", "Pid file of the parent", text(func(o *options) *string { return &o.pids.Parent })},
+	{'r', "vrrp_pid", required, "FILE", "Pid file of VRRP", text(func(o *options) *string { return &o.pids.VRRP })},
+	{'c', "checkers_pid", required, "FILE", "Pid file of the health checkers", text(func(o *options) *string { return &o.pids.Checkers })},
+	{'b', "bfd_pid", required, "FILE", "Pid file of BFD", text(func(o *options) *string { return &o.pids.BFD })},
+	{'T', "genhash", none, "", "Become genhash; to be the first option", flag(func(o *options) *bool { return &o.genhash })},
+	{'a', "address-monitoring", none, "", "Log every address added or removed", flag(func(o *options) *bool { return &o.addressMonitoring })},
+	{'x', "snmp", none, "", "Accepted without effect", noMeaning("--snmp")},
+	{'A', "snmp-agent-socket", required, "ADDRESS", "Accepted without effect", noMeaning("--snmp-agent-socket")},
+	{'s', "namespace", required, "NAME", "Network namespace, wins over net_namespace", text(func(o *options) *string { return &o.namespace })},
+	{'m', "core-dump", none, "", "Allow core files", flag(func(o *options) *bool { return &o.core })},
+	{'M', "core-dump-pattern", optional, "PATTERN", "The same, and set the kernel's pattern, default core", func(o *options, v string) string {
+		if o.core, o.corePattern = true, v; v == "" {
+			o.corePattern = "core"
+		}
+		return ""
+	}},
+	{'e', "all-config", none, "", "All include checks on, main file included", flag(func(o *options) *bool { return &o.checkAll })},
+	{'i', "config-id", required, "ID", "Config id for @ lines, default the node name", text(func(o *options) *string { return &o.configID })},
+	{0, "signum", required, "NAME", "Print the number of STOP, RELOAD, DATA, STATS, STATS_CLEAR or JSON", text(func(o *options) *string { return &o.signum })},
+	{'t', "config-test", optional, "LOGFILE", "Check the configuration and exit; findings go to standard error or LOGFILE", func(o *options, v string) string {
+		o.test, o.testLog = true, v
+		return ""
+	}},
+	{0, "config-fd", required, "N", "Accepted without effect", noMeaning("--config-fd")},
+	{0, "ignore-sigint", none, "", "Ignore SIGINT", flag(func(o *options) *bool { return &o.ignoreInterrupt })},
+	{0, "perf", optional, "WHEN", "Accepted without effect", noMeaning("--perf")},
+	{0, "debug", optional, "LETTERS", "Accepted without effect", noMeaning("--debug")},
+	{0, "no-mem-check", none, "", "Accepted without effect", noMeaning("--no-mem-check")},
+	{'L', "mem-check-log", none, "", "Accepted without effect", noMeaning("--mem-check-log")},
+	{'O', "openssl-mem-check", none, "", "Accepted without effect", noMeaning("--openssl-mem-check")},
+	{'v', "version", none, "", "Print the version", flag(func(o *options) *bool { return &o.version })},
+	{'h', "help", none, "", "Print this", flag(func(o *options) *bool { return &o.help })},
+}
+
+func setFacility(o *options, v string) string {
+	f, ok := logging.Facility(v)
+	if !ok {
+		return fmt.Sprintf("Invalid log facility '%s'", v)
+	}
+	o.facility = f
+	return ""
+}
+
+func setUmask(o *options, v string) string {
+	n, err := strconv.ParseUint(v, 0, 32)
+	if err != nil || n > 0o777 || strings.ContainsAny(v, "_oObB") && !strings.HasPrefix(strings.ToLower(v), "0x") {
+		return fmt.Sprintf("Invalid --umask option %s", v)
+	}
+	o.umask = int(n)
+	return ""
+}
+
+// parse reads a command line (without the program's name) by the rules of GNU getopt_long: options and words in any order, up to a
+// bare "--"; short options in clusters; long ones abbreviated as long as that is unique. Complaints about options go to complain;
+// ok is false if any was unknown or lacks its value, which is known only after all have been read. Reading stops at an option that asks
+// for something else than a daemon.
+func parse(args []string, complain io.Writer) (o options, words []string, ok bool) {
+	o = options{configFile: defaultConfig, umask: -1, facility: 3}
+	ok = true
+	unknown := func(name string) { fmt.Fprintf(complain, "Unknown option %s\n", name); ok = false }
+	missing := func(name string) { fmt.Fprintf(complain, "Missing parameter for option %s\n", name); ok = false }
+	set := func(row *option, value string) (over bool) {
+		if complaint := row.set(&o, value); complaint != "" {
+			fmt.Fprintln(complain, complaint)
+		}
+		return o.version || o.help || o.genhash || o.signum != ""
+	}
+	for len(args) > 0 {
+		arg := args[0]
+		args = args[1:]
+		next := func() (string, bool) {
+			if len(args) == 0 {
+				return "", false
+			}
+			v := args[0]
+			args = args[1:]
+			return v, true
+		}
+		switch {
+		case arg == "--":
+			return o, append(words, args...), ok
+		case strings.HasPrefix(arg, "--"):
+			name, value, given := strings.Cut(arg[2:], "=")
+			row := long(name)
+			if row == nil || given && row.arg == none {
+				unknown(arg)
+				continue
+			}
+			if row.arg == required {
+				if !given {
+					value, given = next()
+				}
+				if !given || value == "" {
+					missing("--" + row.long)
+					continue
+				}
+			}
+			if set(row, value) {
+				return o, words, ok
+			}
+		case len(arg) > 1 && arg[0] == '-':
+			for cluster := arg[1:]; cluster != ""; {
+				row, rest := short(cluster[0]), cluster[1:]
+				if row == nil {
+					unknown("-" + cluster[:1])
+					cluster = rest
+					continue
+				}
+				value := ""
+				if row.arg != none {
+					value, rest = rest, ""
+				}
+				if row.arg == required && value == "" {
+					var given bool
+					if value, given = next(); !given || value == "" {
+						missing("-" + cluster[:1])
+						break
+					}
+				}
+				if set(row, value) {
+					return o, words, ok
+				}
+				cluster = rest
+			}
+		default:
+			words = append(words, arg)
+		}
+	}
+	return o, words, ok
+}
+
+func short(c byte) *option {
+	for i := range table {
+		if table[i].short == c && c != 0 {
+			return &table[i]
+		}
+	}
+	return nil
+}
+
+// long returns the option of that name, or the only one that begins so.
+func long(name string) *option {
+	var found *option
+	for i := range table {
+		row := &table[i]
+		if row.long == name {
+			return row
+		}
+		if strings.HasPrefix(row.long, name) {
+			if found != nil {
+				found = &option{} // ambiguous, unless an exact match follows
+				continue
+			}
+			found = row
+		}
+	}
+	if found != nil && found.long == "" {
+		return nil
+	}
+	return found
+}
+
+// usage writes the list of options.
+func usage(w io.Writer, program string) {
+	fmt.Fprintf(w, "Usage: %s [OPTION...]\n", program)
+	for _, row := range table {
+		name := "    --" + row.long
+		if row.short != 0 {
+			name = fmt.Sprintf("-%c, --%s", row.short, row.long)
+		}
+		switch row.arg {
+		case required:
+			name += "=" + row.value
+		case optional:
+			name += "[=" + row.value + "]"
+		}
+		fmt.Fprintf(w, "  %-34s %s\n", name, row.help)
+	}
+}

@@ -1,0 +1,166 @@
+// Command keepalived-go is the daemon in all its roles: its command line, its configuration test, its parent, loader, worker and prober.
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/keepalived-go/keepalived-go/internal/config/source"
+	"github.com/keepalived-go/keepalived-go/internal/daemon/link"
+	"github.com/keepalived-go/keepalived-go/internal/daemon/logging"
+	"github.com/keepalived-go/keepalived-go/internal/daemon/parent"
+)
+
+// roleProber is the role of parent.RoleVariable that the worker starts; its socket is descriptor probe.FD.
+const roleProber = "prober"
+
+// The parent shapes its children on threads of their own, of which the main one cannot be one (see parent).
+func init() { runtime.LockOSThread() }
+
+func main() { os.Exit(run(os.Args)) }
+
+func run(args []string) int {
+	role := os.Getenv(parent.RoleVariable)
+	os.Unsetenv(parent.RoleVariable)
+	program := filepath.Base(args[0])
+	if role == "" {
+		return front(program, args)
+	}
+	// Having been started as /proc/self/exe the process would be called "exe" by ps and pidof.
+	os.WriteFile("/proc/self/comm", []byte(program), 0)
+	o, _, _ := parse(args[1:], io.Discard) // the first process has complained
+	switch role {
+	case parent.RoleDetached:
+		return daemon(o, args, true)
+	case parent.RoleLoader:
+		return load(o)
+	case parent.RoleWorker:
+		runtime.UnlockOSThread()
+		return worker(o, args)
+	case roleProber:
+		runtime.UnlockOSThread()
+		return prober(o)
+	}
+	fmt.Fprintf(os.Stderr, "%s=%s: no such role\n", parent.RoleVariable, role)
+	return parent.ExitFatal
+}
+
+// front is the process that the user started.
+func front(program string, args []string) int {
+	if program == "genhash" {
+		return genhash()
+	}
+	o, words, ok := parse(args[1:], os.Stderr)
+	switch {
+	case o.version:
+		version(os.Stderr)
+		return parent.ExitOK
+	case o.help:
+		usage(os.Stderr, args[0])
+		return parent.ExitOK
+	case o.genhash:
+		return genhash()
+	case o.signum != "":
+		n, ok := parent.SignalNumber(o.signum)
+		if !ok {
+			fmt.Fprintf(os.Stderr, "Unknown sigfunc %s\n", o.signum)
+			return parent.ExitFatal
+		}
+		fmt.Println(n)
+		return parent.ExitOK
+	}
+	if len(words) > 0 {
+		fmt.Printf("Unexpected argument(s): %s\n", strings.Join(words, " "))
+	}
+	if !ok {
+		return parent.ExitFatal
+	}
+	if o.test {
+		return test(o)
+	}
+	if o.foreground || underSystemd() {
+		return daemon(o, args, false)
+	}
+	return parent.Detach(parent.Options{Args: args})
+}
+
+// underSystemd reports whether systemd started us and waits to be told that we are ready; it then wants us to stay its child.
+func underSystemd() bool { return os.Getenv("NOTIFY_SOCKET") != "" && os.Getppid() == 1 }
+
+func genhash() int {
+	fmt.Fprintln(os.Stderr, "genhash is not implemented yet")
+	return parent.ExitFatal
+}
+
+func daemon(o options, args []string, detached bool) int {
+	allowCore(o)
+	log, err := logging.Open(o.logging())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return parent.ExitFatal
+	}
+	defer log.Close()
+	return parent.Run(parent.Options{
+		Args: args, Detached: detached, Version: keepalivedVersion, Revision: revision, Log: log,
+		Flags: link.Flags{VRRP: !o.noVRRP, Checkers: !o.noCheckers, BFD: !o.noBFD, ReleaseVIPs: o.releaseVIPs, KeepVRRP: o.keepVRRP,
+			KeepIPVS: o.keepIPVS, AddressMonitoring: o.addressMonitoring, DumpConfig: o.dumpConfig, IgnoreInterrupt: o.ignoreInterrupt},
+		All: o.all, NoRespawn: o.noRespawn, PIDFiles: o.pids, Namespace: o.namespace, Umask: o.umask, NoMeaning: o.noMeaning,
+	})
+}
+
+func (o options) logging() logging.Options {
+	l := logging.Options{Syslog: !o.noSyslog, Facility: o.facility, File: o.logFile, Detail: o.detail}
+	if o.console {
+		l.Console = os.Stderr
+	}
+	return l
+}
+
+// test is -t.
+func test(o options) int {
+	out, err := o.testOutput()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return parent.ExitFatal
+	}
+	defer out.Close()
+	enter := func(namespace string) bool {
+		if err = parent.EnterNamespace(namespace); err != nil {
+			fmt.Fprintln(out, err)
+		}
+		return err == nil
+	}
+	if o.namespace != "" && !enter(o.namespace) {
+		return source.ExitFatal
+	}
+	m, r := o.read()
+	if m != nil && o.namespace == "" && m.Process.NetNamespace != "" {
+		if !enter(m.Process.NetNamespace) {
+			return source.ExitFatal
+		}
+		_, r = o.read()
+	}
+	_, notTTY := unix.IoctlGetTermios(int(out.Fd()), unix.TCGETS)
+	if err := r.Write(out, notTTY == nil); err != nil {
+		return parent.ExitFatal
+	}
+	return r.ExitCode()
+}
+
+// testOutput opens what -t writes to. A log file is appended to, readable by its owner only, and not followed when a link.
+func (o options) testOutput() (*os.File, error) {
+	if o.testLog == "" {
+		return os.Stderr, nil
+	}
+	f, err := os.OpenFile(o.testLog, os.O_WRONLY|os.O_APPEND|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open config test log: %w", err)
+	}
+	return f, nil
+}
