@@ -49,6 +49,7 @@ type Client struct {
 	gone   chan struct{} // run has returned
 
 	closing sync.Once
+	silence time.Duration // as the constant
 
 	mu    sync.Mutex
 	open  map[uint64]*ask
@@ -66,6 +67,8 @@ func Spawn(o Options) *Client {
 		gone:   make(chan struct{}),
 		open:   map[uint64]*ask{},
 		wake:   make(chan struct{}, 1),
+
+		silence: silence,
 	}
 	go c.run()
 	return c
@@ -94,7 +97,7 @@ func (c *Client) Cancel(id uint64) {
 		return
 	}
 	delete(c.open, id)
-	if c.proc != nil && time.Since(c.heard) > silence {
+	if c.proc != nil && time.Since(c.heard) > c.silence {
 		c.proc.Kill()
 	}
 }

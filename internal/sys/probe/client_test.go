@@ -140,6 +140,37 @@ func TestClientRespawns(t *testing.T) {
 	}
 }
 
+// A prober that owes a result and says nothing is killed; one that merely has a slow server to ask is not.
+func TestClientKillsHungProber(t *testing.T) {
+	asked := make(chan struct{}, 10)
+	dst := server(t, func(c net.Conn) {
+		readRequest(c)
+		asked <- struct{}{}
+		io.Copy(io.Discard, c)
+	})
+	c := spawn(t, "prober")
+	c.Start(1, webSpec(model.HTTPGet, dst, model.URL{}), ample)
+	receive(t, asked, "request")
+	c.Cancel(1)
+	first := c.PID()
+	if err := unix.Kill(first, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	c.mu.Lock()
+	c.silence = 0
+	c.mu.Unlock()
+	c.Start(2, webSpec(model.HTTPGet, dst, model.URL{}), ample)
+	c.Start(3, webSpec(model.HTTPGet, dst, model.URL{}), ample)
+	c.Cancel(2)
+	if err := receive(t, c.died, "report of the death"); !strings.Contains(err.Error(), "killed") {
+		t.Errorf("death told as %q", err)
+	}
+	receive(t, asked, "request again")
+	if pid := c.PID(); pid == first {
+		t.Errorf("still pid %d", pid)
+	}
+}
+
 // Close and the end of the worker look the same to the prober: its socket ends.
 func TestProberEndsWithItsSocket(t *testing.T) {
 	c := spawn(t, "prober")

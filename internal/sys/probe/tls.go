@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/keepalived-go/keepalived-go/internal/model"
 )
@@ -48,28 +49,43 @@ var allSuites = func() (ids []uint16) {
 	return ids
 }()
 
-// certs keeps the client certificates read from files. Files are read once: a changed configuration gets a new prober, or names
-// another file.
+// certs keeps the client certificates read from files, until those change.
 var certs struct {
 	sync.Mutex
-	byFiles map[[2]string]*tls.Certificate
+	byFiles map[[2]string]*storedCert
+}
+
+type storedCert struct {
+	*tls.Certificate
+	changed [2]time.Time // of the files
 }
 
 func clientCert(t *model.TLSClient) (*tls.Certificate, error) {
 	files := [2]string{t.Certificate, t.Key}
+	var changed [2]time.Time
+	for i, f := range files {
+		if f == "" {
+			continue
+		}
+		info, err := os.Stat(f)
+		if err != nil {
+			return nil, fmt.Errorf("load client certificate: %w", err)
+		}
+		changed[i] = info.ModTime()
+	}
 	certs.Lock()
 	defer certs.Unlock()
-	if c, ok := certs.byFiles[files]; ok {
-		return c, nil
+	if c := certs.byFiles[files]; c != nil && c.changed == changed {
+		return c.Certificate, nil
 	}
 	c, err := loadCert(t)
 	if err != nil {
 		return nil, fmt.Errorf("load client certificate: %w", err)
 	}
 	if certs.byFiles == nil {
-		certs.byFiles = map[[2]string]*tls.Certificate{}
+		certs.byFiles = map[[2]string]*storedCert{}
 	}
-	certs.byFiles[files] = c
+	certs.byFiles[files] = &storedCert{c, changed}
 	return c, nil
 }
 

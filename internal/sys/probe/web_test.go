@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"math/big"
@@ -358,13 +359,69 @@ func TestTLSOptions(t *testing.T) {
 	}
 }
 
-func TestTLSClientSetup(t *testing.T) {
-	s := webSpec(model.SSLGet, netip.MustParseAddrPort("127.0.0.1:1"), model.URL{})
-	s.TLS.Certificate = "/nonexistent/cert.pem"
-	r := run(t.Context(), s, ample)
-	if !r.Unable || !strings.Contains(r.Reason, "/nonexistent/cert.pem") {
-		t.Errorf("got %+v", r)
+// The client certificate is presented, and read anew when its file changes.
+func TestTLSClientCertificate(t *testing.T) {
+	files := [2]string{t.TempDir() + "/cert.pem", t.TempDir() + "/key.pem"}
+	serials := make(chan *big.Int, 1)
+	config := &tls.Config{Certificates: []tls.Certificate{selfSigned(t)}, ClientAuth: tls.RequireAnyClientCert}
+	dst := server(t, func(raw net.Conn) {
+		c := tls.Server(raw, config)
+		if c.Handshake() != nil {
+			return
+		}
+		serials <- c.ConnectionState().PeerCertificates[0].SerialNumber
+		readRequest(c)
+		io.WriteString(c, "HTTP/1.0 200 OK\r\n\r\n")
+		c.Close()
+	})
+	s := webSpec(model.SSLGet, dst, model.URL{})
+	s.TLS = model.TLSClient{Certificate: files[0], Key: files[1], Password: model.Secret("secret")}
+	for round := range 2 {
+		want := writeCert(t, files, s.TLS.Password, time.Unix(int64(1000+round), 0))
+		if r := run(t.Context(), s, ample); !r.OK {
+			t.Fatalf("got %+v", r)
+		}
+		if got := <-serials; got.Cmp(want) != 0 {
+			t.Errorf("round %d: certificate %v, want %v", round, got, want)
+		}
 	}
+	s.TLS.Password = model.Secret("wrong")
+	os.Chtimes(files[0], time.Time{}, time.Unix(2000, 0))
+	if r := run(t.Context(), s, ample); !r.Unable || strings.Contains(r.Reason, "wrong") {
+		t.Errorf("wrong password: got %+v", r)
+	}
+	s.TLS.Certificate = "/nonexistent/cert.pem"
+	if r := run(t.Context(), s, ample); !r.Unable || !strings.Contains(r.Reason, "/nonexistent/cert.pem") {
+		t.Errorf("no file: got %+v", r)
+	}
+}
+
+// writeCert writes a certificate and its key, encrypted in the traditional form.
+func writeCert(t *testing.T, files [2]string, password model.Secret, at time.Time) (serial *big.Int) {
+	t.Helper()
+	c := selfSigned(t)
+	der, err := x509.MarshalECPrivateKey(c.PrivateKey.(*ecdsa.PrivateKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	//lint:ignore SA1019 it is the form under test
+	key, err := x509.EncryptPEMBlock(rand.Reader, "EC PRIVATE KEY", der, password, x509.PEMCipherAES128)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, b := range []*pem.Block{{Type: "CERTIFICATE", Bytes: c.Certificate[0]}, key} {
+		if err := os.WriteFile(files[i], pem.EncodeToMemory(b), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(files[i], time.Time{}, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	parsed, err := x509.ParseCertificate(c.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed.SerialNumber
 }
 
 func selfSigned(t *testing.T) tls.Certificate {
@@ -373,7 +430,11 @@ func selfSigned(t *testing.T) tls.Certificate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Unix(1, 0), DNSNames: []string{"other.example.org"}}
+	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: serial, NotAfter: time.Unix(1, 0), DNSNames: []string{"other.example.org"}}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
