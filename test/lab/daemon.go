@@ -20,10 +20,10 @@ type Daemon struct {
 	Node *Node
 	Conf string // its configuration file
 
-	cmd    *exec.Cmd
-	done   chan struct{} // closed when the parent has ended and its log is read
-	exited time.Time
-	first  int // entries of the timeline before it started
+	cmd     *exec.Cmd
+	started time.Time
+	done    chan struct{} // closed when the parent has ended and its log is read
+	exited  time.Time
 }
 
 // Start writes the configuration and starts the program in the node, in the foreground, without checkers (-P), with
@@ -32,9 +32,7 @@ func (n *Node) Start(binary, config string, args ...string) *Daemon {
 	n.lab.t.Helper()
 	d := &Daemon{Node: n, Conf: n.File("keepalived.conf", config), done: make(chan struct{})}
 	n.lab.mark(n.Name, "start "+binary)
-	n.lab.Timeline.mu.Lock()
-	d.first = len(n.lab.Timeline.entries)
-	n.lab.Timeline.mu.Unlock()
+	d.started = time.Now()
 
 	d.cmd = n.Command(binary, append(n.Args(), append([]string{"-n", "-l", "-D", "-G", "-P"}, args...)...)...)
 	d.cmd.Env = append(os.Environ(), "TMPDIR="+filepath.Join(n.Dir, "tmp"))
@@ -61,7 +59,7 @@ func (n *Node) Start(binary, config string, args ...string) *Daemon {
 		}
 		close(d.done)
 	}()
-	n.lab.t.Cleanup(d.Kill)
+	n.lab.t.Cleanup(func() { d.Kill() })
 	return d
 }
 
@@ -87,16 +85,9 @@ func (d *Daemon) readLog(r *os.File, logged chan<- struct{}) {
 
 // Log returns the lines that the daemon logged so far, those of an earlier daemon on the same node excluded.
 func (d *Daemon) Log() []Entry {
-	tl := &d.Node.lab.Timeline
-	tl.mu.Lock()
-	defer tl.mu.Unlock()
-	var out []Entry
-	for _, e := range tl.entries[d.first:] {
-		if e.Node == d.Node.Name && e.Line != "" {
-			out = append(out, e)
-		}
-	}
-	return out
+	return d.Node.lab.Entries(func(e Entry) bool {
+		return e.Node == d.Node.Name && e.Line != "" && !e.At.Before(d.started)
+	})
 }
 
 // WaitLog returns the first line, past or to come, that the expression matches.
@@ -194,14 +185,15 @@ func (d *Daemon) Worker() int {
 	return pid
 }
 
-// Kill ends the whole daemon at once, as a crash of the host would, and returns when it did. All processes are stopped
-// before the first dies: a child that notices its parent's death says goodbye, and a parent restarts its child.
-func (d *Daemon) Kill() {
+// Kill ends the whole daemon at once, as a crash of the host would, and returns when it began to. All processes are
+// stopped before the first dies: a child that notices its parent's death says goodbye, and a parent restarts its child.
+func (d *Daemon) Kill() time.Time {
 	if !d.Alive() {
-		return
+		return d.exited
 	}
 	d.Node.lab.mark(d.Node.Name, "kill -9")
 	pids := d.Pids()
+	at := time.Now()
 	for _, pid := range pids {
 		syscall.Kill(pid, syscall.SIGSTOP)
 	}
@@ -213,6 +205,7 @@ func (d *Daemon) Kill() {
 	for _, pid := range pids[1:] {
 		syscall.Wait4(pid, nil, 0, nil)
 	}
+	return at
 }
 
 // Reconfigure replaces the configuration file; a SIGHUP makes the daemon read it.

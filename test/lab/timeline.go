@@ -55,6 +55,13 @@ func (tl *Timeline) add(e Entry) {
 
 func (tl *Timeline) mark(node, what string) { tl.add(Entry{At: time.Now(), Node: node, Mark: what}) }
 
+// Forget drops what happened so far, but not which addresses are present: long runs need not search it.
+func (tl *Timeline) Forget() {
+	tl.mu.Lock()
+	defer tl.mu.Unlock()
+	tl.entries = nil
+}
+
 // Entries returns a copy of the entries for which match is true.
 func (tl *Timeline) Entries(match func(Entry) bool) []Entry {
 	tl.mu.Lock()

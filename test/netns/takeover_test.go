@@ -26,8 +26,7 @@ func TestFailover(t *testing.T) {
 			reachedAt(t, l, vip, "a")
 			noAdvert(t, l, "b", time.Time{})
 
-			a.Kill()
-			killed := time.Now()
+			killed := a.Kill()
 			first := l.WaitFrame(backup.Down()+2*time.Second, "advert of b", lab.Adverts("b"))
 			l.Took("takeover", l.LastFrame(lab.Adverts("a")).At, first.At, backup.Down()-2*time.Millisecond, backup.Down()+slack)
 			l.WaitFrames(soon, 5, "announcement of b", lab.Announcements("b", vip))
