@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -36,20 +35,13 @@ func worker(o options, args []string) int {
 }
 
 func prober(o options) int {
-	f := os.NewFile(probe.FD, "prober")
-	conn, err := net.FileConn(f)
-	f.Close()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return parent.ExitFatal
-	}
 	log, err := logging.Open(o.logging())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return parent.ExitFatal
 	}
 	defer log.Close()
-	if err := probe.Serve(conn, log.Role(logging.Checkers)); err != nil {
+	if err := probe.Main(log.Role(logging.Checkers)); err != nil {
 		log.Role(logging.Checkers).Error(err.Error())
 		return parent.ExitFatal
 	}

@@ -18,10 +18,6 @@ type Instance struct {
 	Of       *model.Instance
 	From, To model.State // To Deleted: a reload removed the instance
 	Priority uint8       // effective
-	// Group is the state of the instance's sync group, which follows its members; Init: there is no group.
-	Group model.State
-	// Told: the instance has sent a notification since the start or the last reload.
-	Told bool
 }
 
 // Group: a sync group entered a state, after all its members.
@@ -99,9 +95,6 @@ func (c Instance) deliveries() []Delivery {
 			return nil
 		}
 		to = model.Fault
-	}
-	if c.Told && c.Group == to {
-		return nil
 	}
 	var out []Delivery
 	tracked := to == model.Stop

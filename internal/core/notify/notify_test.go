@@ -78,12 +78,6 @@ func TestPlan(t *testing.T) {
 		{"notify_deleted", Instance{Of: deleted, From: model.Fault, To: model.Deleted, Priority: 150},
 			[]string{"run /deleted", "run /any word INSTANCE VI_1 DELETED 150", `vrrp: INSTANCE "VI_1" DELETED 150`}},
 
-		{"what the group has told is not repeated", Instance{Of: full, To: model.Backup, Group: model.Backup, Told: true}, nil},
-		{"the first notification is never suppressed", Instance{Of: bare, To: model.Backup, Priority: 1, Group: model.Backup},
-			[]string{`vrrp: INSTANCE "VI_1" BACKUP 1`}},
-		{"a group that is not there yet", Instance{Of: bare, To: model.Backup, Priority: 1, Group: model.Master, Told: true},
-			[]string{`vrrp: INSTANCE "VI_1" BACKUP 1`}},
-
 		{"group", Group{group, model.Master},
 			[]string{"run /gmaster", "run /gany GROUP G1 MASTER 0", `vrrp: GROUP "G1" MASTER 0`}},
 		{"group without a script for the state", Group{group, model.Fault},

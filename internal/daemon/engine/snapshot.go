@@ -22,7 +22,7 @@ func (c *control) dump(now time.Time, what link.What) {
 	s := c.snapshot(now)
 	var files []file
 	add := func(name string, render func(io.Writer, *status.Snapshot) error) {
-		files = append(files, file{filepath.Join(c.tempDir(), name), render})
+		files = append(files, file{filepath.Join(c.tempDir(), name), 0o666, render})
 	}
 	pid := os.Getpid()
 	switch what {
@@ -53,15 +53,16 @@ func (c *control) dump(now time.Time, what link.What) {
 			return
 		}
 		add("keepalived.json", func(w io.Writer, s *status.Snapshot) error {
-			return status.WriteJSON(w, s, max(c.model.Process.JSONVersion, 1))
+			return status.WriteJSON(w, s, max(s.Process.JSONVersion, 1))
 		})
+		files[0].mode = 0o600 // whatever the umask
 	}
 	if len(files) == 0 {
 		return
 	}
 	c.part.Go("status files", func() error {
 		for _, f := range files {
-			if err := status.WriteFile(f.path, 0o666, func(w io.Writer) error { return f.render(w, s) }); err != nil {
+			if err := status.WriteFile(f.path, f.mode, func(w io.Writer) error { return f.render(w, s) }); err != nil {
 				return err
 			}
 		}
@@ -75,6 +76,7 @@ func (c *control) dump(now time.Time, what link.What) {
 
 type file struct {
 	path   string
+	mode   os.FileMode
 	render func(io.Writer, *status.Snapshot) error
 }
 
@@ -146,8 +148,11 @@ func (v *vrrpPart) instance(r *router) status.Instance {
 	if r.faults.Init {
 		n.ScriptsInit = 1
 	}
-	if l, ok := v.host.Link(i.Interface); !ok || !l.Up() {
-		n.InterfaceFaults = []string{i.Interface}
+	if l, ok := v.host.Link(i.Interface); i.Interface != "" && (!ok || !l.Up()) {
+		n.InterfaceFaults = append(n.InterfaceFaults, "i/f down")
+	}
+	if !n.Source.IsValid() {
+		n.InterfaceFaults = append(n.InterfaceFaults, "no source IP address")
 	}
 	n.VIPsSet, n.ExcludedSet = v.set(i.VIPs), v.set(i.ExcludedVIPs)
 	return n
@@ -186,6 +191,9 @@ func (v *vrrpPart) iface(l hostnet.Link) status.Interface {
 	}
 	if t, ok := arphrd[l.Type]; ok {
 		n.HWType = t
+	}
+	if n.Flags&net.FlagBroadcast != 0 {
+		n.Broadcast = net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 	}
 	none := func(netip.Addr) bool { return false }
 	n.IPv4, _ = v.host.Source(l.Index, model.IPv4, none)
