@@ -187,6 +187,7 @@ func watch(t lab.T, s *stage, l *lab.Lab) *client {
 				return
 			case <-ticker.C:
 			}
+			asked := time.Now()
 			name, err := l.Node("c").Who(vip, 250*time.Millisecond)
 			if err != nil {
 				name = ""
@@ -200,7 +201,7 @@ func watch(t lab.T, s *stage, l *lab.Lab) *client {
 			}
 			switch {
 			case name == "":
-				lost = time.Now()
+				lost = asked
 				s.say("client", "nobody answers at %s", vip)
 			case before == "" && !lost.IsZero():
 				s.say("client", "%s answers at %s, after %v", names[name], vip, round(time.Since(lost)))
