@@ -220,7 +220,7 @@ func (h *Host) Source(index int, f model.Family, ours func(netip.Addr) bool) (ne
 	return netip.Addr{}, false
 }
 
-// Has reports whether a usable or tentative address ip is on the link.
+// Has reports whether the link has the address ip, usable or not.
 func (h *Host) Has(index int, ip netip.Addr) bool {
 	return slices.ContainsFunc(h.Addrs(index), func(a Addr) bool { return a.Prefix.Addr() == ip })
 }

@@ -212,6 +212,10 @@ func TestLaneOptions(t *testing.T) {
 			func(a vnl.Addr, b hostnet.Addr) bool {
 				return a.Peer.String() == "10.2.0.1/28" && b.Peer.String() == "10.2.0.1" && b.Prefix.String() == "10.1.0.6/28"
 			}},
+		{with(vip("fd01::6/128", "eth0"), func(a *model.Address) { a.Peer = netip.MustParsePrefix("fd02::1/128") }),
+			func(a vnl.Addr, b hostnet.Addr) bool {
+				return a.Peer.String() == "fd02::1/128" && b.Peer.String() == "fd02::1" && b.Prefix.String() == "fd01::6/128"
+			}},
 		{with(vip("10.1.0.7/24", "eth0"), func(a *model.Address) { a.NoPrefixRt = true }),
 			func(a vnl.Addr, _ hostnet.Addr) bool { return a.Flags&unix.IFA_F_NOPREFIXROUTE != 0 }},
 		{vip("fd01::1/128", "eth0"), func(a vnl.Addr, _ hostnet.Addr) bool {
