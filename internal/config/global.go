@@ -182,7 +182,7 @@ var globalDefs = concat(gtable{
 		}
 		return true, nil
 	}}, func(g *Global) *opt[bool] { return &g.DynamicIf },
-		"Accept interfaces that do not exist yet, from this line on.").Options("allow_if_changes"),
+		"Accept interfaces that do not exist yet, from this line on."),
 	schema.Value("default_interface", schema.IfName, "eth0", func(g *Global) *opt[string] { return &g.DefaultInterface },
 		"Interface of static addresses that name none.").Lenient(),
 	schema.Flag("disable_local_igmp", true, ignored[Global], "Stop IGMP reports for link-local groups.").

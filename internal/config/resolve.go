@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -74,6 +75,11 @@ func (res *resolver) process(p *model.Process) {
 		if f.Path != "" && f.Path == p.NotifyFIFO.Path {
 			res.r.Errorf(source.Pos{}, "notify fifo %q is the global one already - ignoring it", f.Path)
 			*f = model.FIFO{}
+		}
+	}
+	if s := g.SMTPServer; s.IsSet() {
+		if _, err := netip.ParseAddr(s.V.Host); err != nil && len(res.host.LookupHost(s.V.Host)) == 0 {
+			res.r.Errorf(s.At, "smtp_server: host %q has no address - no mail server is used", s.V.Host)
 		}
 	}
 	for role, cpus := range map[string]opt[[]int]{"vrrp": g.Sched.CPUs, "checker": g.CheckerSched.CPUs} {

@@ -464,7 +464,7 @@ func (res *resolver) tracking(i *Instance, grp *SyncGroup, out *model.Instance, 
 	}
 	interfaces := func(t *trackLists) []opt[trackEntry] { return t.Interfaces }
 	checks := func(t *trackLists) []opt[trackEntry] { return t.Scripts }
-	for _, t := range res.once(i.Track.Interfaces, "track_interface") {
+	for _, t := range i.Track.Interfaces {
 		w := t.V.Weight.V
 		switch {
 		case t.V.Name == i.Interface.V:
@@ -482,7 +482,7 @@ func (res *resolver) tracking(i *Instance, grp *SyncGroup, out *model.Instance, 
 		}
 		out.TrackInterfaces = append(out.TrackInterfaces, model.Track{Name: t.V.Name, Weight: w.W, Reverse: w.Reverse})
 	}
-	for _, t := range res.once(i.Track.Scripts, "track_script") {
+	for _, t := range i.Track.Scripts {
 		s, w := res.trackedScript(t, scripts)
 		switch {
 		case s == nil:
@@ -504,24 +504,10 @@ func (res *resolver) tracking(i *Instance, grp *SyncGroup, out *model.Instance, 
 	res.otherTracks(&i.Track)
 }
 
-// once reports entries that are listed twice and leaves them out.
-func (res *resolver) once(list []opt[trackEntry], what string) (out []opt[trackEntry]) {
-	seen := map[string]bool{}
-	for _, t := range list {
-		if seen[t.V.Name] {
-			res.r.Errorf(t.At, "%s %s is listed twice - ignoring the second", what, t.V.Name)
-			continue
-		}
-		seen[t.V.Name] = true
-		out = append(out, t)
-	}
-	return out
-}
-
 // otherTracks checks the entries of trackers that are not run yet.
 func (res *resolver) otherTracks(t *trackLists) {
 	for kind, list := range map[trackKind][]opt[trackEntry]{trackFile: t.Files, trackProcess: t.Processes, trackBFD: t.BFD} {
-		for _, e := range res.once(list, string(kind)) {
+		for _, e := range list {
 			known := slices.ContainsFunc(res.c.Trackers, func(t *Tracker) bool {
 				return t.Kind == kind && t.Name == e.V.Name && t.At.Seq < e.At.Seq
 			})
@@ -656,11 +642,11 @@ func (res *resolver) group(g *SyncGroup, scripts map[string]*trackScript) model.
 		}
 		return w
 	}
-	for _, t := range res.once(g.Track.Interfaces, "track_interface") {
+	for _, t := range g.Track.Interfaces {
 		w := weightless(t, t.V.Weight.V)
 		out.TrackInterfaces = append(out.TrackInterfaces, model.Track{Name: t.V.Name, Weight: w.W, Reverse: w.Reverse})
 	}
-	for _, t := range res.once(g.Track.Scripts, "track_script") {
+	for _, t := range g.Track.Scripts {
 		s, w := res.trackedScript(t, scripts)
 		if s == nil {
 			continue

@@ -98,6 +98,11 @@ const (
 
 func openTracker(kind trackKind) func(*Config, *syntax.Node, *source.Report) *Tracker {
 	return func(c *Config, n *syntax.Node, r *source.Report) *Tracker {
+		if kind == trackBFD && len(n.Args) == 0 {
+			// Differs from keepalived, which crashes.
+			r.Errorf(n.At(), "bfd_instance must have a name - ignoring the block")
+			return nil
+		}
 		name, ok := blockName(n, r)
 		if !ok {
 			return nil
@@ -309,7 +314,13 @@ type trackLists struct {
 
 func trackRows[T any](of func(*T) *trackLists) schema.Table[T] {
 	row := func(kind, doc string, list func(*trackLists) *[]opt[trackEntry]) schema.Keyword[T] {
-		return schema.Items(kind, "NAME [weight W [reverse]]", func(_ *T, n *syntax.Node, r *source.Report) (trackEntry, bool) {
+		return schema.Items(kind, "NAME [weight W [reverse]]", func(t *T, n *syntax.Node, r *source.Report) (trackEntry, bool) {
+			for _, other := range *list(of(t)) {
+				if other.V.Name == n.Key.Text {
+					r.Errorf(n.At(), "%s %s is listed twice - ignoring the second", kind, n.Key.Text)
+					return trackEntry{}, false
+				}
+			}
 			return readTrack(kind, n, r)
 		}, func(t *T) *[]opt[trackEntry] { return list(of(t)) }, doc).Options(trackOptions(kind)...)
 	}

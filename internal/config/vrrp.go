@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/keepalived-go/keepalived-go/internal/config/schema"
@@ -541,16 +542,20 @@ func vipRow(name string, list func(*Instance) *[]opt[Address], doc string) schem
 		if !ok || !excluded && !i.fits(model.FamilyOf(a.Prefix.Addr()), n.At(), a.Prefix.Addr().String(), r) {
 			return a, false
 		}
-		for _, l := range [][]opt[Address]{i.VIPs, i.Excluded} {
-			for _, other := range l {
-				if other.V.Prefix.Addr() == a.Prefix.Addr() && (other.V.Dev.V == a.Dev.V) {
-					r.Errorf(n.At(), "(%s) %s is already an address of this instance - ignoring", i.Name, a.Prefix.Addr())
-					return a, false
-				}
-			}
+		if i.has(a, excluded) {
+			r.Errorf(n.At(), "(%s) %s is already an address of this instance - ignoring", i.Name, a.Prefix.Addr())
+			return a, false
 		}
 		return a, true
 	}, list, doc).Options(addressOptions...).Options("use_vmac")
+}
+
+// has reports whether the instance has an address already. An excluded one may stand on another interface again.
+func (i *Instance) has(a Address, excluded bool) bool {
+	same := func(o opt[Address]) bool {
+		return o.V.Prefix.Addr() == a.Prefix.Addr() && (!excluded || o.V.Dev.V == a.Dev.V)
+	}
+	return slices.ContainsFunc(i.VIPs, same) || excluded && slices.ContainsFunc(i.Excluded, same)
 }
 
 func readNotifyDeleted(i *Instance, n *syntax.Node, r *source.Report) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -115,7 +116,7 @@ func Seconds(low, high time.Duration) Kind[time.Duration] { return Decimal(time.
 // Decimal is a decimal number of units with at most so many places; a number with more is reported, rounded and used.
 func Decimal(unit, low, high time.Duration, places int) Kind[time.Duration] {
 	in := func(d time.Duration) string {
-		return fmt.Sprintf("%g", float64(d)/float64(unit))
+		return strconv.FormatFloat(float64(d)/float64(unit), 'f', -1, 64)
 	}
 	name := "seconds"
 	if unit == time.Millisecond {

@@ -45,8 +45,11 @@ func Check[T, V any](name string, kind Kind[V], doc string) Keyword[T] {
 func Line[T any](name, usage string, read func(*T, *syntax.Node, *source.Report), doc string) Keyword[T] {
 	return Keyword[T]{Name: name, Usage: usage, Doc: doc, shape: syntax.Leaf,
 		read: func(k *Keyword[T], t *T, n *syntax.Node, r *source.Report) {
-			n.Args = k.args(n, r)
-			read(t, n, r)
+			line := *n
+			var ok bool
+			if line.Args, ok = k.args(n, r); ok {
+				read(t, &line, r)
+			}
 		}}
 }
 
@@ -102,6 +105,8 @@ func Block[T, U any](name, usage string, open func(*T, *syntax.Node, *source.Rep
 		read: func(_ *Keyword[T], t *T, n *syntax.Node, r *source.Report) {
 			if u := open(t, n, r); u != nil {
 				table.Read(u, n.Body, r)
+			} else {
+				r.Forget(n.At(), n.End)
 			}
 		}}
 }
@@ -114,7 +119,10 @@ func Ignored[T any](name, usage, doc string) Keyword[T] {
 
 // parse reads a value and reports what is wrong with it.
 func parse[T, V any](k *Keyword[T], kind Kind[V], n *syntax.Node, r *source.Report) (v V, ok bool) {
-	args := k.args(n, r)
+	args, ok := k.args(n, r)
+	if !ok {
+		return v, false
+	}
 	v, err := kind.Parse(args)
 	switch {
 	case err == nil:

@@ -137,17 +137,17 @@ func (t Table[T]) Read(v *T, nodes []*syntax.Node, r *source.Report) {
 	}
 }
 
-// args returns the words of a value.
-func (k *Keyword[T]) args(n *syntax.Node, r *source.Report) []source.Word {
+// args returns the words of a value; false says that they cannot be told, which has been reported.
+func (k *Keyword[T]) args(n *syntax.Node, r *source.Report) ([]source.Word, bool) {
 	if !k.quoted {
-		return n.Args
+		return n.Args, true
 	}
 	words, err := source.Relex(n.Raw, n.At())
 	if err != nil {
-		r.Add(source.UnmatchedQuote, n.At(), "%s: %v", n.Key.Text, err)
-		return n.Args
+		r.Add(source.UnmatchedQuote, n.At(), "%s: %v - ignoring", n.Key.Text, err)
+		return nil, false
 	}
-	return words[min(1, len(words)):]
+	return words[min(1, len(words)):], true
 }
 
 // missing reports that a value is not there.

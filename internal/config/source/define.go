@@ -62,15 +62,16 @@ func (l *loader) expand(c []char, at Pos) (line []char, rest [][]char, def defin
 			}
 			break
 		}
+		col := c[i].col
 		next := make([]char, 0, len(c)-(end-i)+len(value))
 		next = append(next, c[:i]...)
 		next = append(next, value...)
 		c = append(next, c[end:]...)
 		changed = true
 		if d.multi {
-			rest, def = d.lines[min(1, len(d.lines)):], d
-			if len(rest) == 0 {
-				def = definition{}
+			def = d
+			for _, body := range d.lines[min(1, len(d.lines)):] {
+				rest = append(rest, charsAt(text(body), col))
 			}
 		}
 	}

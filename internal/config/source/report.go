@@ -144,6 +144,13 @@ func (r *Report) Refuse(c Class, at Pos, format string, args ...any) *Diagnostic
 	return r.Add(c, at, format, args...)
 }
 
+// Forget drops the findings about keywords after one place and up to another: those of a block that is skipped.
+func (r *Report) Forget(after, to Pos) {
+	r.list = slices.DeleteFunc(r.list, func(d Diagnostic) bool {
+		return d.Class == UnknownKeyword && d.At.Seq > after.Seq && d.At.Seq <= to.Seq
+	})
+}
+
 // Refused reports whether a daemon must not run with the configuration; a reload then keeps the old one.
 func (r *Report) Refused() bool { return r.refused }
 

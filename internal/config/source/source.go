@@ -373,7 +373,7 @@ func (l *loader) logical(c []char, at Pos) {
 			n := slices.IndexFunc(c[i+1:], func(c char) bool { return c.b == '"' })
 			if n < 0 {
 				l.unmatchedQuote(place(i))
-				flush(i)
+				flush(len(c)) // the word is lost, but Raw shows it
 				return
 			}
 			words = append(words, Word{Text: text(c[i+1 : i+1+n]), Quoted: true, At: place(i)})

@@ -89,7 +89,7 @@ func (p *parser) block(g Grammar, depth int) (nodes []*Node, end source.Pos) {
 	for line := p.next(); line != nil; line = p.next() {
 		switch line.Kind {
 		case source.Open:
-			p.report.Add(source.UnexpectedOpen, line.At, "Unexpected '{' - ignoring it").Hint =
+			p.report.Add(source.UnexpectedOpen, line.At, "Unexpected '{' - ignoring").Hint =
 				"what follows is read as part of the surrounding block"
 			continue
 		case source.Close:
