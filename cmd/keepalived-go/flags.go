@@ -23,6 +23,7 @@ type options struct {
 	configID   string
 	checkAll   bool
 	test       bool
+	reloadTest bool   // of test: the exit code says only whether a reload would take the configuration
 	testLog    string // empty: standard error
 
 	noVRRP, noCheckers, noBFD, all bool
@@ -121,6 +122,10 @@ var table = []option{
 	{0, "signum", required, "NAME", "Print the number of STOP, RELOAD, DATA, STATS, STATS_CLEAR or JSON", text(func(o *options) *string { return &o.signum })},
 	{'t', "config-test", optional, "LOGFILE", "Check the configuration and exit; findings go to standard error or LOGFILE", func(o *options, v string) string {
 		o.test, o.testLog = true, v
+		return ""
+	}},
+	{0, "check-reload", none, "", "As -t, but exit 0 whenever a reload would take the configuration, corrections included", func(o *options, _ string) string {
+		o.test, o.reloadTest = true, true
 		return ""
 	}},
 	{0, "config-fd", required, "N", "Accepted without effect", noMeaning("--config-fd")},

@@ -150,6 +150,9 @@ func test(o options) int {
 	if err := r.Write(out, notTTY == nil); err != nil {
 		return parent.ExitFatal
 	}
+	if o.reloadTest && !r.Refused() {
+		return parent.ExitOK
+	}
 	return r.ExitCode()
 }
 

@@ -88,6 +88,7 @@ const (
 	consoleTime  = time.ANSIC
 	fileTime     = "Mon Jan _2 15:04:05.000000000 2006"
 	closeTimeout = 2 * time.Second
+	flushTimeout = 100 * time.Millisecond
 )
 
 // Log is the set of outputs that the loggers of all roles share.
@@ -109,6 +110,8 @@ type line struct {
 	role  Role
 	names *names
 	text  string
+
+	flushed chan<- struct{} // not a line, but the end of those before it
 }
 
 type names struct{ namespace, instance string }
@@ -151,6 +154,27 @@ func (l *Log) Rename(namespace, instance string) {
 	}
 }
 
+// Flush waits until all lines so far are written, for at most a tenth of a second: for a process that is about to make another one
+// log, whose lines shall follow.
+func (l *Log) Flush() {
+	l.gate.RLock()
+	defer l.gate.RUnlock()
+	if l.closed {
+		return
+	}
+	flushed := make(chan struct{})
+	timeout := time.After(flushTimeout)
+	select {
+	case l.queue <- line{flushed: flushed}:
+	case <-timeout:
+		return
+	}
+	select {
+	case <-flushed:
+	case <-timeout:
+	}
+}
+
 // Close writes what is queued, for at most two seconds, and closes the outputs. Later lines are dropped.
 func (l *Log) Close() error {
 	l.closing.Do(func() {
@@ -174,7 +198,7 @@ func (l *Log) put(level slog.Level, r Role, text string) {
 		return
 	}
 	select {
-	case l.queue <- line{l.opts.now(), level, r, l.names.Load(), text}:
+	case l.queue <- line{at: l.opts.now(), level: level, role: r, names: l.names.Load(), text: text}:
 	default:
 		l.dropped.Add(1)
 	}
@@ -183,6 +207,10 @@ func (l *Log) put(level slog.Level, r Role, text string) {
 func (l *Log) run(w *writer) {
 	defer close(l.done)
 	for n := range l.queue {
+		if n.flushed != nil {
+			close(n.flushed)
+			continue
+		}
 		w.write(n)
 		if d := l.dropped.Swap(0); d > 0 {
 			n.level, n.text = slog.LevelWarn, fmt.Sprintf("%d log lines dropped: an output is too slow", d)

@@ -48,6 +48,20 @@ Sat Nov  7 20:28:59 2026: forged??[1m?	ü
 	}
 }
 
+func TestFlush(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	l := open(t, Options{File: path})
+	for range 100 {
+		l.Role(Parent).Info("line")
+	}
+	l.Flush()
+	if b, _ := os.ReadFile(path); strings.Count(string(b), "\n") != 100 {
+		t.Errorf("%d lines after Flush, want 100", strings.Count(string(b), "\n"))
+	}
+	l.Close()
+	l.Flush()
+}
+
 func TestDetail(t *testing.T) {
 	for detail, want := range []string{"I", "DI", "dDI"} {
 		var out bytes.Buffer

@@ -121,6 +121,7 @@ type Parent struct {
 	pending   *loaded // sent to the worker, not yet acknowledged
 
 	stopping bool
+	idle     bool // nothing was done, since another daemon runs
 	quit     bool
 	code     int
 }
@@ -276,6 +277,7 @@ func (p *Parent) start(l *loaded) {
 	}
 	if errors.Is(err, errLocked) {
 		p.log.Info("daemon is already running")
+		p.idle = true
 		p.exit(ExitOK)
 		return
 	}
@@ -423,6 +425,7 @@ func (p *Parent) stop() {
 	p.stopping = true
 	notify("STOPPING=1\nSTATUS=Stopping")
 	p.log.Info("Stopping")
+	p.o.Log.Flush()
 	p.restart = nil
 	p.cancel()
 	if p.worker == nil {
@@ -452,6 +455,9 @@ func (p *Parent) finish() {
 	}
 	if p.own != nil {
 		p.own.remove()
+	}
+	if p.idle {
+		return
 	}
 	var self, children unix.Rusage
 	unix.Getrusage(unix.RUSAGE_SELF, &self)

@@ -42,6 +42,7 @@ func (p *Parent) reloadWith(l *loaded) {
 		p.commit(l)
 		return
 	}
+	p.o.Log.Flush()
 	if err := p.worker.conn.Send(link.Message{Kind: link.Reload, Flags: p.wanted(l.model), Model: l.encoded}); err != nil {
 		p.reloadFailed(err.Error())
 		return

@@ -48,6 +48,7 @@ func (p *Parent) spawn() {
 	for _, s := range p.roles() {
 		p.log.Info(fmt.Sprintf("Starting %s child process, pid=%d", s, w.pid()))
 	}
+	p.o.Log.Flush()
 	go func() {
 		for {
 			m, err := w.conn.Receive()
