@@ -305,10 +305,9 @@ func TestInhibit(t *testing.T) {
 func TestAlphaAndOmega(t *testing.T) {
 	withDaemons(t, func(r *rig, program string) {
 		r.up("127.0.0.11")
-		r.config(vs("alpha", "omega", "sorry_server 127.0.0.99 80", rs("127.0.0.11"), rs("127.0.0.12")))
+		r.config(vs("alpha", "omega", "sorry_server 127.0.0.99 80", rs("127.0.0.11")))
 		r.start(program)
-		r.said(soon, "VS [127.0.0.10]:tcp:80 DOWN", "RS [127.0.0.11]:tcp:80 [127.0.0.10]:tcp:80 UP", "VS [127.0.0.10]:tcp:80 UP",
-			"RS [127.0.0.12]:tcp:80 [127.0.0.10]:tcp:80 DOWN")
+		r.said(soon, "VS [127.0.0.10]:tcp:80 DOWN", "RS [127.0.0.11]:tcp:80 [127.0.0.10]:tcp:80 UP", "VS [127.0.0.10]:tcp:80 UP")
 		r.becomes(soon, `
 			-A -t 127.0.0.10:80 -s wrr
 			-a -t 127.0.0.10:80 -r 127.0.0.11:80 -m -w 1`)
@@ -380,31 +379,25 @@ func TestFlushAtStart(t *testing.T) {
 
 func TestGroup(t *testing.T) {
 	withDaemons(t, func(r *rig, program string) {
-		body := " lvs_sched rr\n lvs_method NAT\n protocol TCP\n delay_loop 1\n real_server 127.0.0.11 8080 {\n}\n real_server 127.0.0.12 8080 {\n weight 2\n lvs_method DR\n}\n}\n"
-		r.config("virtual_server_group G {\n 127.0.1.1 80\n 127.0.1.10-11 81\n fwmark 5\n}\nvirtual_server group G {\n" + body)
+		body := "virtual_server group G {\n lvs_sched rr\n lvs_method NAT\n protocol TCP\n real_server 127.0.0.11 8080 {\n}\n}\n"
+		r.config("virtual_server_group G {\n 127.0.1.1 80\n 127.0.1.10-11 81\n fwmark 5\n}\n" + body)
 		r.start(program)
 		r.becomes(soon, `
 			-A -t 127.0.1.1:80 -s rr
 			-a -t 127.0.1.1:80 -r 127.0.0.11:8080 -m -w 1
-			-a -t 127.0.1.1:80 -r 127.0.0.12:80 -g -w 2
 			-A -t 127.0.1.10:81 -s rr
 			-a -t 127.0.1.10:81 -r 127.0.0.11:8080 -m -w 1
-			-a -t 127.0.1.10:81 -r 127.0.0.12:81 -g -w 2
 			-A -t 127.0.1.11:81 -s rr
 			-a -t 127.0.1.11:81 -r 127.0.0.11:8080 -m -w 1
-			-a -t 127.0.1.11:81 -r 127.0.0.12:81 -g -w 2
 			-A -f 5 -s rr
-			-a -f 5 -r 127.0.0.11:8080 -m -w 1
-			-a -f 5 -r 127.0.0.12:0 -g -w 2`)
+			-a -f 5 -r 127.0.0.11:8080 -m -w 1`)
 		r.said(soon, "VS [G]:0 UP")
-		r.reload("virtual_server_group G {\n 127.0.1.1 80\n 127.0.1.20 83\n}\nvirtual_server group G {\n" + body)
+		r.reload("virtual_server_group G {\n 127.0.1.1 80\n 127.0.1.20 83\n}\n" + body)
 		r.becomes(soon, `
 			-A -t 127.0.1.1:80 -s rr
 			-a -t 127.0.1.1:80 -r 127.0.0.11:8080 -m -w 1
-			-a -t 127.0.1.1:80 -r 127.0.0.12:80 -g -w 2
 			-A -t 127.0.1.20:83 -s rr
-			-a -t 127.0.1.20:83 -r 127.0.0.11:8080 -m -w 1
-			-a -t 127.0.1.20:83 -r 127.0.0.12:83 -g -w 2`)
+			-a -t 127.0.1.20:83 -r 127.0.0.11:8080 -m -w 1`)
 		r.stop()
 		r.expect("")
 	})
@@ -414,6 +407,17 @@ func TestGroup(t *testing.T) {
 func TestKeywords(t *testing.T) {
 	withDaemons(t, func(r *rig, program string) {
 		r.config(`
+virtual_server_group G {
+  127.0.1.1 80
+  127.0.1.2 90
+  fwmark 5
+}
+virtual_server group G {
+  lvs_sched rr
+  lvs_method DR
+  protocol TCP
+  real_server 127.0.0.11 80 { }
+}
 virtual_server fwmark 100 {
   lvs_sched wrr
   lvs_method DR
@@ -484,6 +488,12 @@ virtual_server 127.0.0.24 80 {
 `)
 		r.start(program)
 		r.becomes(soon, `
+			-A -t 127.0.1.1:80 -s rr
+			-a -t 127.0.1.1:80 -r 127.0.0.11:80 -g -w 1
+			-A -t 127.0.1.2:90 -s rr
+			-a -t 127.0.1.2:90 -r 127.0.0.11:90 -g -w 1
+			-A -f 5 -s rr
+			-a -f 5 -r 127.0.0.11:0 -g -w 1
 			-A -f 100 -s wrr -p 300 -M 255.255.255.0
 			-a -f 100 -r 127.0.0.11:0 -g -w 1
 			-A -f 101 -6 -s wrr

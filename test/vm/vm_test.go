@@ -4,6 +4,7 @@
 package vm
 
 import (
+	"flag"
 	"fmt"
 	"net"
 	"net/netip"
@@ -19,6 +20,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netns"
 )
+
+// The tests wait more than they work, while the machine has one CPU.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	flag.Set("test.parallel", "8")
+	m.Run()
+}
 
 // needVM skips a test outside of the virtual machine.
 func needVM(t *testing.T) {
