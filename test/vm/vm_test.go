@@ -24,7 +24,7 @@ import (
 // The tests wait more than they work, while the machine has one CPU.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	flag.Set("test.parallel", "8")
+	flag.Set("test.parallel", "4")
 	m.Run()
 }
 
