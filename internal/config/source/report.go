@@ -101,6 +101,7 @@ func (d Diagnostic) String() string {
 // Report collects findings. Nothing in the configuration packages stops at the first problem.
 type Report struct {
 	list    []Diagnostic
+	worst   Class
 	refused bool
 	once    map[string]bool
 	files   map[string][]byte // for the snippets
@@ -115,14 +116,11 @@ func (r *Report) Add(c Class, at Pos, format string, args ...any) *Diagnostic {
 	if c == FatalInclude || c == MissingWord {
 		r.refused = true
 	}
+	r.worst = max(r.worst, c)
 	d := Diagnostic{Class: c, At: at, Text: fmt.Sprintf(format, args...)}
 	if len(r.list) >= maxDiagnostics {
 		r.dropped++
-		for i := range r.list {
-			if r.list[i].Class == c {
-				return &d
-			}
-		}
+		return &d
 	}
 	r.list = append(r.list, d)
 	return &r.list[len(r.list)-1]
@@ -182,13 +180,7 @@ func (r *Report) All() []Diagnostic {
 }
 
 // ExitCode is the exit code of a configuration test with these findings.
-func (r *Report) ExitCode() int {
-	worst := Note
-	for _, d := range r.list {
-		worst = max(worst, d.Class)
-	}
-	return worst.exitCode()
-}
+func (r *Report) ExitCode() int { return r.worst.exitCode() }
 
 // Write prints the findings, one line each in log form. On a terminal each is followed by its source line with a mark under the
 // column, the chain of includes and definitions, and the hint.

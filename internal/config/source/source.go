@@ -55,9 +55,9 @@ type Env struct {
 const (
 	maxLine    = 1022     // bytes of a physical line without its newline, and of an expanded line
 	maxDepth   = 32       // nested includes, generators and definitions
-	maxLines   = 1 << 19  // logical lines
+	maxLines   = 1 << 18  // logical lines
 	maxBytes   = 64 << 20 // bytes of all files together
-	maxWork    = 1 << 28  // characters copied by expansion
+	maxWork    = 1 << 26  // characters handled, a line counting as 64 more
 	maxExpands = 4096     // substitutions in one line
 )
 
@@ -238,6 +238,9 @@ func continued(c []char) (rest []char, more bool) {
 func (l *loader) line(c []char, at Pos, depth int) {
 	if depth > maxDepth {
 		l.giveUp(at, "definitions and generators are nested too deeply")
+	}
+	if l.work += len(c) + 64; l.work > maxWork {
+		l.giveUp(at, "the definitions and generators make too much text")
 	}
 	c = l.condition(c)
 	if len(c) == 0 || l.gaveUp {
