@@ -70,7 +70,7 @@ func withDaemons(t *testing.T, scenario func(r *rig, program string)) {
 }
 
 func newRig(s *site, ours bool) *rig {
-	r := &rig{site: s, ours: ours, dir: s.t.TempDir(), log: &buffer{}, lines: make(chan string, 100), stops: map[string]func(){}, ipvs: s.kernel()}
+	r := &rig{site: s, ours: ours, dir: s.t.TempDir(), log: &buffer{}, lines: make(chan string, 100), stops: map[string]func(){}}
 	path := filepath.Join(r.dir, "fifo")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		s.t.Fatal(err)
@@ -129,8 +129,8 @@ func (r *rig) stop() {
 	r.daemon.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-r.ended:
-	case <-time.After(10 * time.Second):
-		r.t.Errorf("the daemon did not end within 10 s")
+	case <-time.After(patience(10 * time.Second)):
+		r.t.Errorf("the daemon did not end")
 		syscall.Kill(-r.daemon.Process.Pid, syscall.SIGKILL)
 		<-r.ended
 	}
@@ -162,6 +162,9 @@ func (r *rig) becomes(limit time.Duration, want string) {
 	deadline := time.After(limit)
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
+	if r.ipvs == nil {
+		r.ipvs = r.kernel()
+	}
 	for {
 		got, err := r.ipvs.Table(nil)
 		if err != nil {
@@ -219,7 +222,16 @@ func rs(addr string, more ...string) string {
 	return fmt.Sprintf(" real_server %s 80 {\n %s\n %s\n }", addr, strings.Join(more, "\n "), tcpCheck)
 }
 
-const soon = 5 * time.Second
+// soon is time enough for a check and what follows from it.
+var soon = patience(5 * time.Second)
+
+// patience stretches a time for the machine that emulates its processor.
+func patience(d time.Duration) time.Duration {
+	if os.Getenv("VMRUN") == "qemu" {
+		return 8 * d
+	}
+	return d
+}
 
 func TestSorryServer(t *testing.T) {
 	withDaemons(t, func(r *rig, program string) {
@@ -574,7 +586,7 @@ func TestClassicConfiguration(t *testing.T) {
 		r.ip("link set eth0 up")
 		r.raw(string(conf))
 		r.start(program)
-		r.becomes(2*time.Second, `
+		r.becomes(patience(2*time.Second), `
 			-A -t 10.0.0.1:80 -s rr
 			-a -t 10.0.0.1:80 -r 192.168.1.20:80 -m -w 1
 			-a -t 10.0.0.1:80 -r 192.168.1.21:80 -m -w 1
@@ -588,7 +600,7 @@ func TestClassicConfiguration(t *testing.T) {
 			-a -t 10.10.10.3:1358 -r 192.168.200.5:1358 -m -w 1
 			-A -t 192.168.200.100:443 -s rr -p 50
 			-a -t 192.168.200.100:443 -r 192.168.201.100:443 -m -w 1`)
-		r.becomes(38*time.Second, `
+		r.becomes(patience(38*time.Second), `
 			-A -t 10.0.0.1:80 -s rr
 			-A -t 10.10.10.2:1358 -s rr -p 50
 			-a -t 10.10.10.2:1358 -r 192.168.200.200:1358 -m -w 1

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os/exec"
+	"strings"
 	"syscall"
 	"time"
 
@@ -65,7 +66,8 @@ func loadFamily() (uint16, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), modprobeTimeout)
 		defer cancel()
 		if out, merr := exec.CommandContext(ctx, "modprobe", "ip_vs").CombinedOutput(); merr != nil {
-			return 0, fmt.Errorf("%w: modprobe ip_vs: %w %.200s", ErrUnavailable, merr, out)
+			said, _, _ := strings.Cut(string(out), "\n")
+			return 0, fmt.Errorf("%w: modprobe ip_vs: %w: %.200s", ErrUnavailable, merr, said)
 		}
 		f, err = netlink.GenlFamilyGet("IPVS")
 	}
