@@ -311,6 +311,9 @@ func (s *sim) until(end time.Time, check func() error) error {
 			s.now = end
 			return nil
 		}
+		if s.steps > 1e6 {
+			return fmt.Errorf("at %v: time stands still", s.now.Sub(epoch))
+		}
 		s.now = at
 		if timer {
 			s.step(first, &Event{Kind: Timeout})

@@ -261,7 +261,10 @@ func (w *world) members(names []string) []*Machine {
 // wait lets time pass, from deadline to deadline.
 func (w *world) wait(d time.Duration) {
 	end := w.now.Add(d)
-	for {
+	for n := 0; ; n++ {
+		if n > 1000 {
+			w.t.Fatal("time stands still")
+		}
 		var first *Machine
 		for _, n := range w.order {
 			m := w.routers[n]
