@@ -25,6 +25,9 @@ var vip = netip.MustParseAddr("10.1.0.100")
 // since other tests run on the same processors; what is measured has bounds of its own.
 const soon = 3 * time.Second
 
+// starting bounds the time from exec to the first state.
+const starting = 500 * time.Millisecond
+
 // slack is what a takeover may take beyond the protocol's time.
 const slack = 300 * time.Millisecond
 

@@ -36,11 +36,12 @@ func TestFailover(t *testing.T) {
 			if !l.Has("a", vip) {
 				t.Error("the dead daemon's address is gone: not killed")
 			}
+			restarted := time.Now()
 			again := l.Node("a").Start(lab.Ours(), config(master))
-			backAt := again.WaitLog(soon, `\(VI_1\) Entering BACKUP STATE \(init\)`).At
+			again.WaitLog(soon, `\(VI_1\) Entering BACKUP STATE \(init\)`)
 			l.Wait(soon, "a removed the address left behind", func() bool { return !l.Has("a", vip) })
 			back := l.WaitFrame(soon+master.Down(), "advert of a", lab.Adverts("a"), lab.After(killed))
-			l.Took("return", backAt, back.At, master.Down()-50*time.Millisecond, master.Down()+slack)
+			l.Took("return", restarted, back.At, master.Down(), master.Down()+starting+slack)
 			l.WaitHolder(soon, vip, "a")
 			reachedAt(t, l, vip, "a")
 			if z := l.Frames(lab.Adverts("b"), lab.Priority(0)); len(z) > 0 {

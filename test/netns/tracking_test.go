@@ -86,7 +86,7 @@ func TestScriptFault(t *testing.T) {
 }
 
 // Every change of state calls the state's own script and the general one, with keepalived's arguments, and writes a
-// line to the FIFO; in the order of the changes.
+// line to the FIFO. The lines are in the order of the changes; the scripts are started in it, but nobody waits for them.
 func TestNotify(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, lab.Plan{})
@@ -129,6 +129,10 @@ func TestNotify(t *testing.T) {
 		what      string
 		got, want []string
 	}{{"FIFO", fifo.Lines(), wantFIFO}, {"notify", all.Calls(), wantAll}, {"state scripts", own.Calls(), wantOwn}} {
+		if c.what != "FIFO" {
+			slices.Sort(c.got)
+			slices.Sort(c.want)
+		}
 		if !slices.Equal(c.got, c.want) {
 			t.Errorf("%s:\n got %q\nwant %q", c.what, c.got, c.want)
 		}
