@@ -116,13 +116,8 @@ func (s *Script) Step(now time.Time, ev ScriptEvent, out []ScriptAction) []Scrip
 		}
 	case Expired:
 		out = s.expired(now, out)
-	case Exited:
-		out = s.exited(now, ev, out)
-	case Unstarted:
-		if s.running {
-			s.running, s.limit, s.kill = false, time.Time{}, time.Time{}
-			out = s.result(false, s.line(lineUnstarted), out)
-		}
+	case Exited, Unstarted:
+		out = s.ran(now, ev, out)
 	case Reloaded:
 		out = s.reloaded(now, ev.Script, out)
 	case End:
@@ -176,7 +171,8 @@ func (s *Script) terminate(now time.Time, out []ScriptAction) []ScriptAction {
 	return append(out, ScriptAction{Kind: Kill})
 }
 
-func (s *Script) exited(now time.Time, ev ScriptEvent, out []ScriptAction) []ScriptAction {
+// ran: the current run is over.
+func (s *Script) ran(now time.Time, ev ScriptEvent, out []ScriptAction) []ScriptAction {
 	if !s.running {
 		return out
 	}
@@ -188,7 +184,10 @@ func (s *Script) exited(now time.Time, ev ScriptEvent, out []ScriptAction) []Scr
 	if s.overdue || s.ended {
 		return out
 	}
-	if ev.Signal != 0 {
+	switch {
+	case ev.Kind == Unstarted:
+		return s.result(false, s.line(lineUnstarted), out)
+	case ev.Signal != 0:
 		return s.result(false, s.line(lineSignalled, ev.Signal), out)
 	}
 	if ev.Status != s.status {
