@@ -21,7 +21,7 @@ type Result struct {
 	// OK is success. Not looked at for MISC_CHECK, whose exit status is judged by the Monitor.
 	OK bool
 	// Unable means that nothing was learnt about the server: no socket, bind refused, an error of our own side. Reason then is a
-	// whole log line without its full stop, such as "Checker bind failed: Cannot assign requested address".
+	// whole log line, such as "Checker bind failed: Cannot assign requested address".
 	Unable bool
 	// Reason of a failure: TCPTimeout or TCPFailed for TCP_CHECK, one of the Web constants for HTTP_GET and SSL_GET.
 	Reason string
@@ -43,7 +43,6 @@ const (
 
 // Reasons of a failed HTTP_GET or SSL_GET, as keepalived prints them.
 const (
-	WebConnectError   = "Error connecting"
 	WebConnectTimeout = "Timeout connecting"
 	WebConnectFailed  = "Connection failed"
 	WebUnreachable    = "HTTP/SSL_CHECK - network unreachable"
@@ -107,6 +106,7 @@ type Action struct {
 	Deadline time.Time // Probe
 	First    bool      // Down
 	Offset   int64     // Weight
+	Quiet    bool      // Weight
 	Up       bool      // Alert: which change
 	Line     string    // Say, Alert
 }
@@ -352,7 +352,9 @@ func (m *Monitor) fail(now time.Time, r *Result, out []Action) []Action {
 	}
 	first := !m.hasRun
 	wasUp := m.up
-	out = m.say(out, "%s", m.failureLine(r, first))
+	if !isWeb(m.spec) || wasUp {
+		out = m.say(out, "%s", m.failureLine(r, first))
+	}
 	m.up, m.hasRun, m.failures = false, true, 0
 	m.wait(m.from(now, m.webFailed(m.spec.DelayLoop)))
 	switch {

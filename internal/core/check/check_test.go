@@ -154,6 +154,9 @@ func (p *player) show(a Action) string {
 		}
 		return "down"
 	case Weight:
+		if a.Quiet {
+			return fmt.Sprintf("weight %+d (quiet)", a.Offset)
+		}
 		return fmt.Sprintf("weight %+d", a.Offset)
 	case Say:
 		return "say " + a.Line

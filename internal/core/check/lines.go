@@ -2,7 +2,6 @@ package check
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/keepalived-go/keepalived-go/internal/model"
 )
@@ -41,18 +40,14 @@ func (m *Monitor) successLine() string {
 func (m *Monitor) failureLine(r *Result, first bool) string {
 	n := m.spec.Retry
 	switch {
+	case m.spec.Kind == model.MiscCheck && n == 0:
+		return m.miscSubject() + miscVerb(r) + " with retry disabled" + miscEnd(r)
 	case m.spec.Kind == model.MiscCheck:
-		retries := ""
-		if n == 0 {
-			retries = " with retry disabled"
-		} else if !first {
-			retries = fmt.Sprintf(" after %d retries", n)
-		}
-		return m.miscSubject() + miscVerb(r) + retries + miscEnd(r) + "."
-	case n == 0 || first && !(isWeb(m.spec) && m.up):
+		return m.miscSubject() + miscVerb(r) + " after " + retries(n) + miscEnd(r)
+	case n == 0 || first && !isWeb(m.spec):
 		return fmt.Sprintf("%s on service %s failed.", m.kindWord(), m.on.Server)
 	}
-	// keepalived says so too for the first run of a HTTP_GET or SSL_GET, which has no retries.
+	// keepalived says so too for the first run of a MISC_CHECK, HTTP_GET or SSL_GET, which has no retries.
 	return fmt.Sprintf("%s on service %s failed after %d retries.", m.kindWord(), m.on.Server, n)
 }
 
@@ -62,7 +57,7 @@ func (m *Monitor) tryLine(r *Result) string {
 	case isWeb(m.spec):
 		return fmt.Sprintf("%s server %s.", r.Reason, m.on.Server)
 	case m.spec.Kind == model.MiscCheck && m.failures <= 1:
-		return fmt.Sprintf("%s%s, will do %d retries%s", m.miscSubject(), miscVerb(r), m.spec.Retry, miscEnd(r))
+		return m.miscSubject() + miscVerb(r) + ", will do " + retries(m.spec.Retry) + miscEnd(r)
 	case m.spec.Kind == model.MiscCheck:
 		return fmt.Sprintf("%s%s on retry %d/%d%s", m.miscSubject(), miscVerb(r), m.failures-1, m.spec.Retry, miscEnd(r))
 	}
@@ -92,7 +87,7 @@ func unableLine(k model.CheckKind) string {
 }
 
 func (m *Monitor) miscSubject() string {
-	return fmt.Sprintf("Misc check for [%s VS %s] by [%s]", m.on.Server, m.on.Service, strings.Join(m.spec.Misc.Script.Args, " "))
+	return fmt.Sprintf("Misc check for [%s VS %s] by [%s]", m.on.Server, m.on.Service, m.spec.Misc.Script.Args[0])
 }
 
 func miscVerb(r *Result) string {
@@ -105,9 +100,16 @@ func miscVerb(r *Result) string {
 func miscEnd(r *Result) string {
 	switch {
 	case r.TimedOut:
-		return ""
+		return "."
 	case r.Signal != 0:
-		return fmt.Sprintf(" (due to signal %d)", r.Signal)
+		return fmt.Sprintf(" (due to signal %d).", r.Signal)
 	}
-	return fmt.Sprintf(" (exited with status %d)", r.Exit)
+	return fmt.Sprintf(" (exited with status %d).", r.Exit)
+}
+
+func retries(n uint32) string {
+	if n == 1 {
+		return "1 retry"
+	}
+	return fmt.Sprintf("%d retries", n)
 }

@@ -36,7 +36,7 @@ func (m *Monitor) dropOffset(out []Action) []Action {
 	if before == 0 {
 		return out
 	}
-	return append(out, Action{Kind: Weight})
+	return append(out, Action{Kind: Weight, Quiet: true})
 }
 
 // adoptMisc keeps the weight that the script asked for, whatever the configured one is now.

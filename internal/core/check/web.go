@@ -24,7 +24,7 @@ func newWebState(c *model.Check) webState {
 // recovery takes two successes.
 func (m *Monitor) webOK(now time.Time, out []Action) []Action {
 	w := &m.web
-	if m.hasRun && !m.up {
+	if !m.up {
 		u := &m.spec.HTTP.URLs[w.url]
 		if u.Digest != nil {
 			out = m.say(out, "MD5 digest success to %s url(%s)", m.on.Server, u.Path)

@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -42,16 +43,25 @@ func dial(ctx context.Context, c *model.Connect) (net.Conn, error) {
 func setOptions(fd int, c *model.Connect) error {
 	if c.BindIf != "" {
 		if err := unix.SetsockoptString(fd, unix.SOL_SOCKET, unix.SO_BINDTODEVICE, c.BindIf); err != nil {
-			return os.NewSyscallError("setsockopt", err)
+			return &optionError{"can't bind to device " + c.BindIf, err}
 		}
 	}
 	if c.Mark != 0 {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, int(c.Mark)); err != nil {
-			return os.NewSyscallError("setsockopt", err)
+			return &optionError{"can't set fwmark", err}
 		}
 	}
 	return nil
 }
+
+// optionError is a refused socket option.
+type optionError struct {
+	what string
+	err  error
+}
+
+func (e *optionError) Error() string { return e.what + ": " + e.err.Error() }
+func (e *optionError) Unwrap() error { return e.err }
 
 // serversFault are the errors of connect(2) that the network or the server caused; all others are our own, and say nothing about
 // the server (checkers.md §1.4).
@@ -67,17 +77,23 @@ func unable(err error) (check.Result, bool) {
 	if isTimeout(err) {
 		return check.Result{}, false
 	}
-	what := "Checker bind failed"
+	reason := "Checker bind failed: " + strerror(err)
 	var sys *os.SyscallError
-	if errors.As(err, &sys) && sys.Syscall == "connect" {
+	var option *optionError
+	switch {
+	case errors.As(err, &option):
+		reason = "Checker " + option.what + ": " + strerror(err)
+	case errors.As(err, &sys) && sys.Syscall == "connect":
 		for _, errno := range serversFault {
 			if errors.Is(err, errno) {
 				return check.Result{}, false
 			}
 		}
-		what = "Checker connect failed"
+		if errno, ok := sys.Err.(syscall.Errno); ok {
+			reason = fmt.Sprintf("socket connect error %d - %s", int(errno), strerror(err))
+		}
 	}
-	return check.Result{Unable: true, Reason: what + ": " + strerror(err)}, true
+	return check.Result{Unable: true, Reason: reason}, true
 }
 
 // strerror is the text of the innermost system error, capitalised as in the C library.

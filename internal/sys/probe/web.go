@@ -46,7 +46,7 @@ func (webGet) Probe(ctx context.Context, s *Spec) check.Result {
 		secure := tls.Client(conn, config)
 		if err := secure.HandshakeContext(ctx); err != nil {
 			if isTimeout(err) {
-				return step.late(check.WebTLS)
+				return step.late(check.WebConnectTimeout)
 			}
 			return check.Result{Reason: check.WebTLS}
 		}
@@ -97,13 +97,10 @@ func webDialFailed(step clock, err error) check.Result {
 	switch {
 	case isTimeout(err):
 		return step.late(check.WebConnectTimeout)
-	case errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.ENETDOWN):
+	case errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.ENETDOWN), errors.Is(err, unix.EHOSTUNREACH):
 		return check.Result{Reason: check.WebUnreachable}
-	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.EHOSTUNREACH), errors.Is(err, unix.EHOSTDOWN),
-		errors.Is(err, unix.ETIMEDOUT):
-		return check.Result{Reason: check.WebConnectFailed}
 	}
-	return check.Result{Reason: check.WebConnectError}
+	return check.Result{Reason: check.WebConnectFailed}
 }
 
 func webReadFailed(k model.CheckKind, step clock, first bool, err error) check.Result {

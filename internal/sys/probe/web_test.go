@@ -289,7 +289,7 @@ func TestTLS(t *testing.T) {
 			want: check.Result{Reason: check.WebTLS}},
 		{name: "close before the handshake", serve: func(net.Conn) {}, want: check.Result{Reason: check.WebTLS}},
 		{name: "silence before the handshake", time: short, serve: func(c net.Conn) { io.Copy(io.Discard, c) },
-			want: check.Result{Reason: check.WebTLS}},
+			want: check.Result{Reason: check.WebConnectTimeout}},
 		{name: "silence after the request", time: short, want: check.Result{Reason: check.WebTimeout},
 			serve: secure(&tls.Config{}, func(c *tls.Conn) { hold("")(c) })},
 		{name: "kept open", time: short, want: check.Result{Reason: check.WebTLSTimeout},
@@ -465,7 +465,7 @@ func TestConnect(t *testing.T) {
 		{"bind_port alone has no effect", model.Connect{Dst: alive, Bind: netip.AddrPortFrom(netip.Addr{}, 1)},
 			check.Result{OK: true}, check.WebNoData},
 		{"no such interface", model.Connect{Dst: alive, BindIf: "no-such-if0"},
-			check.Result{Unable: true, Reason: "Checker bind failed: No such device"}, ""},
+			check.Result{Unable: true, Reason: "Checker can't bind to device no-such-if0: No such device"}, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -531,22 +531,22 @@ func TestClassify(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		err    error
-		unable bool
+		reason string // empty: the server's fault
 	}{
-		{failed("connect", unix.ECONNREFUSED), false},
-		{failed("connect", unix.EHOSTUNREACH), false},
-		{failed("connect", unix.ETIMEDOUT), false},
-		{failed("connect", unix.ENETDOWN), false},
-		{failed("connect", unix.EADDRNOTAVAIL), true},
-		{failed("connect", unix.EPERM), true},
-		{failed("connect", unix.EINVAL), true},
-		{failed("bind", unix.ECONNREFUSED), true},
-		{failed("socket", unix.EMFILE), true},
-		{failed("setsockopt", unix.EPERM), true},
-		{context.DeadlineExceeded, false},
+		{failed("connect", unix.ECONNREFUSED), ""},
+		{failed("connect", unix.EHOSTUNREACH), ""},
+		{failed("connect", unix.ETIMEDOUT), ""},
+		{failed("connect", unix.ENETDOWN), ""},
+		{failed("connect", unix.EADDRNOTAVAIL), "socket connect error 99 - Cannot assign requested address"},
+		{failed("connect", unix.EPERM), "socket connect error 1 - Operation not permitted"},
+		{failed("connect", unix.EINVAL), "socket connect error 22 - Invalid argument"},
+		{failed("bind", unix.ECONNREFUSED), "Checker bind failed: Connection refused"},
+		{failed("socket", unix.EMFILE), "Checker bind failed: Too many open files"},
+		{&net.OpError{Op: "dial", Err: &optionError{"can't set fwmark", unix.EPERM}}, "Checker can't set fwmark: Operation not permitted"},
+		{context.DeadlineExceeded, ""},
 	} {
-		if _, got := unable(tt.err); got != tt.unable {
-			t.Errorf("%v: unable %v, want %v", tt.err, got, tt.unable)
+		if r, is := unable(tt.err); r.Reason != tt.reason || is != (tt.reason != "") {
+			t.Errorf("%v: got %v %+v, want %q", tt.err, is, r, tt.reason)
 		}
 	}
 }
