@@ -4,6 +4,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -26,6 +27,8 @@ func init() { runtime.LockOSThread() }
 func main() { os.Exit(run(os.Args)) }
 
 func run(args []string) int {
+	// Whatever else we were started with open is not for our children.
+	unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 	role := os.Getenv(parent.RoleVariable)
 	os.Unsetenv(parent.RoleVariable)
 	program := filepath.Base(args[0])
@@ -130,22 +133,13 @@ func test(o options) int {
 		return parent.ExitFatal
 	}
 	defer out.Close()
-	enter := func(namespace string) bool {
-		if err = parent.EnterNamespace(namespace); err != nil {
+	if ns := o.netNamespace(); ns != "" {
+		if err := parent.EnterNamespace(ns); err != nil {
 			fmt.Fprintln(out, err)
-		}
-		return err == nil
-	}
-	if o.namespace != "" && !enter(o.namespace) {
-		return source.ExitFatal
-	}
-	m, r := o.read()
-	if m != nil && o.namespace == "" && m.Process.NetNamespace != "" {
-		if !enter(m.Process.NetNamespace) {
 			return source.ExitFatal
 		}
-		_, r = o.read()
 	}
+	_, r := o.read()
 	_, notTTY := unix.IoctlGetTermios(int(out.Fd()), unix.TCGETS)
 	if err := r.Write(out, notTTY == nil); err != nil {
 		return parent.ExitFatal

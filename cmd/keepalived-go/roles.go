@@ -50,17 +50,31 @@ func prober(o options) int {
 
 // read is the one way from a command line to a model, for the daemon and for the test.
 func (o options) read() (*model.Model, *source.Report) {
-	random := func(low, high int) int { return low + rand.IntN(high-low+1) }
-	m, r := config.Load(config.System{}, o.configFile,
-		config.Options{ConfigID: o.configID, CheckAll: o.checkAll, Getenv: os.Getenv, Random: random}, config.System{})
+	m, r := config.Load(config.System{}, o.configFile, o.config(), config.System{})
 	if m != nil && o.namespace != "" {
 		m.Process.NetNamespace = o.namespace
 	}
 	return m, r
 }
 
+func (o options) config() config.Options {
+	random := func(low, high int) int { return low + rand.IntN(high-low+1) }
+	return config.Options{ConfigID: o.configID, CheckAll: o.checkAll, Getenv: os.Getenv, Random: random}
+}
+
+// netNamespace is the network namespace that the configuration is for.
+func (o options) netNamespace() string {
+	if o.namespace != "" {
+		return o.namespace
+	}
+	return config.NetNamespace(config.System{}, o.configFile, o.config(), config.System{})
+}
+
 // load is the loader.
 func load(o options) int {
+	if code, yes := parent.Elsewhere(o.netNamespace()); yes {
+		return code
+	}
 	if _, err := os.Stat(o.configFile); err == nil {
 		fmt.Printf("Opening file '%s'.\nConfiguration file %s\n", o.configFile, o.configFile)
 	}

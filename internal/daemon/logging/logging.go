@@ -144,14 +144,11 @@ func (l *Log) Role(r Role) *slog.Logger { return slog.New(&handler{log: l, role:
 
 // Rename changes the network namespace and the instance in idents and file names for all later lines: they are known only when the
 // configuration has been read.
-func (l *Log) Rename(namespace, instance string) {
-	n := &names{namespace, instance}
-	if old := l.names.Load(); *n != *old {
-		if l.opts.Syslog {
-			l.put(slog.LevelInfo, Parent, "Changing syslog ident to "+n.ident(Parent))
-		}
-		l.names.Store(n)
-	}
+func (l *Log) Rename(namespace, instance string) { l.names.Store(&names{namespace, instance}) }
+
+// Ident returns the syslog tag of a role: Keepalived[_role][_namespace][_instance].
+func Ident(r Role, namespace, instance string) string {
+	return names{namespace, instance}.join("Keepalived", string(r))
 }
 
 // Flush waits until all lines so far are written, for at most a tenth of a second: for a process that is about to make another one
@@ -294,7 +291,7 @@ func (w *writer) write(n line) {
 	for text := range strings.SplitSeq(strings.TrimRight(n.text, "\n"), "\n") {
 		text = printable(text)
 		if w.syslog != nil {
-			w.syslog.send(n.at, severity(n.level), n.names.ident(n.role), text)
+			w.syslog.send(n.at, severity(n.level), Ident(n.role, n.names.namespace, n.names.instance), text)
 		}
 		if w.Console != nil {
 			io.WriteString(w.Console, n.at.Format(consoleTime)+": "+text+"\n")
@@ -328,9 +325,6 @@ func (w *writer) close() {
 		f.Close()
 	}
 }
-
-// ident returns the syslog tag of a role: Keepalived[_role][_namespace][_instance].
-func (n names) ident(r Role) string { return n.join("Keepalived", string(r)) }
 
 // file returns the name of a role's log file: the parts go before the extension of the parent's.
 func (n names) file(base string, r Role) string {

@@ -96,12 +96,10 @@ func TestSyslog(t *testing.T) {
 	l.Role(VRRP).Info("in a namespace")
 	for _, want := range []string{
 		"<30>Nov  7 20:28:59 Keepalived[PID]: Starting",
-		"<30>Nov  7 20:28:59 Keepalived[PID]: Changing syslog ident to Keepalived_blue",
 		"<30>Nov  7 20:28:59 Keepalived_blue[PID]: started",
 		"<25>Nov  7 20:28:59 Keepalived_vrrp_blue[PID]: alert",
 		"<28>Nov  7 20:28:59 Keepalived_healthcheckers_blue[PID]: warning",
 		"<27>Nov  7 20:28:59 Keepalived_bfd_blue[PID]: error",
-		"<30>Nov  7 20:28:59 Keepalived_blue[PID]: Changing syslog ident to Keepalived_ns1_blue",
 		"<30>Nov  7 20:28:59 Keepalived_vrrp_ns1_blue[PID]: in a namespace",
 	} {
 		if got := receive(t, pc); got != want {

@@ -21,6 +21,11 @@ const (
 	ModelFD = 3
 	LinkFD  = 3
 
+	// placedVariable is set for a loader that is in the right network namespace already, and exitElsewhere the exit code of one that
+	// found out that it is not.
+	placedVariable = "KEEPALIVED_GO_PLACED"
+	exitElsewhere  = 100
+
 	loadTimeout = 5 * time.Minute // a configuration may name hosts, whose resolution takes long
 	maxLines    = 10000           // of diagnostics
 )
@@ -35,17 +40,21 @@ type loaded struct {
 }
 
 // load runs a loader in its own process, so that no parser bug, and no memory of a big configuration, stays with the daemon.
-// The meaning of a configuration depends on the interfaces it is read beside: if it asks for another network namespace than the
-// one it was read in, it is read again there.
-func (p *Parent) load(ctx context.Context, namespace string) loaded {
-	l := p.loadIn(ctx, namespace)
-	if namespace == "" && l.model != nil && l.model.Process.NetNamespace != "" {
-		l = p.loadIn(ctx, l.model.Process.NetNamespace)
+// The meaning of a configuration depends on the interfaces it is read beside, and it may itself say in which network namespace that is:
+// then the first loader finds out which, and a second one reads it there.
+func (p *Parent) load(ctx context.Context) loaded {
+	if p.o.Namespace != "" {
+		return p.loadIn(ctx, p.o.Namespace, true)
+	}
+	l := p.loadIn(ctx, "", false)
+	if l.code == exitElsewhere && l.model != nil {
+		return p.loadIn(ctx, l.model.Process.NetNamespace, true)
 	}
 	return l
 }
 
-func (p *Parent) loadIn(ctx context.Context, namespace string) (l loaded) {
+// loadIn runs one loader in a network namespace. It is placed if that is where the configuration is to be read, whatever it says.
+func (p *Parent) loadIn(ctx context.Context, namespace string, placed bool) (l loaded) {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
 	fd, err := unix.MemfdCreate("keepalived-model", unix.MFD_CLOEXEC)
@@ -61,13 +70,20 @@ func (p *Parent) loadIn(ctx context.Context, namespace string) (l loaded) {
 	defer out.Close()
 
 	cmd := p.role(ctx, RoleLoader)
+	if placed {
+		cmd.Env = append(cmd.Env, placedVariable+"=1")
+	}
 	cmd.Dir = p.dir // a relative -f means the directory that we were started in
 	cmd.Stdout, cmd.Stderr = in, in
 	cmd.ExtraFiles = []*os.File{mem}
 	err = shape{namespace: namespace}.start(cmd)
 	in.Close()
 	if err != nil {
-		return loaded{err: fmt.Errorf("start loader: %w", err)}
+		if namespace != "" {
+			l.lines = []string{fmt.Sprintf("Unable to set network namespace %s - exiting", namespace)}
+		}
+		l.err = fmt.Errorf("start loader: %w", err)
+		return l
 	}
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		if len(l.lines) < maxLines {
@@ -105,6 +121,19 @@ func readModel(mem *os.File) (link.Encoded, error) {
 		return nil, fmt.Errorf("read model: %w", err)
 	}
 	return b, nil
+}
+
+// Elsewhere ends a loader that must read its configuration in another network namespace than the one it is in: if namespace, which
+// net_namespace names, is such a one, the exit code is returned and nothing else is to be done.
+func Elsewhere(namespace string) (code int, yes bool) {
+	if namespace == "" || os.Getenv(placedVariable) != "" {
+		return 0, false
+	}
+	if err := WriteModel(&model.Model{Process: model.Process{NetNamespace: namespace}}); err != nil {
+		fmt.Println(err)
+		return ExitFatal, true
+	}
+	return exitElsewhere, true
 }
 
 // WriteModel hands m to the parent. The loader calls it once, and only for a configuration that can be used.

@@ -174,7 +174,7 @@ func Run(o Options) int {
 	}
 
 	p.banner()
-	p.background(func() event { l := p.load(p.ctx, o.Namespace); return event{loaded: &l} })
+	p.background(func() event { l := p.load(p.ctx); return event{loaded: &l} })
 	tick := time.NewTicker(cmp.Or(o.tick, tickInterval))
 	defer tick.Stop()
 	for !p.quit {
@@ -266,7 +266,10 @@ func (p *Parent) start(l *loaded) {
 	p.adopt(l)
 	p.namespace = cmp.Or(p.o.Namespace, p.process.NetNamespace)
 	p.flags.Namespace = p.namespace
-	p.o.Log.Rename(p.namespace, p.process.Instance)
+	if p.namespace != "" || p.process.Instance != "" {
+		p.log.Info("Changing syslog ident to " + logging.Ident(logging.Parent, p.namespace, p.process.Instance))
+		p.o.Log.Rename(p.namespace, p.process.Instance)
+	}
 
 	var err error
 	if p.own, err = p.lock(p.o.PIDFiles.Parent, "keepalived"); err == nil {

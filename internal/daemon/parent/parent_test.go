@@ -656,3 +656,19 @@ func TestCrashLog(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// Two instances run beside each other, each with its own files.
+func TestInstance(t *testing.T) {
+	d := start(t, "run", config{Instances: 1, Instance: "blue"})
+	if got := d.pid("keepalived/keepalived_blue.pid"); got != d.cmd.Process.Pid {
+		t.Errorf("keepalived_blue.pid holds %d, want %d", got, d.cmd.Process.Pid)
+	}
+	d.pid("keepalived/vrrp_blue.pid")
+	d.says("log", "Startup complete", 1)
+	d.signal(syscall.SIGTERM)
+	d.ends(0)
+	d.lines("Changing syslog ident to Keepalived_blue", "Starting VRRP child process, pid=PID")
+	if left, _ := filepath.Glob(filepath.Join(d.dir, "run/keepalived/*")); len(left) > 0 {
+		t.Errorf("pid files left: %v", left)
+	}
+}

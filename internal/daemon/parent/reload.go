@@ -18,7 +18,7 @@ func (p *Parent) reload() {
 	p.reloading = true
 	p.log.Info("Reloading ...")
 	notifyReloading()
-	p.background(func() event { l := p.loadIn(p.ctx, p.namespace); return event{loaded: &l} })
+	p.background(func() event { l := p.loadIn(p.ctx, p.namespace, true); return event{loaded: &l} })
 }
 
 // reloadWith goes on with what the loader found. It is a transaction: unless the worker acknowledges the new configuration, the old
