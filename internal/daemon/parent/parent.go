@@ -113,6 +113,8 @@ type Parent struct {
 	respawn  respawn
 	restart  <-chan time.Time
 	killAt   <-chan time.Time
+	complete bool // a worker has been ready
+	bereaved bool // a worker has died
 	started  bool // past the startup script
 	released bool // the process that waits for a daemon was told
 
@@ -317,7 +319,6 @@ func (p *Parent) wanted(m *model.Model) link.Flags {
 	f.BFD = f.BFD && (p.o.All || p.flags.BFD)
 	f.Namespace = p.namespace
 	f.TempDir = TempDir()
-	f.Respawned = p.flags.Respawned
 	return f
 }
 
@@ -377,10 +378,10 @@ func (p *Parent) receive(m link.Message) {
 	switch m.Kind {
 	case link.Ready:
 		p.worker.ready = true
-		if anyRole(p.flags) && !p.flags.Respawned {
+		if anyRole(p.flags) && !p.complete {
 			p.log.Info("Startup complete")
 		}
-		p.flags.Respawned = true // the next one
+		p.complete = true
 		p.release()
 		notifyReady("Running")
 		p.reloadAgain()

@@ -500,7 +500,7 @@ func TestReload(t *testing.T) {
 	d.configure(config{Instances: 2, Services: 1})
 	d.signal(syscall.SIGHUP)
 	d.says("log", "Reload complete", 1)
-	d.says("worker", `reload vrrp=true checkers=true bfd=false respawned=true instance="" instances=2`, 1)
+	d.says("worker", `reload vrrp=true checkers=true bfd=false respawned=false instance="" instances=2`, 1)
 	if got := d.pid("checkers.pid"); got != worker {
 		t.Errorf("checkers.pid holds %d, want %d", got, worker)
 	}

@@ -59,7 +59,9 @@ func (p *Parent) spawn() {
 			p.post(event{worker: w, message: &m})
 		}
 	}()
-	if err := w.conn.Send(link.Message{Kind: link.Load, Flags: p.flags, Model: p.encoded}); err != nil {
+	flags := p.flags
+	flags.Respawned = p.bereaved
+	if err := w.conn.Send(link.Message{Kind: link.Load, Flags: flags, Model: p.encoded}); err != nil {
 		p.log.Error("Cannot send the configuration to the worker", "err", err) // its link is closed: it will exit
 	}
 	go func() {
@@ -153,7 +155,7 @@ func (p *Parent) died() {
 		p.exit(st.ExitStatus())
 		return
 	}
-	p.flags.Respawned = true
+	p.bereaved = true
 	what := "Respawning"
 	if p.o.NoRespawn {
 		what = "Exiting"
