@@ -53,6 +53,10 @@ func TestScript(t *testing.T) {
 			"0: run, 0.1: Script `chk` now returning 1, 0.1: VRRP_Script(chk) failed (exited with status 1), 0.1: fact false, 1: run, " +
 				"1.1: Script `chk` now returning 0, 2: run, 2.1: Script `chk` now returning 1, 3: run, 3.1: Script `chk` now returning 0, " +
 				"4: run, 4.1: VRRP_Script(chk) succeeded, 4.1: fact true"},
+		{"a failure forgets all good results", "rise=2", "0 begin, 0.1 exit=0, 1.1 exit=1, 2.1 exit=0, 3.1 exit=0",
+			"0: run, 0.1: VRRP_Script(chk) succeeded, 0.1: fact true, 1: run, 1.1: Script `chk` now returning 1, " +
+				"1.1: VRRP_Script(chk) failed (exited with status 1), 1.1: fact false, 2: run, 2.1: Script `chk` now returning 0, 3: run, " +
+				"3.1: VRRP_Script(chk) succeeded, 3.1: fact true"},
 		{"death by a signal is a failure", "", "0 begin, 0.1 signal=9",
 			"0: run, 0.1: VRRP_Script(chk) failed (due to signal 9), 0.1: fact false"},
 		{"what cannot be started has failed", "", "0 begin, 0 unstarted, 1 -",
