@@ -55,7 +55,7 @@ func (m *Machine) backupReceived(s *step, a *Advert) {
 	if a.Priority == 0 {
 		m.stats.PriZeroRcvd++
 		m.sayDetail(s, lineBackupZero)
-		m.deadline = s.now.Add(m.skew(m.EffectivePriority()))
+		m.deadline = a.At.Add(m.skew(m.EffectivePriority()))
 		return
 	}
 	if !m.accepts(s, a) {
@@ -64,7 +64,7 @@ func (m *Machine) backupReceived(s *step, a *Advert) {
 	}
 	m.heard(s, a)
 	m.want = model.Backup
-	m.deadline = s.now.Add(m.masterDown())
+	m.deadline = a.At.Add(m.masterDown())
 	if m.group != nil {
 		m.group.memberHeardMaster(s, m)
 	}

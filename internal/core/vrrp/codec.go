@@ -32,7 +32,8 @@ type Packet struct {
 	IPHeader  []byte // IPv4 only
 	Payload   []byte // what follows the IP header
 	IfIndex   int
-	Multicast bool // Dst is a multicast address
+	Multicast bool      // Dst is a multicast address
+	At        time.Time // of its arrival in the kernel; zero, or after the Step: that of the Step
 }
 
 // VRID returns the virtual router that an advert is for, which may be forged or damaged; ok is false if it is too short to tell.
@@ -48,6 +49,7 @@ type Advert struct {
 	Src      netip.Addr
 	Priority uint8
 	Interval time.Duration
+	At       time.Time // of its arrival
 }
 
 // AppendPacket appends to buf what a raw socket sends as an advert from SourceAddr to dst: with IPv4 the whole packet, in which the

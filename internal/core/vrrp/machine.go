@@ -306,6 +306,10 @@ func (m *Machine) received(s *step, p *Packet) {
 	if reject != Accepted {
 		return
 	}
+	// The patience of a backup counts from the arrival: how long the packet waited to be read is not added to a takeover.
+	if a.At = s.now; !p.At.IsZero() && p.At.Before(s.now) {
+		a.At = p.At
+	}
 	if m.state == model.Backup {
 		m.backupReceived(s, &a)
 	} else {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
@@ -54,8 +55,9 @@ type Conn struct {
 	rx     int // descriptor of rxFile
 	rxFile *os.File
 	rd     *reader
-	fill   queue // being filled
-	taken  queue // given out by the last Take
+	empty  time.Time // when the kernel's socket was last found empty
+	fill   queue     // being filled
+	taken  queue     // given out by the last Take
 
 	tx     int
 	to4    unix.SockaddrInet4
@@ -68,7 +70,7 @@ type Conn struct {
 // kernel's receive buffer in bytes, 0: the kernel's default. ready is called from Run when packets wait for Take; it must not block.
 // The error is that of the system call that failed; ENODEV: the interface is gone, EADDRNOTAVAIL: the source is not there.
 func Open(spec Spec, rxBuf int, ready func()) (*Conn, error) {
-	c := &Conn{spec: spec, ready: ready, rx: -1, tx: -1}
+	c := &Conn{spec: spec, ready: ready, rx: -1, tx: -1, empty: time.Now()}
 	if err := c.openReceive(rxBuf); err != nil {
 		return nil, fmt.Errorf("open VRRP receive socket for %s: %w", spec, err)
 	}
@@ -93,6 +95,7 @@ func (c *Conn) openReceive(rxBuf int) error {
 		o.receiveBuffer(rxBuf)
 	}
 	o.set(unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1)
+	o.try(unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
 	var local unix.Sockaddr
 	if s.Family == model.IPv4 {
 		o.set(unix.IPPROTO_IP, unix.IP_PKTINFO, 1)

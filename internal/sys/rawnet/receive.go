@@ -3,6 +3,7 @@ package rawnet
 import (
 	"encoding/binary"
 	"net/netip"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -52,6 +53,7 @@ type reader struct {
 	control [batch][maxControl]byte
 	buf     [batch][maxPacket]byte
 	dropped uint32
+	stamp   int64 // of the packet in hand: wall clock, in ns; 0: none
 }
 
 // mmsghdr is struct mmsghdr of socket.h.
@@ -79,12 +81,17 @@ func newReader(f model.Family) *reader {
 }
 
 // drain moves packets from the kernel to the queue until one of them is empty or full; c.mu is held.
+//
+// The kernel's stamps are of the wall clock, which may be set at any time. What is read now has arrived since the queue was found
+// empty, so an arrival is never put before that.
 func (c *Conn) drain() error {
 	for len(c.fill.packets) < queueLimit {
 		n, err := c.rd.recv(c.rx)
+		now := time.Now()
 		switch err {
 		case 0:
 		case unix.EAGAIN:
+			c.empty = now
 			return nil
 		case unix.EINTR:
 			continue
@@ -92,7 +99,7 @@ func (c *Conn) drain() error {
 			return err
 		}
 		for i := range n {
-			c.rd.packet(i, c.spec, &c.fill)
+			c.rd.packet(i, c.spec, now, c.empty, &c.fill)
 		}
 	}
 	return nil
@@ -112,7 +119,7 @@ func (r *reader) recv(fd int) (int, unix.Errno) {
 }
 
 // packet appends message i to q, unless it is too short to be a packet at all.
-func (r *reader) packet(i int, s Spec, q *queue) {
+func (r *reader) packet(i int, s Spec, now, empty time.Time, q *queue) {
 	b := r.buf[i][:min(int(r.msgs[i].len), maxPacket)]
 	p := vrrp.Packet{IfIndex: s.IfIndex}
 	if r.family == model.IPv4 {
@@ -130,6 +137,10 @@ func (r *reader) packet(i int, s Spec, q *queue) {
 	}
 	r.ancillary(r.control[i][:min(int(r.msgs[i].hdr.Controllen), maxControl)], &p)
 	p.Multicast = p.Dst.IsMulticast()
+	if p.At = now; r.stamp != 0 {
+		age := time.Duration(now.UnixNano() - r.stamp)
+		p.At = now.Add(-min(max(age, 0), now.Sub(empty)))
+	}
 	q.packets = append(q.packets, p)
 }
 
@@ -144,6 +155,7 @@ func headerLen(b []byte) (int, bool) {
 
 // ancillary takes over what the kernel says besides the packet.
 func (r *reader) ancillary(oob []byte, p *vrrp.Packet) {
+	r.stamp = 0
 	for len(oob) >= unix.SizeofCmsghdr {
 		h := (*unix.Cmsghdr)(unsafe.Pointer(&oob[0]))
 		n := int(h.Len)
@@ -154,6 +166,8 @@ func (r *reader) ancillary(oob []byte, p *vrrp.Packet) {
 		switch {
 		case h.Level == unix.SOL_SOCKET && h.Type == unix.SO_RXQ_OVFL && len(data) >= 4:
 			r.dropped = binary.NativeEndian.Uint32(data)
+		case h.Level == unix.SOL_SOCKET && h.Type == unix.SCM_TIMESTAMPNS && len(data) >= int(unsafe.Sizeof(unix.Timespec{})):
+			r.stamp = (*unix.Timespec)(unsafe.Pointer(&data[0])).Nano()
 		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
 			p.IfIndex = int(binary.NativeEndian.Uint32(data)) // ipi_ifindex
 		case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:

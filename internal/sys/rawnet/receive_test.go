@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"net/netip"
 	"testing"
+	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -35,7 +37,7 @@ func TestPacketIPv4(t *testing.T) {
 		{"empty", nil, nil},
 	} {
 		var q queue
-		fake(model.IPv4, c.data, nil).packet(0, Spec{Family: model.IPv4, IfIndex: 4}, &q)
+		fake(model.IPv4, c.data, nil).packet(0, Spec{Family: model.IPv4, IfIndex: 4}, time.Now(), time.Now(), &q)
 		if c.body == nil {
 			if len(q.packets) != 0 {
 				t.Errorf("%s: accepted as %+v", c.name, q.packets[0])
@@ -51,6 +53,39 @@ func TestPacketIPv4(t *testing.T) {
 			p.IfIndex != 4 || !bytes.Equal(p.IPHeader, hdr) || !bytes.Equal(p.Payload, c.body) {
 			t.Errorf("%s: %+v", c.name, p)
 		}
+	}
+}
+
+// TestArrival: the kernel's stamp counts, but neither a stamp from the future nor one from before the last look at the socket.
+func TestArrival(t *testing.T) {
+	hdr := []byte{0x45, 0xc0, 0, 0, 0, 1, 0, 0, 254, 112, 0, 0, 10, 0, 0, 1, 224, 0, 0, 18}
+	now := time.Now()
+	empty := now.Add(-time.Second)
+	for _, c := range []struct {
+		name  string
+		stamp time.Duration // from now
+		want  time.Time
+	}{
+		{"stamped", -300 * time.Millisecond, now.Add(-300 * time.Millisecond)},
+		{"the clock was set back meanwhile", time.Hour, now},
+		{"the clock was set forward meanwhile", -time.Hour, empty},
+	} {
+		ts := unix.NsecToTimespec(now.Add(c.stamp).UnixNano())
+		oob := make([]byte, unix.CmsgSpace(16))
+		h := (*unix.Cmsghdr)(unsafe.Pointer(&oob[0]))
+		h.Level, h.Type = unix.SOL_SOCKET, unix.SCM_TIMESTAMPNS
+		h.SetLen(unix.CmsgLen(16))
+		*(*unix.Timespec)(unsafe.Pointer(&oob[unix.CmsgLen(0)])) = ts
+		var q queue
+		fake(model.IPv4, hdr, oob).packet(0, Spec{Family: model.IPv4}, now, empty, &q)
+		if got := q.packets[0].At; !got.Equal(c.want) {
+			t.Errorf("%s: At is %v from what it should be", c.name, got.Sub(c.want))
+		}
+	}
+	var q queue
+	fake(model.IPv4, hdr, nil).packet(0, Spec{Family: model.IPv4}, now, empty, &q)
+	if got := q.packets[0].At; !got.Equal(now) {
+		t.Errorf("without a stamp: At is %v from now", got.Sub(now))
 	}
 }
 
@@ -80,7 +115,7 @@ func FuzzPacket(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data, control []byte) {
 		for _, family := range []model.Family{model.IPv4, model.IPv6} {
 			var q queue
-			fake(family, data, control).packet(0, Spec{Family: family}, &q)
+			fake(family, data, control).packet(0, Spec{Family: family}, time.Now(), time.Now(), &q)
 			for _, p := range q.packets {
 				if n := len(p.IPHeader) + len(p.Payload); n != min(len(data), maxPacket) {
 					t.Errorf("%d of %d bytes", n, len(data))
