@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -395,6 +396,120 @@ func TestFlushAtStart(t *testing.T) {
 		r.becomes(soon, `
 			-A -t 127.0.0.10:80 -s wrr
 			-a -t 127.0.0.10:80 -r 127.0.0.11:80 -m -w 1`)
+	})
+}
+
+// -I and lvs_flush_on_stop decide what is left.
+func TestWhatIsLeft(t *testing.T) {
+	const foreign, ours = "-A -t 9.9.9.9:9 -s rr\n", "-A -t 127.0.0.10:80 -s wrr\n-a -t 127.0.0.10:80 -r 127.0.0.11:80 -m -w 1\n"
+	for _, test := range []struct {
+		name, global string
+		args         []string
+		left         string
+	}{
+		{"-I", "", []string{"-I"}, foreign + ours},
+		{"lvs_flush_on_stop", "lvs_flush_on_stop", nil, ""},
+		{"lvs_flush_on_stop VS", "lvs_flush_on_stop VS", nil, foreign},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			withDaemons(t, func(r *rig, program string) {
+				r.run("ipvsadm -A -t 9.9.9.9:9 -s rr")
+				r.config("global_defs {\n " + test.global + "\n}\n" + vs(" real_server 127.0.0.11 80 {\n}"))
+				r.start(program, test.args...)
+				r.becomes(soon, foreign+ours)
+				r.stop()
+				r.expect(test.left)
+			})
+		})
+	}
+}
+
+// A worker that is killed finds its table again. Ours also corrects what was changed meanwhile.
+func TestKilledWorker(t *testing.T) {
+	withDaemons(t, func(r *rig, program string) {
+		r.config(vs(" real_server 127.0.0.11 80 {\n}", " real_server 127.0.0.12 80 {\n}"))
+		r.start(program)
+		whole := `
+			-A -t 127.0.0.10:80 -s wrr
+			-a -t 127.0.0.10:80 -r 127.0.0.11:80 -m -w 1
+			-a -t 127.0.0.10:80 -r 127.0.0.12:80 -m -w 1`
+		r.becomes(soon, whole)
+		r.said(soon, "VS [127.0.0.10]:tcp:80 UP")
+		if r.ours {
+			r.run("ipvsadm -e -t 127.0.0.10:80 -r 127.0.0.11:80 -m -w 7")
+		}
+		r.run("ipvsadm -d -t 127.0.0.10:80 -r 127.0.0.12:80")
+		b, err := os.ReadFile(r.dir + "/checkers.pid")
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		syscall.Kill(pid, syscall.SIGKILL)
+		r.said(2*soon, "VS [127.0.0.10]:tcp:80 UP")
+		r.becomes(soon, whole)
+	})
+}
+
+func TestLVSTimeouts(t *testing.T) {
+	withDaemons(t, func(r *rig, program string) {
+		is := func(want string) {
+			r.t.Helper()
+			wait(r.t, soon, "timeouts are "+want, func() bool { return strings.Contains(r.run("ipvsadm -l --timeout"), ": "+want+"\n") })
+		}
+		is("900 120 300")
+		r.config("global_defs {\n lvs_timeouts tcp 100 udp 50\n}\n" + vs(" real_server 127.0.0.11 80 {\n}"))
+		r.start(program)
+		is("100 120 50")
+		r.reload("global_defs {\n lvs_timeouts tcpfin 60\n}\n" + vs(" real_server 127.0.0.11 80 {\n}"))
+		is("900 60 300")
+		r.stop()
+		is("900 120 300")
+	})
+}
+
+func TestOtherNamespace(t *testing.T) {
+	withDaemons(t, func(r *rig, program string) {
+		other := newSite(r.t)
+		r.config("net_namespace_ipvs " + other.ns + "\n" + vs(" real_server 127.0.0.11 80 {\n}"))
+		r.start(program)
+		r.said(soon, "VS [127.0.0.10]:tcp:80 UP")
+		wait(r.t, soon, "the table is in the other namespace", func() bool {
+			return slices.Equal(other.table(), []string{"-A -t 127.0.0.10:80 -s wrr", "-a -t 127.0.0.10:80 -r 127.0.0.11:80 -m -w 1"})
+		})
+		r.expect("")
+		r.stop()
+		other.expect("")
+	})
+}
+
+// The exit status of a MISC_CHECK is a weight when misc_dynamic says so.
+func TestDynamicWeight(t *testing.T) {
+	withDaemons(t, func(r *rig, program string) {
+		write := func(name, text string, mode os.FileMode) {
+			r.t.Helper()
+			// In one step, since the check may read it at any time.
+			if err := os.WriteFile(r.dir+"/new", []byte(text), mode); err != nil {
+				r.t.Fatal(err)
+			}
+			if err := os.Rename(r.dir+"/new", r.dir+"/"+name); err != nil {
+				r.t.Fatal(err)
+			}
+		}
+		write("check", fmt.Sprintf("#!/bin/sh\nexit $(cat %s/status)\n", r.dir), 0o755)
+		write("status", "0", 0o644)
+		r.config(vs(fmt.Sprintf(" real_server 127.0.0.11 80 {\n weight 10\n MISC_CHECK {\n misc_path \"%s/check\"\n misc_dynamic\n warmup 0\n }\n}", r.dir)))
+		r.start(program)
+		for _, step := range []struct{ status, weight string }{{"0", "10"}, {"22", "20"}, {"1", ""}, {"22", "20"}, {"0", "10"}, {"2", "0"}, {"255", "253"}} {
+			write("status", step.status, 0o644)
+			want := "-A -t 127.0.0.10:80 -s wrr\n"
+			if step.weight != "" {
+				want += "-a -t 127.0.0.10:80 -r 127.0.0.11:80 -m -w " + step.weight
+			}
+			r.becomes(soon, want)
+		}
 	})
 }
 

@@ -20,7 +20,7 @@ import (
 
 func (s *site) kernel() ipvs.Kernel {
 	s.t.Helper()
-	k, err := ipvs.Open(s.path())
+	k, err := ipvs.Open(s.ns)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -260,7 +260,7 @@ func TestLaneAdopts(t *testing.T) {
 		-a -t 10.0.0.1:80 -r 10.0.0.3:80 -m -w 1`) {
 		s.run("ipvsadm " + line)
 	}
-	lane := ipvs.OpenLane(func() (ipvs.Kernel, error) { return ipvs.Open(s.path()) }, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	lane := ipvs.OpenLane(func() (ipvs.Kernel, error) { return ipvs.Open(s.ns) }, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); lane.Run(ctx) }()

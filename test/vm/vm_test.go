@@ -63,8 +63,6 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
-func (s *site) path() string { return "/run/netns/" + s.ns }
-
 // ip runs the ip command with the words of args in the site.
 func (s *site) ip(args string) { s.run("ip " + args) }
 

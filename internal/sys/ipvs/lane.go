@@ -3,7 +3,6 @@ package ipvs
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -144,15 +143,15 @@ func (l *Lane) work() {
 	if !l.pending() || l.kernel == nil && l.waiting {
 		return
 	}
-	err := l.connect()
+	line, err := "IPVS: Can't initialize ipvs: ", l.connect()
 	if err == nil {
-		err = l.settle()
+		line, err = "IPVS: ", l.settle()
 	}
 	if err != nil {
 		l.close()
-		if l.trouble != err.Error() {
-			l.trouble = err.Error()
-			l.log.Error("IPVS: " + l.trouble)
+		if line += err.Error(); l.trouble != line {
+			l.trouble = line
+			l.log.Error(line)
 		}
 		l.later()
 		return
@@ -178,7 +177,7 @@ func (l *Lane) connect() error {
 	}
 	k, err := l.open()
 	if err != nil {
-		return fmt.Errorf("Can't initialize ipvs: %w", err)
+		return err
 	}
 	l.kernel = k
 	clear(l.has)

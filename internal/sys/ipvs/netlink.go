@@ -35,9 +35,12 @@ type handle struct {
 	family   uint16
 }
 
-// Open returns the IPVS of the network namespace at the path ns, of the calling process if ns is empty. If the kernel has none,
-// ip_vs is loaded; if that fails the error is [ErrUnavailable].
+// Open returns the IPVS of the network namespace ns, a name as ip netns has it or a path; of the calling process if ns is empty.
+// If the kernel has none, ip_vs is loaded; if that fails the error is [ErrUnavailable].
 func Open(ns string) (Kernel, error) {
+	if ns != "" && !strings.Contains(ns, "/") {
+		ns = "/run/netns/" + ns
+	}
 	family, err := loadFamily()
 	if err != nil {
 		return nil, err
