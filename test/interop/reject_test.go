@@ -64,6 +64,9 @@ func TestWrongAdverts(t *testing.T) {
 	if err != nil {
 		t.Fatalf("nothing to compare with: %v", err)
 	}
+	if ours := lab.Ours(); lab.IsKeepalived(ours) && ours != newest {
+		t.Skip("an older original words its complaints otherwise")
+	}
 	second := time.Second
 	with := func(p lab.Packet, change func(*lab.Packet)) lab.Packet {
 		p.VRID, p.Priority = 51, 200
