@@ -92,13 +92,21 @@ func (l *Lane) request(f func(*requests)) {
 	}
 }
 
-// Run serves the lane until ctx ends. It leaves the table as it is.
+// Run serves the lane until ctx ends. It leaves the table as it is, and may be called again, even after a panic.
 func (l *Lane) Run(ctx context.Context) {
 	l.retry = time.NewTimer(maxBackoff)
 	defer l.retry.Stop()
 	defer l.close()
 	l.calm()
 	for {
+		l.take()
+		l.work()
+		if len(l.wake) == 0 { // else perhaps cut short by a newer wish
+			for _, f := range l.then {
+				f()
+			}
+			l.then = nil
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -108,15 +116,6 @@ func (l *Lane) Run(ctx context.Context) {
 			maps.Copy(l.dirty, l.refused)
 			clear(l.refused)
 		}
-		l.take()
-		l.work()
-		if len(l.wake) > 0 {
-			continue // perhaps cut short by a newer wish
-		}
-		for _, f := range l.then {
-			f()
-		}
-		l.then = nil
 	}
 }
 

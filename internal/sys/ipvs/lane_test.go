@@ -313,3 +313,38 @@ func TestLaneTakesNewerWish(t *testing.T) {
 		}
 	})
 }
+
+// A lane that panicked is run again and goes on, with nothing believed of what it knew.
+func TestLaneRunsAgainAfterPanic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := &ipvstest.Kernel{}
+		panics := true
+		k.Refuse = func(op lvs.Op) error {
+			if panics && op.Kind == lvs.NewDest {
+				panics = false
+				panic("a bug")
+			}
+			return nil
+		}
+		lane := ipvs.OpenLane(k.Open, slog.New(slog.DiscardHandler))
+		want := lvs.Table{key("10.0.0.1"): svc("rr", "127.0.0.1")}
+		lane.Want(want)
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("no panic")
+				}
+			}()
+			lane.Run(t.Context())
+		}()
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); lane.Run(ctx) }()
+		synctest.Wait()
+		if got := k.Save(); !slices.Equal(got, ipvstest.Save(want)) {
+			t.Errorf("table: %v, want %v", got, ipvstest.Save(want))
+		}
+		cancel()
+		<-done
+	})
+}
