@@ -74,7 +74,7 @@ func dump(b *strings.Builder, path string, v reflect.Value) {
 	}
 	leaf := func() { fmt.Fprintf(b, "%s: %v\n", path, v.Interface()) }
 	switch v.Interface().(type) {
-	case netip.Addr, netip.AddrPort, model.Secret, model.StatusRange:
+	case netip.Addr, netip.AddrPort, netip.Prefix, model.Secret, model.StatusRange:
 		leaf()
 		return
 	case []byte:

@@ -37,13 +37,16 @@ func Resolve(c *Config, host Host, r *source.Report) *model.Model {
 	return m
 }
 
-// first returns the value of the instance if it is set, else the inherited one.
-func first[V any](own, inherited opt[V]) V {
+// pick returns a block's own setting if it is set, else the inherited one.
+func pick[V any](own, inherited opt[V]) opt[V] {
 	if own.IsSet() {
-		return own.V
+		return own
 	}
-	return inherited.V
+	return inherited
 }
+
+// first is the value of pick.
+func first[V any](own, inherited opt[V]) V { return pick(own, inherited).V }
 
 func (res *resolver) process(p *model.Process) {
 	c, g := res.c, &res.c.Global

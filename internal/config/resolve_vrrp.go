@@ -361,19 +361,21 @@ func (res *resolver) preemption(i *Instance, out *model.Instance, say sayer) {
 			out.TimerExpired = 0
 		}
 	}
-	if out.DownTimerAdverts = first(i.DownTimer, g.DownTimerAdverts); out.Strict && out.DownTimerAdverts != 3 {
-		say(i.DownTimer.At, "down_timer_adverts is incompatible with strict mode - resetting")
+	down := pick(i.DownTimer, g.DownTimerAdverts)
+	if out.DownTimerAdverts = down.V; out.Strict && out.DownTimerAdverts != 3 {
+		say(down.At, "down_timer_adverts is incompatible with strict mode - resetting")
 		out.DownTimerAdverts = 3
 	}
-	out.LowerPrioNoAdvert = first(i.LowerPrioNo, g.LowerPrioNoAdvert)
-	if out.Strict && !out.LowerPrioNoAdvert {
-		if i.LowerPrioNo.IsSet() || g.LowerPrioNoAdvert.IsSet() {
-			say(i.LowerPrioNo.At, "Strict mode requires no lower priority advert. resetting")
+	lower := pick(i.LowerPrioNo, g.LowerPrioNoAdvert)
+	if out.LowerPrioNoAdvert = lower.V; out.Strict && !lower.V {
+		if lower.IsSet() {
+			say(lower.At, "Strict mode requires no lower priority advert. resetting")
 		}
 		out.LowerPrioNoAdvert = true
 	}
-	if out.HigherPrioAdvert = first(i.HigherPrioSend, g.HigherPrioAdvert); out.Strict && out.HigherPrioAdvert {
-		say(i.HigherPrioSend.At, "strict mode requires higher_prio_send_advert to be clear. resetting")
+	higher := pick(i.HigherPrioSend, g.HigherPrioAdvert)
+	if out.HigherPrioAdvert = higher.V; out.Strict && higher.V {
+		say(higher.At, "strict mode requires higher_prio_send_advert to be clear. resetting")
 		out.HigherPrioAdvert = false
 	}
 	switch {
@@ -419,13 +421,12 @@ func (res *resolver) garp(i *Instance, out *model.Instance, say sayer) {
 	if !out.Strict {
 		return
 	}
-	lower := func(set bool, at source.Pos) {
-		if set {
-			say(at, "Strict mode requires no repeat garps. resetting")
-		}
+	if n := pick(i.GARPLowerPrioCount, g.GARPLowerPrioRepeat); n.V != 0 {
+		say(n.At, "Strict mode requires no repeat garps. resetting")
 	}
-	lower(out.GARP.LowerPrioRepeat != 0 && (i.GARPLowerPrioCount.IsSet() || g.GARPLowerPrioRepeat.IsSet()), i.GARPLowerPrioCount.At)
-	lower(out.GARP.LowerPrioDelay != 0 && (i.GARPLowerPrioDelay.IsSet() || g.GARPLowerPrioDelay.IsSet()), i.GARPLowerPrioDelay.At)
+	if d := pick(i.GARPLowerPrioDelay, g.GARPLowerPrioDelay); d.V != 0 {
+		say(d.At, "Strict mode requires no repeat garps. resetting")
+	}
 	out.GARP.LowerPrioRepeat, out.GARP.LowerPrioDelay = 0, 0
 }
 
@@ -498,6 +499,7 @@ func (res *resolver) tracking(i *Instance, grp *SyncGroup, out *model.Instance, 
 			continue
 		}
 		if s.usable {
+			s.used = true
 			out.TrackScripts = append(out.TrackScripts, model.Track{Name: t.V.Name, Weight: w.W, Reverse: w.Reverse})
 		}
 	}
@@ -523,7 +525,8 @@ type trackScript struct {
 	def    *VRRPScript
 	model  model.TrackScript
 	usable bool // there is something to run
-	used   bool
+	named  bool // a track_script entry has its name
+	used   bool // an instance or group tracks it
 }
 
 // trackScripts resolves all vrrp_script blocks; of two with the same name the first counts.
@@ -568,7 +571,7 @@ func (res *resolver) trackedScript(t opt[trackEntry], scripts map[string]*trackS
 		res.r.Errorf(t.At, "track_script %s is not defined above - ignoring it", t.V.Name)
 		return nil, weight{}
 	}
-	s.used = true
+	s.named = true
 	if s.usable {
 		res.scripts = true
 	}
@@ -581,9 +584,9 @@ func (res *resolver) usedScripts(scripts map[string]*trackScript) (out []model.T
 		s := scripts[d.Name]
 		switch {
 		case s == nil || s.def != d:
-		case !s.used:
+		case !s.named:
 			res.r.Errorf(d.At, "Warning - script %s is not used", d.Name)
-		case s.usable:
+		case s.used:
 			out = append(out, s.model)
 		}
 	}
@@ -652,6 +655,7 @@ func (res *resolver) group(g *SyncGroup, scripts map[string]*trackScript) model.
 			continue
 		}
 		if w = weightless(t, w); s.usable {
+			s.used = true
 			out.TrackScripts = append(out.TrackScripts, model.Track{Name: t.V.Name, Weight: w.W, Reverse: w.Reverse})
 		}
 	}

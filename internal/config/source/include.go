@@ -79,10 +79,17 @@ func (l *loader) include(c []char, at Pos) bool {
 	return true
 }
 
+// includeWork is what an included file counts as, so that small files that include each other in all orders come to an end.
+const includeWork = 4096
+
 func (l *loader) includeFile(name string, alternative bool, at Pos, complain func(check, string)) {
 	if slices.Contains(l.stack, name) {
 		// Differs from keepalived, which goes on until it has no file handles left.
 		l.report.Errorf(at, "include %s: the file includes itself - ignoring", name)
+		return
+	}
+	if l.work += includeWork; l.work > maxWork {
+		l.giveUp(at, "too many files are included")
 		return
 	}
 	text, problem := l.read(name)
