@@ -320,7 +320,9 @@ func (m *Machine) received(s *step, p *Packet) {
 // heard takes note of the router whose advert was accepted. v3 adopts its interval (RFC 9568 §6.4.2 (455)).
 func (m *Machine) heard(s *step, a *Advert) {
 	if a.Src != m.masterAddr {
-		m.sayMaster(s, a.Src)
+		if m.state == model.Backup { // a master has said whom it yields to
+			m.sayMaster(s, a.Src)
+		}
 		m.logged = 0
 		m.conflict.lost = m.conflict.lost && a.Src == m.conflict.rival
 	}
