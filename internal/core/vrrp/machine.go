@@ -362,6 +362,8 @@ func (m *Machine) reprioritise(s *step, set func()) {
 
 // reconfigure keeps state, timers and counters. The advert deadline of a master is not disturbed, unless the new interval
 // is so short that the next advert would be late.
+//
+// Differs from keepalived: it starts the timer of a backup and a preempt delay anew.
 func (m *Machine) reconfigure(s *step, inst *model.Instance) {
 	old := m.inst
 	m.reprioritise(s, func() {

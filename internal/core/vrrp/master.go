@@ -237,7 +237,8 @@ func (m *Machine) armRefresh(s *step) {
 
 // masterReconfigured: a pending second block of announcements stays.
 //
-// Differs from keepalived: it loses that block, and sends two adverts for every reload.
+// Differs from keepalived: it loses that block, announces all addresses at every reload if a refresh is configured, and sends
+// two adverts for every reload.
 func (m *Machine) masterReconfigured(s *step, old *model.Instance) {
 	if next := s.now.Add(m.inst.AdvertInt); next.Before(m.deadline) {
 		m.deadline = next

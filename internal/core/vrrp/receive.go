@@ -113,7 +113,7 @@ func (m *Machine) check(s *step, p *Packet) (Advert, Reject) {
 		if interval != i.AdvertInt && m.logged&(1<<complainInterval) == 0 {
 			m.complain(s, complainInterval, nil, lineIntervalV3, i.AdvertInt/centisecond, cs)
 		}
-		// Outside of RFC 9568 §5.2.7, and would make the timer fire at once.
+		// Differs from keepalived: an interval outside of RFC 9568 §5.2.7 is not learnt; the timer would fire at once.
 		if interval == 0 {
 			m.stats.AdvertIntervalErr++
 			return Advert{}, RejectInterval
