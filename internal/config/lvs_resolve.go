@@ -60,10 +60,10 @@ func (res *resolver) serverGroup(g *ServerGroup, known []model.ServerGroup) (out
 	}
 	switch {
 	case len(out.Entries) == 0:
-		res.r.Errorf(g.End, "virtual_server_group %s has no entries - ignoring it", g.Name)
+		res.r.Errorf(g.End, "virtual server group %s has no entries - removing", g.Name)
 		return out, false
 	case loose && len(families) > 1:
-		res.r.Errorf(g.End, "virtual_server_group %s has IPv4 and IPv6 entries and a fwmark without a family - ignoring it", g.Name)
+		res.r.Errorf(g.End, "virtual server group %s cannot have IPv4, IPv6 and fwmark without family - removing", g.Name)
 		return out, false
 	}
 	return out, true
@@ -93,7 +93,7 @@ func (res *resolver) service(v *VirtualServer, l *model.LVS) (out model.VirtualS
 	if v.Group != "" {
 		i := slices.IndexFunc(l.Groups, func(g model.ServerGroup) bool { return g.Name == v.Group })
 		if i < 0 {
-			res.r.Notef(v.At, "Virtual server group %s does not exist - ignoring the virtual server", v.Group)
+			res.r.Notef(v.At, "Virtual server group %s specified but not configured - ignoring virtual server", v.Group)
 			return out, false
 		}
 		entries = l.Groups[i].Entries
@@ -102,104 +102,100 @@ func (res *resolver) service(v *VirtualServer, l *model.LVS) (out model.VirtualS
 		res.r.Errorf(v.End, "Virtual server %s has no real servers - ignoring", &out)
 		return out, false
 	}
-	if ok := res.family(v, &out, entries); !ok {
-		return out, false
-	}
-	res.serviceKind(v, &out)
-	if out.Real = res.realServers(v, &out); len(out.Real) == 0 {
+	out.Family = serviceFamily(v, entries)
+	res.serviceKind(v, &out, entries)
+	if out.Real = res.realServers(v, &out, entries); len(out.Real) == 0 {
 		res.r.Errorf(v.End, "Virtual server %s has no real servers - ignoring", &out)
 		return out, false
 	}
-	res.sorry(v, &out)
+	res.sorry(v, &out, entries)
+	for _, e := range entries {
+		// A service of both families is only possible where all servers are reached through tunnels; out.Family is 0 then.
+		if f := entryFamily(e); f != 0 && out.Family != 0 && f != out.Family {
+			res.r.Notef(v.At, "Virtual server %s: its family is not that of group %s - ignoring virtual server", &out, v.Group)
+			return out, false
+		}
+	}
 	res.quorum(v, &out)
 	out.QuorumUp = res.script("quorum_up", v.QuorumUp)
 	out.QuorumDown = res.script("quorum_down", v.QuorumDown)
 	return out, true
 }
 
-// family decides the family of a service: that of its address or group, or ip_family, or that of its servers, of which those
-// reached through a tunnel may have another one.
-func (res *resolver) family(v *VirtualServer, out *model.VirtualServer, entries []model.GroupEntry) bool {
-	if !v.IsFWMark && v.Group == "" {
-		out.Family = model.FamilyOf(out.Addr)
-		return true
+// serviceFamily decides the family of a service: that of its address, or ip_family, or that of its first server that is not reached
+// through a tunnel, or that of its group, or that of all servers. It is 0 where the group has both families and nothing speaks for
+// one of them.
+func serviceFamily(v *VirtualServer, entries []model.GroupEntry) model.Family {
+	if v.Addr.IsValid() {
+		return model.FamilyOf(v.Addr.Addr())
 	}
-	out.Family = v.IPFamily.V
+	if v.IPFamily.IsSet() {
+		return v.IPFamily.V
+	}
+	if f := untunnelledFamily(v); f != 0 {
+		return f
+	}
 	families := map[model.Family]bool{}
 	for _, e := range entries {
 		if f := entryFamily(e); f != 0 {
 			families[f] = true
 		}
 	}
-	if out.Family == 0 && len(families) == 1 {
-		for out.Family = range families {
+	if len(families) == 0 {
+		for _, s := range v.Real {
+			families[model.FamilyOf(s.Addr.Addr())] = true
 		}
-	}
-	if out.Family == 0 {
-		out.Family = serversFamily(v, len(families) > 1)
-	}
-	for f := range families {
-		// A service of both families is only possible where all servers are reached through tunnels; out.Family stays 0 then.
-		if out.Family != 0 && f != out.Family {
-			res.r.Errorf(v.At, "Virtual server %s: the address family of group %s does not match - ignoring", out, v.Group)
-			return false
-		}
-	}
-	return true
-}
-
-// serversFamily is the family of the first server without a tunnel, else that of all if they are alike. Where both is set, the group
-// has both families, and 0 says that nothing speaks for one of them.
-func serversFamily(v *VirtualServer, both bool) model.Family {
-	tunnelled := map[model.Family]bool{}
-	look := func(a netip.AddrPort, m model.Method) model.Family {
-		f := model.FamilyOf(a.Addr())
-		if m.Forward != model.TUN {
-			return f
-		}
-		tunnelled[f] = true
-		return 0
-	}
-	for _, s := range v.Real {
-		if f := look(s.Addr, first(s.Method, v.Method)); f != 0 {
-			return f
-		}
-	}
-	if v.Sorry.IsSet() {
-		if f := look(v.Sorry.V, first(v.SorryMethod, v.Method)); f != 0 {
-			return f
+		if len(families) > 1 {
+			return model.IPv4
 		}
 	}
 	switch {
-	case both:
+	case len(families) > 1:
 		return 0
-	case len(tunnelled) == 1 && tunnelled[model.IPv6]:
+	case families[model.IPv6]:
 		return model.IPv6
 	}
 	return model.IPv4
 }
 
-// serviceKind corrects what does not fit the kind of the service.
-func (res *resolver) serviceKind(v *VirtualServer, out *model.VirtualServer) {
-	if v.IsFWMark && out.HASuspend {
-		res.r.Errorf(v.HASuspend.At, "Virtual server %s: ha_suspend is not possible with fwmark - ignoring", out)
+// untunnelledFamily is the family of the first server that is not reached through a tunnel, which must be that of the service; 0: there
+// is none.
+func untunnelledFamily(v *VirtualServer) model.Family {
+	for _, s := range v.Real {
+		if first(s.Method, v.Method).Forward != model.TUN {
+			return model.FamilyOf(s.Addr.Addr())
+		}
+	}
+	if v.Sorry.IsSet() && first(v.SorryMethod, v.Method).Forward != model.TUN {
+		return model.FamilyOf(v.Sorry.V.Addr())
+	}
+	return 0
+}
+
+// serviceKind corrects what does not fit the kind of the service. A group of firewall marks alone is like a single one.
+func (res *resolver) serviceKind(v *VirtualServer, out *model.VirtualServer, entries []model.GroupEntry) {
+	marked := v.IsFWMark || v.Group != "" && !slices.ContainsFunc(entries, func(e model.GroupEntry) bool { return !e.IsFWMark })
+	zeroPort := v.Addr.IsValid() && out.Port == 0 ||
+		slices.ContainsFunc(entries, func(e model.GroupEntry) bool { return !e.IsFWMark && e.Port == 0 })
+	if marked && out.HASuspend {
+		res.r.Errorf(v.HASuspend.At, "Virtual server %s: cannot use ha_suspend with fwmarks - clearing ha_suspend", out)
 		out.HASuspend = false
 	}
-	if !v.IsFWMark && out.Protocol == 0 {
+	if !marked && out.Protocol == 0 {
 		res.r.Errorf(v.At, "Virtual server %s: no protocol set - defaulting to UDP", out)
 		out.Protocol = model.UDP
 	}
-	if v.OPS.V && !v.IsFWMark && out.Protocol != model.UDP {
+	if v.OPS.V && !marked && out.Protocol != model.UDP {
 		res.r.Errorf(v.OPS.At, "Virtual server %s: one packet scheduling requires UDP - resetting", out)
 	} else if v.OPS.V {
 		out.Flags |= model.FlagOnePacket
 	}
-	if !v.IsFWMark && v.Group == "" && out.Port == 0 && out.Persistence == 0 {
+	if zeroPort && out.Persistence == 0 {
 		res.r.Errorf(v.At, "Virtual server %s: zero port only valid for persistent services - setting", out)
 		out.Persistence = defaultPersistence * time.Second
 	}
-	if v.IsFWMark && out.Protocol != 0 {
-		res.r.Errorf(v.Protocol.At, "Virtual server %s: protocol is meaningless with fwmark - ignoring", out)
+	if marked && out.Protocol != 0 {
+		res.r.Errorf(v.Protocol.At, "Warning: Virtual server %s: protocol specified for fwmark - protocol will be ignored", out)
 		out.Protocol = 0
 	}
 	if out.Scheduler == "" {
@@ -218,18 +214,18 @@ func (res *resolver) serviceKind(v *VirtualServer, out *model.VirtualServer) {
 }
 
 // realServers resolves the servers of a service, without those that cannot be.
-func (res *resolver) realServers(v *VirtualServer, out *model.VirtualServer) (servers []model.RealServer) {
+func (res *resolver) realServers(v *VirtualServer, out *model.VirtualServer, entries []model.GroupEntry) (servers []model.RealServer) {
 	seen := map[netip.AddrPort]bool{}
 	told := false
 	for _, s := range v.Real {
 		m := first(s.Method, v.Method)
 		name := (&model.RealServer{Addr: s.Addr.Addr(), Port: s.Addr.Port()}).Name(out)
 		if out.Family != 0 && m.Forward != model.TUN && model.FamilyOf(s.Addr.Addr()) != out.Family {
-			res.r.Errorf(s.At, "Address family of virtual server and real server %s don't match - skipping real server.", name)
+			res.r.Errorf(s.At, "Address family of virtual server and real server %s don't match - skipping real server.", s.Addr.Addr())
 			continue
 		}
 		if seen[s.Addr] {
-			res.r.Errorf(s.At, "Virtual server %s: real server %s is duplicated - removing second rs", out, name)
+			res.r.Errorf(s.At, "VS %s: real server %s is duplicated - removing second rs", out, name)
 			continue
 		}
 		seen[s.Addr] = true
@@ -237,12 +233,13 @@ func (res *resolver) realServers(v *VirtualServer, out *model.VirtualServer) (se
 			told = true
 			res.r.Errorf(v.At, "Virtual server %s: no forwarding method set, setting default NAT", out)
 		}
-		servers = append(servers, res.realServer(v, out, s, m))
+		servers = append(servers, res.realServer(v, out, entries, s, m))
 	}
 	return servers
 }
 
-func (res *resolver) realServer(v *VirtualServer, out *model.VirtualServer, s *RealServer, m model.Method) model.RealServer {
+func (res *resolver) realServer(v *VirtualServer, out *model.VirtualServer, entries []model.GroupEntry, s *RealServer,
+	m model.Method) model.RealServer {
 	g := &res.c.Global
 	rs := model.RealServer{
 		Addr: s.Addr.Addr(), Port: s.Addr.Port(), Method: m,
@@ -253,7 +250,10 @@ func (res *resolver) realServer(v *VirtualServer, out *model.VirtualServer, s *R
 		SMTPAlert:   smtpAlert(s.SMTPAlert, v.SMTPAlert, g.SMTPAlertChecker, g.SMTPAlert),
 		VirtualHost: first(s.VirtualHost, v.VirtualHost),
 	}
-	rs.Port = res.port(s.Addr.Port(), m, v, out, s.At, rs.Name(out), "real server")
+	if m.Forward != model.NAT {
+		res.realPort(out, entries, &rs, s.At)
+	}
+	rs.Port = port(out, &rs)
 	rs.NotifyUp = res.script("notify_up", s.NotifyUp)
 	rs.NotifyDown = res.script("notify_down", s.NotifyDown)
 	for _, c := range s.Checkers {
@@ -274,37 +274,80 @@ func smtpAlert(settings ...opt[bool]) bool {
 	return true
 }
 
-// port corrects the port of a server: only NAT can change ports, and a firewall mark has none. In a group each entry has its own, which
-// is taken when the table is made.
-func (res *resolver) port(port uint16, m model.Method, v *VirtualServer, out *model.VirtualServer, at source.Pos, name, what string) uint16 {
+// port is the port of a server in the service: its own or else the service's with NAT, always the service's otherwise. In a group each
+// entry has its own, so that the one written only names the server.
+func port(out *model.VirtualServer, rs *model.RealServer) uint16 {
 	switch {
-	case m.Forward == model.NAT:
-		return cmp.Or(port, out.Port)
-	case v.Group != "":
-		return port
-	case v.IsFWMark && port != 0:
-		res.r.Errorf(at, "WARNING - %s %s of virtual server %s: port is meaningless with fwmark - clearing", what, name, out)
-	case !v.IsFWMark && port != 0 && port != out.Port:
-		res.r.Errorf(at, "WARNING - virtual server %s and %s %s ports don't match - resetting", out, what, name)
+	case rs.Method.Forward == model.NAT:
+		return cmp.Or(rs.Port, out.Port)
+	case out.Group != "":
+		return rs.Port
 	}
 	return out.Port
 }
 
+// realPort tells that the port of a server is not used: only NAT can change ports, a firewall mark has none, and in a group each entry
+// has its own.
+func (res *resolver) realPort(out *model.VirtualServer, entries []model.GroupEntry, rs *model.RealServer, at source.Pos) {
+	switch {
+	case rs.Port == 0:
+	case out.IsFWMark:
+		res.r.Errorf(at, "WARNING - fwmark virtual server %s, real server %s has port specified - clearing", out, rs.Name(out))
+	case out.Group == "" && rs.Port != out.Port:
+		res.r.Errorf(at, "WARNING - virtual server %s and real server %s ports don't match - resetting", out, rs.Name(out))
+	case out.Group != "":
+		if slices.ContainsFunc(entries, func(e model.GroupEntry) bool { return e.IsFWMark }) {
+			res.r.Errorf(at, "WARNING - fwmark virtual server %s, real server %s has port specified - port will be ignored", out, rs.Name(out))
+		}
+		for _, e := range entries {
+			if !e.IsFWMark && e.Port != rs.Port {
+				res.r.Errorf(at, "virtual server %s:[%s,%d] and real server %s ports don't match", out, addresses(e), e.Port, rs.Name(out))
+			}
+		}
+	}
+}
+
+// sorryPort is realPort for the sorry server.
+func (res *resolver) sorryPort(out *model.VirtualServer, entries []model.GroupEntry, s *model.RealServer, at source.Pos) {
+	switch {
+	case s.Port == 0:
+	case out.IsFWMark:
+		res.r.Errorf(at, "WARNING - virtual server %s, sorry server has port specified - clearing", out)
+	case out.Group == "" && s.Port != out.Port:
+		res.r.Errorf(at, "WARNING - virtual server %s and sorry server ports don't match - resetting", out)
+	case slices.ContainsFunc(entries, func(e model.GroupEntry) bool { return e.IsFWMark }):
+		res.r.Errorf(at, "WARNING - fwmark virtual server %s, sorry server has port specified - port will be ignored", out)
+	case slices.ContainsFunc(entries, func(e model.GroupEntry) bool { return e.Port != s.Port }):
+		res.r.Errorf(at, "WARNING - virtual server %s, sorry server has port specified - port will be ignored", out)
+	}
+}
+
+func addresses(e model.GroupEntry) string {
+	if e.First == e.Last {
+		return e.First.String()
+	}
+	return e.First.String() + "-" + e.Last.String()
+}
+
 // sorry resolves the sorry server. One that is also a real server is the same entry of the kernel's table, so it behaves as that does.
-func (res *resolver) sorry(v *VirtualServer, out *model.VirtualServer) {
+func (res *resolver) sorry(v *VirtualServer, out *model.VirtualServer, entries []model.GroupEntry) {
 	if !v.Sorry.IsSet() {
 		return
 	}
 	m := first(v.SorryMethod, v.Method)
 	s := &model.RealServer{Addr: v.Sorry.V.Addr(), Port: v.Sorry.V.Port(), Method: m, Weight: 1, Inhibit: v.SorryInhibit.V}
 	if out.Family != 0 && m.Forward != model.TUN && model.FamilyOf(s.Addr) != out.Family {
-		res.r.Errorf(v.Sorry.At, "Address family of virtual server and sorry server %s don't match - skipping sorry server.", s.Name(out))
+		res.r.Errorf(v.Sorry.At, "Address family of virtual server and sorry server %s don't match - skipping sorry server.", s.Addr)
 		return
 	}
-	s.Port = res.port(s.Port, m, v, out, v.Sorry.At, s.Name(out), "sorry server")
+	if m.Forward != model.NAT {
+		res.sorryPort(out, entries, s, v.Sorry.At)
+	}
+	s.Port = port(out, s)
 	for i := range out.Real {
 		if rs := &out.Real[i]; rs.Addr == s.Addr && rs.Port == s.Port && rs.Inhibit != s.Inhibit {
-			res.r.Errorf(v.Sorry.At, "Virtual server %s: sorry server %s is a real server too - using its inhibit_on_failure", out, s.Name(out))
+			res.r.Errorf(v.Sorry.At, "Virtual server %s: real server %s matches sorry server, but inhibit setting differs, setting on sorry server",
+				out, rs.Name(out))
 			s.Inhibit = rs.Inhibit
 		}
 	}
@@ -333,7 +376,7 @@ func (res *resolver) quorum(v *VirtualServer, out *model.VirtualServer) {
 	}
 	// Differs from keepalived: with a quorum of 0 it computes -1, that is 4294967295.
 	h := max(out.Quorum, 1) - 1
-	res.r.Errorf(at(v.Hysteresis.At), "Virtual server %s: hysteresis %d is not below the quorum %d - reducing it to %d",
+	res.r.Errorf(at(v.Hysteresis.At), "Virtual server %s: hysteresis %d >= quorum %d; setting hysteresis to %d",
 		out, out.Hysteresis, out.Quorum, h)
 	out.Hysteresis = h
 }

@@ -89,29 +89,27 @@ var scheduler = schema.One(strings.Join(schedulers, "|"), func(s string) (string
 	return s, nil
 })
 
-// methodKind reads NAT|DR|TUN [type ipip|gue|gre] [port N] [nocsum|csum|remcsum]. A combination of tunnel options that cannot be
-// leaves a plain tunnel.
+// methodKind reads NAT|DR|TUN [type ipip|gue|gre] [port N] [nocsum|csum|remcsum]. Tunnel options are checked whatever the method is;
+// those that cannot be leave a plain tunnel.
 var methodKind = schema.Kind[model.Method]{
 	Usage: "NAT|DR|TUN [type ipip|gue|gre] [port <1-65535>] [nocsum|csum|remcsum]",
 	Parse: func(w []source.Word) (m model.Method, err error) {
 		if len(w) == 0 {
 			return m, schema.ErrNoWord
 		}
-		switch w[0].Text {
-		case "NAT":
-			return model.Method{Forward: model.NAT}, nil
-		case "DR":
-			return model.Method{Forward: model.DR}, nil
-		case "TUN":
-		default:
+		forwards := map[string]model.Forward{"NAT": model.NAT, "DR": model.DR, "TUN": model.TUN}
+		forward, ok := forwards[w[0].Text]
+		if !ok {
 			return m, fmt.Errorf("unknown forwarding method %q", w[0].Text)
 		}
-		m.Forward = model.TUN
+		m.Forward = forward
 		t, err := tunnel(w[1:])
 		if err != nil {
-			return m, schema.Corrected("%w - using TUN type ipip", err)
+			return m, schema.Corrected("%w - using %s without options", err, w[0].Text)
 		}
-		m.Tunnel = t
+		if forward == model.TUN {
+			m.Tunnel = t
+		}
 		return m, nil
 	},
 }
@@ -319,10 +317,14 @@ func afterSorry(v *VirtualServer, n *syntax.Node, r *source.Report) bool {
 
 func readIPFamily(v *VirtualServer, n *syntax.Node, r *source.Report) {
 	f, ok := readKind(schema.Choice("inet|inet6", map[string]model.Family{"inet": model.IPv4, "inet6": model.IPv6}), n, r)
+	known := untunnelledFamily(v)
+	if v.Addr.IsValid() {
+		known = model.FamilyOf(v.Addr.Addr())
+	}
 	switch {
 	case !ok:
-	case v.Addr.IsValid() && model.FamilyOf(v.Addr.Addr()) != f:
-		r.Errorf(n.At(), "ip_family %s conflicts with the address of the service - ignoring", n.Args[0].Text)
+	case known != 0 && known != f:
+		r.Errorf(n.At(), "Virtual server specified family %s conflicts with server family - ignoring", n.Args[0].Text)
 	default:
 		v.IPFamily = opt[model.Family]{V: f, At: n.At()}
 	}
