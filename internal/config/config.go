@@ -61,6 +61,23 @@ type Config struct {
 	TrackGroup []*TrackGroup
 
 	LVS LVS
+
+	names seen // of blocks that may not stand twice
+}
+
+// seen is a set of names.
+type seen map[string]bool
+
+// twice adds a name and reports whether it was there.
+func (s *seen) twice(name string) bool {
+	if (*s)[name] {
+		return true
+	}
+	if *s == nil {
+		*s = seen{}
+	}
+	(*s)[name] = true
+	return false
 }
 
 // opt is short for the type that most fields have.

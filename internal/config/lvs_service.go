@@ -57,20 +57,20 @@ type timing struct {
 	Retry                                               opt[int]
 }
 
-// longestSeconds is more than any sensible time and less than time.Duration holds.
-const longestSeconds = 9 * 365 * 24 * time.Hour
+// longest is more than any sensible time and less than time.Duration holds.
+const longest = 9 * 365 * 24 * time.Hour
 
 // timingRows are the keywords of timing that every block has; least is the lowest retry.
 func timingRows[T any](least int, of func(*T) *timing) schema.Table[T] {
 	return schema.Table[T]{
-		schema.Inherited("delay_loop", schema.Seconds(time.Microsecond, longestSeconds),
+		schema.Inherited("delay_loop", schema.Seconds(time.Microsecond, longest),
 			func(t *T) *opt[time.Duration] { return &of(t).DelayLoop }, "Time between two checks; default 60."),
 		schema.Inherited("retry", schema.Int(least, math.MaxUint32), func(t *T) *opt[int] { return &of(t).Retry },
 			"Failures beyond the first before a server counts as failed; default 1, DNS_CHECK 3, MISC_CHECK 0."),
-		schema.Inherited("delay_before_retry", schema.Seconds(0, longestSeconds),
+		schema.Inherited("delay_before_retry", schema.Seconds(0, longest),
 			func(t *T) *opt[time.Duration] { return &of(t).DelayBeforeRetry },
 			"Wait before a failed check is repeated; default 1, HTTP_GET and SSL_GET 3, DNS_CHECK delay_loop."),
-		schema.Inherited("warmup", schema.Seconds(0, longestSeconds), func(t *T) *opt[time.Duration] { return &of(t).Warmup },
+		schema.Inherited("warmup", schema.Seconds(0, longest), func(t *T) *opt[time.Duration] { return &of(t).Warmup },
 			"The first check comes at a random time up to this; default delay_loop."),
 	}
 }

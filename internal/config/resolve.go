@@ -196,7 +196,7 @@ func (res *resolver) vrrp(v *model.VRRP) {
 	}
 	res.conflicts(v.Instances)
 	v.Scripts = res.usedScripts(scripts)
-	if g.SyncDaemon.V != "" && !slices.ContainsFunc(c.Instances, func(i *Instance) bool { return i.Name == g.SyncDaemon.V }) {
+	if g.SyncDaemon.V != "" && !c.names["instance "+g.SyncDaemon.V] {
 		res.r.Errorf(g.SyncDaemon.At, "lvs_sync_daemon: there is no vrrp_instance %s - ignoring", g.SyncDaemon.V)
 	}
 }
@@ -268,7 +268,7 @@ func (res *resolver) statics() {
 	}
 	for _, g := range res.c.TrackGroup {
 		for _, m := range g.Members {
-			if !slices.ContainsFunc(res.c.Instances, func(i *Instance) bool { return i.Name == m.V }) {
+			if !res.c.names["instance "+m.V] {
 				res.r.Notef(m.At, "track_group %s: there is no vrrp_instance %s", g.Name, m.V)
 			}
 		}

@@ -460,18 +460,14 @@ func (res *resolver) interval(i *Instance, out *model.Instance, say sayer) {
 func (res *resolver) tracking(i *Instance, grp *SyncGroup, out *model.Instance, scripts map[string]*trackScript, say sayer) {
 	owner := out.Priority == 255
 	plainGroup := grp != nil && !grp.TrackingWeight.V
-	inGroup := func(of func(*trackLists) []opt[trackEntry], name string) bool {
-		return grp != nil && slices.ContainsFunc(of(&grp.Track), func(t opt[trackEntry]) bool { return t.V.Name == name })
-	}
-	interfaces := func(t *trackLists) []opt[trackEntry] { return t.Interfaces }
-	checks := func(t *trackLists) []opt[trackEntry] { return t.Scripts }
+	inGroup := func(name string) bool { return grp != nil && grp.Track.names[name] }
 	for _, t := range i.Track.Interfaces {
 		w := t.V.Weight.V
 		switch {
 		case t.V.Name == i.Interface.V:
 			say(t.At, "Ignoring track_interface %s since own interface", t.V.Name)
 			continue
-		case inGroup(interfaces, t.V.Name):
+		case inGroup("track_interface " + t.V.Name):
 			say(t.At, "track_interface %s is tracked by the sync group already - ignoring it", t.V.Name)
 			continue
 		case w.W != 0 && owner:
@@ -488,7 +484,7 @@ func (res *resolver) tracking(i *Instance, grp *SyncGroup, out *model.Instance, 
 		switch {
 		case s == nil:
 			continue
-		case inGroup(checks, t.V.Name):
+		case inGroup("track_script " + t.V.Name):
 			say(t.At, "track_script %s is tracked by the sync group already - ignoring it", t.V.Name)
 			continue
 		case w.W != 0 && owner:
@@ -604,9 +600,8 @@ func (res *resolver) groups() groupSet {
 	for _, g := range res.c.Groups {
 		var members []opt[string]
 		for _, m := range g.Members {
-			known := slices.ContainsFunc(res.c.Instances, func(i *Instance) bool { return i.Name == m.V })
 			switch {
-			case !known:
+			case !res.c.names["instance "+m.V]:
 				res.r.Errorf(m.At, "Virtual router %s specified in sync group %s doesn't exist - ignoring", m.V, g.Name)
 			case set.of[m.V] != nil:
 				res.r.Errorf(m.At, "Virtual router %s cannot exist in more than one sync group; ignoring %s", m.V, g.Name)

@@ -112,11 +112,9 @@ func openTracker(kind trackKind) func(*Config, *syntax.Node, *source.Report) *Tr
 				r.Errorf(n.At(), "bfd_instance name %q is longer than 31 bytes - ignoring the block", name)
 				return nil
 			}
-			for _, t := range c.Trackers {
-				if t.Kind == kind && t.Name == name {
-					r.Errorf(n.At(), "bfd_instance %s is already defined - ignoring the block", name)
-					return nil
-				}
+			if c.names.twice("bfd " + name) {
+				r.Errorf(n.At(), "bfd_instance %s is already defined - ignoring the block", name)
+				return nil
 			}
 		}
 		t := &Tracker{Kind: kind, Name: name, At: n.At(), quorum: 1, quorumMax: math.MaxInt}
@@ -310,16 +308,16 @@ func trackOptions(kind string) []string {
 // trackLists are the track_* blocks of an instance or group.
 type trackLists struct {
 	Interfaces, Scripts, Files, Processes, BFD []opt[trackEntry]
+
+	names seen
 }
 
 func trackRows[T any](of func(*T) *trackLists) schema.Table[T] {
 	row := func(kind, doc string, list func(*trackLists) *[]opt[trackEntry]) schema.Keyword[T] {
 		return schema.Items(kind, "NAME [weight W [reverse]]", func(t *T, n *syntax.Node, r *source.Report) (trackEntry, bool) {
-			for _, other := range *list(of(t)) {
-				if other.V.Name == n.Key.Text {
-					r.Errorf(n.At(), "%s %s is listed twice - ignoring the second", kind, n.Key.Text)
-					return trackEntry{}, false
-				}
+			if of(t).names.twice(kind + " " + n.Key.Text) {
+				r.Errorf(n.At(), "%s %s is listed twice - ignoring the second", kind, n.Key.Text)
+				return trackEntry{}, false
 			}
 			return readTrack(kind, n, r)
 		}, func(t *T) *[]opt[trackEntry] { return list(of(t)) }, doc).Options(trackOptions(kind)...)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/keepalived-go/keepalived-go/internal/config/schema"
@@ -70,6 +69,8 @@ type Instance struct {
 	NotifyPriority opt[bool]
 	SMTPAlert      opt[bool]
 	RxBufSize      opt[int]
+
+	names seen // of peers and addresses
 }
 
 // Scripts are the notify keywords that instances and groups share.
@@ -124,11 +125,9 @@ var vrrpRoot = schema.Table[Config]{
 		if !ok {
 			return nil
 		}
-		for _, g := range c.Groups {
-			if g.Name == name {
-				r.Errorf(n.At(), "vrrp sync group %s already defined - ignoring the block", name)
-				return nil
-			}
+		if c.names.twice("group " + name) {
+			r.Errorf(n.At(), "vrrp sync group %s already defined - ignoring the block", name)
+			return nil
 		}
 		g := &SyncGroup{Name: name, At: n.At()}
 		c.Groups = append(c.Groups, g)
@@ -144,11 +143,9 @@ var vrrpRoot = schema.Table[Config]{
 		if !ok {
 			return nil
 		}
-		for _, g := range c.TrackGroup {
-			if g.Name == name {
-				r.Errorf(n.At(), "track_group %s already defined - ignoring the block", name)
-				return nil
-			}
+		if c.names.twice("track_group " + name) {
+			r.Errorf(n.At(), "track_group %s already defined - ignoring the block", name)
+			return nil
 		}
 		g := &TrackGroup{Name: name, At: n.At()}
 		c.TrackGroup = append(c.TrackGroup, g)
@@ -178,11 +175,9 @@ func openInstance(c *Config, n *syntax.Node, r *source.Report) *Instance {
 	if !ok {
 		return nil
 	}
-	for _, i := range c.Instances {
-		if i.Name == name {
-			r.Errorf(n.At(), "vrrp instance %s already defined - ignoring the block", name).Hint = "the first one is at " + i.At.String()
-			return nil
-		}
+	if c.names.twice("instance " + name) {
+		r.Errorf(n.At(), "vrrp instance %s already defined - ignoring the block", name)
+		return nil
 	}
 	i := &Instance{Name: name, At: n.At()}
 	vrrpInstance.Init(i)
@@ -500,11 +495,9 @@ func readPeer(i *Instance, n *syntax.Node, r *source.Report) (p model.Peer, ok b
 	if !i.fits(model.FamilyOf(a), n.At(), a.String(), r) {
 		return p, false
 	}
-	for _, other := range i.Peers {
-		if other.V.Addr == a {
-			r.Errorf(n.At(), "(%s) unicast peer %s is listed twice - ignoring", i.Name, a)
-			return p, false
-		}
+	if i.names.twice("peer " + a.String()) {
+		r.Errorf(n.At(), "(%s) unicast peer %s is listed twice - ignoring", i.Name, a)
+		return p, false
 	}
 	p = model.Peer{Addr: a, MaxTTL: 255}
 	for j := 0; j < len(n.Args); j += 2 {
@@ -542,7 +535,7 @@ func vipRow(name string, list func(*Instance) *[]opt[Address], doc string) schem
 		if !ok || !excluded && !i.fits(model.FamilyOf(a.Prefix.Addr()), n.At(), a.Prefix.Addr().String(), r) {
 			return a, false
 		}
-		if i.has(a, excluded) {
+		if i.hasAlready(a, excluded) {
 			r.Errorf(n.At(), "(%s) %s is already an address of this instance - ignoring", i.Name, a.Prefix.Addr())
 			return a, false
 		}
@@ -550,12 +543,13 @@ func vipRow(name string, list func(*Instance) *[]opt[Address], doc string) schem
 	}, list, doc).Options(addressOptions...).Options("use_vmac")
 }
 
-// has reports whether the instance has an address already. An excluded one may stand on another interface again.
-func (i *Instance) has(a Address, excluded bool) bool {
-	same := func(o opt[Address]) bool {
-		return o.V.Prefix.Addr() == a.Prefix.Addr() && (!excluded || o.V.Dev.V == a.Dev.V)
+// hasAlready takes note of an address and reports whether the instance has it. An excluded one may stand on another interface again.
+func (i *Instance) hasAlready(a Address, excluded bool) bool {
+	addr := "vip " + a.Prefix.Addr().String()
+	if !excluded && i.names.twice(addr) {
+		return true
 	}
-	return slices.ContainsFunc(i.VIPs, same) || excluded && slices.ContainsFunc(i.Excluded, same)
+	return i.names.twice(addr+" dev "+a.Dev.V) && excluded
 }
 
 func readNotifyDeleted(i *Instance, n *syntax.Node, r *source.Report) {
