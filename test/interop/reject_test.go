@@ -22,8 +22,9 @@ type injected struct {
 }
 
 var (
-	shared = netip.MustParseAddr("10.1.0.100")
-	other  = netip.MustParseAddr("10.1.0.222")
+	shared   = netip.MustParseAddr("10.1.0.100")
+	other    = netip.MustParseAddr("10.1.0.222")
+	other101 = netip.MustParseAddr("10.1.0.101")
 )
 
 // common are right or wrong whatever the version; v names it.
