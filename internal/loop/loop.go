@@ -32,12 +32,12 @@ const (
 type Loop struct {
 	mu      sync.Mutex
 	queue   []posted
-	wake    chan struct{} // capacity 1: something was posted, or the timer fired
+	asleep  bool // or about to be: whoever has news must wake it
 	stopped bool
 	result  error
 
-	parts []*Part
-	timer *timer
+	parts   []*Part
+	sleeper *sleeper
 }
 
 type posted struct {
@@ -55,11 +55,11 @@ type Part struct {
 
 // New returns a loop without components.
 func New() (*Loop, error) {
-	t, err := newTimer()
+	s, err := newSleeper()
 	if err != nil {
-		return nil, fmt.Errorf("create timer: %w", err)
+		return nil, fmt.Errorf("create event loop: %w", err)
 	}
-	return &Loop{wake: make(chan struct{}, 1), timer: t}, nil
+	return &Loop{sleeper: s}, nil
 }
 
 // Add gives c a place on the loop; deadlines that are due together expire in the order of Add.
@@ -74,8 +74,8 @@ func (p *Part) Post(f func(now time.Time)) {
 	l := p.loop
 	l.mu.Lock()
 	l.queue = append(l.queue, posted{p, f})
+	l.rouse()
 	l.mu.Unlock()
-	l.signal()
 }
 
 // Go runs fn on a goroutine of its own. When fn returns or panics, died is posted with its error.
@@ -98,28 +98,29 @@ func (l *Loop) Stop(err error) {
 	if !l.stopped {
 		l.stopped, l.result = true, err
 	}
+	l.rouse()
 	l.mu.Unlock()
-	l.signal()
 }
 
-func (l *Loop) signal() {
-	select {
-	case l.wake <- struct{}{}:
-	default:
+// rouse wakes the loop if it sleeps; l.mu is held, so that it cannot be closed meanwhile.
+func (l *Loop) rouse() {
+	if l.asleep {
+		l.asleep = false
+		l.sleeper.wake()
 	}
 }
 
 // Run runs passes until Stop, the end of ctx, or a component that keeps panicking; it returns the reason, nil after Stop(nil).
 func (l *Loop) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { l.Stop(context.Cause(ctx)) })()
-	go l.timer.run(l.signal)
-	defer l.timer.close()
+	defer l.sleeper.close()
 
 	var batch []posted
 	for {
 		l.mu.Lock()
 		if l.stopped {
 			defer l.mu.Unlock()
+			l.asleep = false
 			return l.result
 		}
 		batch, l.queue = l.queue, batch[:0]
@@ -130,9 +131,11 @@ func (l *Loop) Run(ctx context.Context) error {
 			batch[i] = posted{}
 		}
 		next := l.expire()
-		if l.empty() {
-			l.timer.set(next)
-			<-l.wake
+		if l.fallAsleep() {
+			l.sleeper.sleep(next)
+			l.mu.Lock()
+			l.asleep = false
+			l.mu.Unlock()
 		}
 	}
 }
@@ -153,10 +156,12 @@ func (l *Loop) expire() time.Time {
 	return next
 }
 
-func (l *Loop) empty() bool {
+// fallAsleep reports whether there is nothing to do; from then on news wake the loop.
+func (l *Loop) fallAsleep() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.queue) == 0 && !l.stopped
+	l.asleep = len(l.queue) == 0 && !l.stopped
+	return l.asleep
 }
 
 // call runs f as part p and contains its panic.

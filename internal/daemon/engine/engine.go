@@ -71,6 +71,7 @@ func Run(ctx context.Context, o Options) int {
 		o.Log.Role(logging.Parent).Error(err.Error())
 		return exitFatal
 	}
+	o.Log.Rename(first.Flags.Namespace, m.Process.Instance)
 	e := &engine{Options: o, flags: first.Flags, model: m, log: o.Log.Role(speaker(first.Flags))}
 	if e.loop, err = loop.New(); err == nil {
 		err = e.build()
@@ -236,7 +237,6 @@ func (e *engine) reload(now time.Time, next *model.Model, flags link.Flags) {
 	if e.checkers != nil && e.checkers.running {
 		e.checkers.reload(now, &next.LVS, changes)
 	}
-	e.log.Info("Reload complete")
 	e.control.tell(link.Message{Kind: link.Reloaded})
 }
 
@@ -261,7 +261,6 @@ func (e *engine) started() {
 		return
 	}
 	e.control.told = true
-	e.log.Info("Startup complete")
 	e.control.tell(link.Message{Kind: link.Ready})
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/keepalived-go/keepalived-go/internal/core/hostnet"
 	"github.com/keepalived-go/keepalived-go/internal/core/vrrp"
 	"github.com/keepalived-go/keepalived-go/internal/daemon/link"
+	"github.com/keepalived-go/keepalived-go/internal/daemon/logging"
 	"github.com/keepalived-go/keepalived-go/internal/daemon/status"
 	"github.com/keepalived-go/keepalived-go/internal/model"
 )
@@ -27,6 +28,9 @@ func (c *control) dump(now time.Time, what link.What) {
 	pid := os.Getpid()
 	switch what {
 	case link.Data:
+		// In the name of the parent, which has no part in what the files say.
+		c.Log.Role(logging.Parent).Info(fmt.Sprintf("Printing parent data for process(%d) on signal", os.Getppid()))
+		add("keepalived_parent.data", status.WriteGlobal)
 		if c.vrrp != nil {
 			c.vrrp.log.Info(fmt.Sprintf("Printing VRRP data for process(%d) on signal", pid))
 			add("keepalived.data", status.WriteData)
