@@ -1,0 +1,27 @@
+#!/bin/sh
+# Everything that `make test` runs, in the order of how soon it can fail. As root on a Debian machine nothing is left out; otherwise
+# what is left out is said.
+set -eu
+cd "$(dirname "$0")/.."
+PATH="$(test/setup.sh):$PATH"
+export PATH
+step() { echo "== $*"; }
+
+step "lint, units, simulation, goldens"
+make -s lint
+go test -count=1 ./cmd/... ./internal/... ./test/compat/... ./test/config/... ./test/lab/...
+
+step "fuzz, a few seconds each"
+FUZZTIME=${FUZZTIME:-3s} test/fuzz.sh
+
+if [ "$(id -u)" != 0 ]; then
+	echo "not root: left out network namespaces, the real keepalived as peer"
+else
+	step "network namespaces: the daemon alone"
+	go test -count=1 -timeout 15m ./test/netns/...
+	step "the real keepalived as peer and oracle"
+	go test -count=1 -timeout 15m ./test/oracle ./test/interop
+fi
+
+step "real IPVS in a VM"
+go test -count=1 -timeout 15m -exec "$PWD/test/vm/run" ./test/vm
