@@ -50,15 +50,16 @@ type Config struct {
 	UsePIDDir        opt[bool]
 	ChildWaitTime    opt[time.Duration]
 
-	Scripts    []*VRRPScript
-	Trackers   []*Tracker // track_file, vrrp_track_process, bfd_instance
-	Groups     []*SyncGroup
-	Instances  []*Instance
-	GARPGroups []*GARPGroup
-	UpDown     []opt[upDown]
-	Linkbeat   []opt[string]
-	Static     []opt[Address]
-	TrackGroup []*TrackGroup
+	Scripts       []*VRRPScript
+	Trackers      []*Tracker // track_file, vrrp_track_process, bfd_instance
+	Groups        []*SyncGroup
+	Instances     []*Instance
+	GARPGroups    []*GARPGroup
+	UpDown        []opt[upDown]
+	Linkbeat      []opt[string]
+	Static        []opt[Address]
+	StaticRouting []opt[routing]
+	TrackGroup    []*TrackGroup
 
 	LVS LVS
 

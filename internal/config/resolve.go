@@ -69,8 +69,8 @@ func (res *resolver) process(p *model.Process) {
 	if p.RouterID == "" {
 		p.RouterID = res.host.Hostname()
 	}
-	p.StartupScript = res.script("startup_script", g.Startup)
-	p.ShutdownScript = res.script("shutdown_script", g.Shutdown)
+	p.StartupScript = res.scriptOr(source.Error, "startup_script", g.Startup)
+	p.ShutdownScript = res.scriptOr(source.Error, "shutdown_script", g.Shutdown)
 	p.NotifyFIFO = res.fifo("notify_fifo", g.NotifyFIFO, g.NotifyFIFOScript)
 	p.VRRPNotifyFIFO = res.fifo("vrrp_notify_fifo", g.VRRPNotifyFIFO, g.VRRPNotifyFIFOScript)
 	p.LVSNotifyFIFO = res.fifo("lvs_notify_fifo", g.LVSNotifyFIFO, g.LVSNotifyFIFOScript)
@@ -251,21 +251,26 @@ func (res *resolver) upDown() (out []model.Debounce) {
 	return out
 }
 
-// statics checks static addresses, which are not installed yet.
+// statics checks static entries, which are not installed yet.
 func (res *resolver) statics() {
-	for _, a := range res.c.Static {
-		if t := a.V.TrackGroup; t.IsSet() {
-			known := slices.ContainsFunc(res.c.TrackGroup, func(g *TrackGroup) bool { return g.Name == t.V && g.At.Seq < t.At.Seq })
-			if !known {
-				res.r.Errorf(t.At, "track_group %s is not defined above - ignoring it", t.V)
-			}
+	group := func(t opt[string]) {
+		known := slices.ContainsFunc(res.c.TrackGroup, func(g *TrackGroup) bool { return g.Name == t.V && g.At.Seq < t.At.Seq })
+		if t.IsSet() && !known {
+			res.r.Errorf(t.At, "track_group %s is not defined above - ignoring it", t.V)
 		}
+	}
+	for _, a := range res.c.Static {
+		group(a.V.TrackGroup)
 		if a.V.Dev.IsSet() {
 			res.iface(a.V.Dev.V, a.V.Dev.At)
 		} else if _, ok := res.host.Interface(res.c.Global.DefaultInterface.V); !ok && !res.dynamic(a.At) {
 			res.r.Add(source.Fatal, a.At, "static address %s: there is no interface %s - ignoring it", a.V.Prefix, res.c.Global.DefaultInterface.V)
 		}
 	}
+	for _, e := range res.c.StaticRouting {
+		group(e.V.TrackGroup)
+	}
+	res.routingDevices(res.c.StaticRouting)
 	for _, g := range res.c.TrackGroup {
 		for _, m := range g.Members {
 			if !res.c.names["instance "+m.V] {

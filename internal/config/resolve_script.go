@@ -25,6 +25,11 @@ const (
 // script resolves a notify script. As in keepalived one that cannot run is left out with a message that does not change the exit code,
 // except for an insecure one, which is an error.
 func (res *resolver) script(what string, c opt[Command]) *model.Script {
+	return res.scriptOr(source.Note, what, c)
+}
+
+// scriptOr is script with another class of that message.
+func (res *resolver) scriptOr(class source.Class, what string, c opt[Command]) *model.Script {
 	if !c.IsSet() {
 		return nil
 	}
@@ -35,7 +40,7 @@ func (res *resolver) script(what string, c opt[Command]) *model.Script {
 	case scriptInsecure:
 		res.r.Errorf(c.At, "Disabling %s script %s due to insecure", what, c.V.Args[0]).Hint = why
 	default:
-		res.r.Notef(c.At, "%s: %s - disabling", what, why)
+		res.r.Add(class, c.At, "%s: %s - disabling", what, why)
 	}
 	return nil
 }

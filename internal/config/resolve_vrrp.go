@@ -29,8 +29,17 @@ func (res *resolver) instanceInterfaces(i *Instance) {
 			}
 		}
 	}
+	res.routingDevices(i.Routing)
 	for _, t := range i.Track.Interfaces {
 		res.iface(t.V.Name, t.At)
+	}
+}
+
+func (res *resolver) routingDevices(list []opt[routing]) {
+	for _, e := range list {
+		for _, d := range e.V.Devs {
+			res.iface(d.V, d.At)
+		}
 	}
 }
 

@@ -42,7 +42,7 @@ type Instance struct {
 
 	VIPs, Excluded []opt[Address]
 	NoVIP          opt[bool]
-	Routes, Rules  []opt[bool]
+	Routing        []opt[routing]
 
 	Strict, Accept               opt[bool]
 	NoPreempt                    opt[bool]
@@ -157,9 +157,9 @@ var vrrpRoot = schema.Table[Config]{
 		return readAddress(n, true, r)
 	}, func(c *Config) *[]opt[Address] { return &c.Static }, "Addresses held as long as the daemon runs.").
 		Options(addressOptions...).Options("track_group").Pending(noStatics),
-	schema.Items("static_routes", "ROUTE", readRoute[Config], dropped[Config], "Routes held as long as the daemon runs.").
+	schema.Items("static_routes", "ROUTE", routingEntry[Config](readRoute, true), func(c *Config) *[]opt[routing] { return &c.StaticRouting }, "Routes held as long as the daemon runs.").
 		Options(routeOptions...).Options("track_group").Pending(noStatics),
-	schema.Items("static_rules", "RULE", readRule[Config], dropped[Config], "Rules held as long as the daemon runs.").
+	schema.Items("static_rules", "RULE", routingEntry[Config](readRule, true), func(c *Config) *[]opt[routing] { return &c.StaticRouting }, "Rules held as long as the daemon runs.").
 		Options(ruleOptions...).Options("track_group").Pending(noStatics),
 	schema.Items("interface_up_down_delays", "IFNAME DOWN [UP]", readUpDown, func(c *Config) *[]opt[upDown] { return &c.UpDown },
 		"Delays of acting on changes of links.").Options("<IFNAME>"),
@@ -168,7 +168,10 @@ var vrrpRoot = schema.Table[Config]{
 	schema.Flag("linkbeat_use_polling", true, ignored[Config], "Poll the link of all interfaces.").Pending(noPoll),
 }
 
-func dropped[T any](*T) *[]opt[bool] { return new([]opt[bool]) }
+// routingEntry fits readRoute and readRule to a list.
+func routingEntry[T any](read func(bool, *syntax.Node, *source.Report) (routing, bool), static bool) func(*T, *syntax.Node, *source.Report) (routing, bool) {
+	return func(_ *T, n *syntax.Node, r *source.Report) (routing, bool) { return read(static, n, r) }
+}
 
 func openInstance(c *Config, n *syntax.Node, r *source.Report) *Instance {
 	name, ok := oneName(n, r)
@@ -254,9 +257,11 @@ var vrrpInstance = concat(itable{
 	schema.Flag("no_virtual_ipaddress", true, func(i *Instance) *opt[bool] { return &i.NoVIP }, "Allow an instance without addresses."),
 	schema.Flag("promote_secondaries", true, func(i *Instance) *opt[bool] { return &i.PromoteSecondaries },
 		"Keep secondary addresses when the primary one goes."),
-	schema.Items("virtual_routes", "ROUTE", readRoute[Instance], func(i *Instance) *[]opt[bool] { return &i.Routes }, "Routes held while master.").
+	schema.Items("virtual_routes", "ROUTE", routingEntry[Instance](readRoute, false), func(i *Instance) *[]opt[routing] { return &i.Routing },
+		"Routes held while master.").
 		Options(routeOptions...).Pending(noRoutes),
-	schema.Items("virtual_rules", "RULE", readRule[Instance], func(i *Instance) *[]opt[bool] { return &i.Rules }, "Rules held while master.").
+	schema.Items("virtual_rules", "RULE", routingEntry[Instance](readRule, false), func(i *Instance) *[]opt[routing] { return &i.Routing },
+		"Rules held while master.").
 		Options(ruleOptions...).Pending(noRoutes),
 	schema.Flag("accept", true, func(i *Instance) *opt[bool] { return &i.Accept }, "Accept packets to the addresses."),
 	schema.Flag("no_accept", false, func(i *Instance) *opt[bool] { return &i.Accept }, "Drop packets to the addresses.").Pending(noFirewall),
