@@ -10,6 +10,8 @@ import (
 )
 
 // maxRange bounds the addresses that one entry of a group stands for: an IPv4 /16. What a range holds beyond is left out.
+//
+// Differs from keepalived: there is no bound, and an IPv6 prefix of 64 bits goes wrong.
 const maxRange = 1 << 16
 
 // Desired returns the wish for every kernel service of ours.
@@ -148,7 +150,7 @@ func groupKeys(v *model.VirtualServer, entries []model.GroupEntry) []ServiceKey 
 
 // eachAddr calls f with the addresses from first to last, at most maxRange of them.
 //
-// Differs from keepalived: it compares and counts up only the last 16 bits of an IPv6 address.
+// Differs from keepalived: there only the last 16 bits of an IPv6 address are compared and counted up.
 func eachAddr(first, last netip.Addr, f func(netip.Addr)) {
 	for n, a := 0, first; n < maxRange && a.IsValid() && a.Compare(last) <= 0; n, a = n+1, a.Next() {
 		f(a)

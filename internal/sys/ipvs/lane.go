@@ -21,6 +21,9 @@ const (
 // Lane keeps the kernel's table in agreement with the newest wish for each service. Services for which there never was a wish
 // are not touched. What the kernel already holds at the first wish is adopted: compared and corrected, not removed.
 //
+// Differs from keepalived: after a crash its entries are kept as they are found, wrong weights included; a refused command is not
+// repeated before the next change.
+//
 // All methods but Run may be called from any goroutine and return at once.
 type Lane struct {
 	open func() (Kernel, error)
