@@ -104,7 +104,6 @@ type world struct {
 	groups  map[string]*Group
 	manual  bool // Settled only by command
 	log     strings.Builder
-	out     []Action
 }
 
 // run executes a command:
