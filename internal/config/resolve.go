@@ -177,6 +177,14 @@ func (res *resolver) vrrp(v *model.VRRP) {
 		res.r.Refuse(source.BadInterface, source.Pos{}, "Non-existent interface specified in configuration")
 		return
 	}
+	// Scripts first: that they run unchecked is told even if an instance is refused.
+	notify := map[*Scripts]notifyScripts{}
+	for _, i := range c.Instances {
+		notify[&i.Scripts] = res.notifyScripts(&i.Scripts)
+	}
+	for _, grp := range c.Groups {
+		notify[&grp.Scripts] = res.notifyScripts(&grp.Scripts)
+	}
 	for _, i := range c.Instances {
 		res.complete(i)
 	}
@@ -189,10 +197,13 @@ func (res *resolver) vrrp(v *model.VRRP) {
 		if !ok {
 			return
 		}
+		notify[&i.Scripts].instance(&out)
 		v.Instances = append(v.Instances, out)
 	}
 	for _, grp := range groups.list {
-		v.Groups = append(v.Groups, res.group(grp, scripts))
+		out := res.group(grp, scripts)
+		notify[&grp.Scripts].group(&out)
+		v.Groups = append(v.Groups, out)
 	}
 	res.conflicts(v.Instances)
 	v.Scripts = res.usedScripts(scripts)

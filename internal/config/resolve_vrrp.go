@@ -106,15 +106,25 @@ func (res *resolver) instance(i *Instance, grp *SyncGroup, scripts map[string]*t
 		out.PromoteSecondary = false
 	}
 
-	out.NotifyMaster = res.script("notify", i.Scripts.Master)
-	out.NotifyBackup = res.script("notify", i.Scripts.Backup)
-	out.NotifyFault = res.script("notify", i.Scripts.Fault)
-	out.NotifyStop = res.script("notify", i.Scripts.Stop)
-	out.Notify = res.script("notify", i.Scripts.Any)
-	out.NotifyDeleted = res.script("notify", i.Deleted)
-	out.NotifyLowerPrio = res.script("notify", i.LowerPrio)
 	out.NotifyDeletedState = i.DeletedState.V
 	return out, true
+}
+
+// notifyScripts are the notify scripts of an instance or group that can be run.
+type notifyScripts struct{ master, backup, fault, stop, any, deleted, lowerPrio *model.Script }
+
+func (res *resolver) notifyScripts(s *Scripts) notifyScripts {
+	of := func(c opt[Command]) *model.Script { return res.script("notify", c) }
+	return notifyScripts{of(s.Master), of(s.Backup), of(s.Fault), of(s.Stop), of(s.Any), of(s.Deleted), of(s.LowerPrio)}
+}
+
+func (n notifyScripts) instance(i *model.Instance) {
+	i.NotifyMaster, i.NotifyBackup, i.NotifyFault, i.NotifyStop, i.Notify = n.master, n.backup, n.fault, n.stop, n.any
+	i.NotifyDeleted, i.NotifyLowerPrio = n.deleted, n.lowerPrio
+}
+
+func (n notifyScripts) group(g *model.SyncGroup) {
+	g.NotifyMaster, g.NotifyBackup, g.NotifyFault, g.NotifyStop, g.Notify = n.master, n.backup, n.fault, n.stop, n.any
 }
 
 type sayer func(at source.Pos, format string, args ...any)
@@ -544,7 +554,9 @@ func (res *resolver) trackScripts() map[string]*trackScript {
 		}
 		before := res.scripts
 		s, fail, why := res.command(d.Script.V, d.User.V, d.Script.At)
-		res.scripts = before // counts only if something tracks it
+		if len(res.c.Instances) == 0 {
+			res.scripts = before // it counts, tracked or not, where there is an instance
+		}
 		if fail == scriptNoUser {
 			res.r.Errorf(d.At, "vrrp_script %s: %s - removing it", d.Name, why)
 			continue
@@ -577,9 +589,6 @@ func (res *resolver) trackedScript(t opt[trackEntry], scripts map[string]*trackS
 		return nil, weight{}
 	}
 	s.named = true
-	if s.usable {
-		res.scripts = true
-	}
 	return s, first(t.V.Weight, s.def.Weight)
 }
 
@@ -636,9 +645,6 @@ func (res *resolver) group(g *SyncGroup, scripts map[string]*trackScript) model.
 	gl := &res.c.Global
 	out := model.SyncGroup{
 		Name: g.Name, Members: values(g.Members), TrackingWeight: g.TrackingWeight.V,
-		NotifyMaster: res.script("notify", g.Scripts.Master), NotifyBackup: res.script("notify", g.Scripts.Backup),
-		NotifyFault: res.script("notify", g.Scripts.Fault), NotifyStop: res.script("notify", g.Scripts.Stop),
-		Notify:         res.script("notify", g.Scripts.Any),
 		NotifyPriority: first(g.NotifyPriority, gl.NotifyPriority),
 		SMTPAlert:      first(g.SMTPAlert, opt[bool]{V: first(gl.SMTPAlertVRRP, gl.SMTPAlert)}),
 	}

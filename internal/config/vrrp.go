@@ -63,8 +63,6 @@ type Instance struct {
 
 	Track trackLists
 	Scripts
-	Deleted        opt[Command]
-	LowerPrio      opt[Command]
 	DeletedState   opt[bool]
 	NotifyPriority opt[bool]
 	SMTPAlert      opt[bool]
@@ -73,9 +71,10 @@ type Instance struct {
 	names seen // of peers and addresses
 }
 
-// Scripts are the notify keywords that instances and groups share.
+// Scripts are the notify keywords; the last two are for instances only.
 type Scripts struct {
 	Master, Backup, Fault, Stop, Any opt[Command]
+	Deleted, LowerPrio               opt[Command]
 }
 
 // HMAC is the auth_hmac block.
