@@ -30,6 +30,7 @@ type Event struct {
 	Check  CheckID
 	Kind   EventKind
 	Weight int64
+	Quiet  bool   // CheckWeight, CheckWeightOff: it follows from a change that is logged anyway
 	Mail   string // body of the mail if this is a change, "=> TCP CHECK failed on service <="; empty: no mail
 }
 

@@ -201,7 +201,7 @@ func (c *Cluster) Step(ev Event, out []Action) []Action {
 	case CheckWeight, CheckWeightOff:
 		was := k.server.weight()
 		k.asks, k.wanted = ev.Kind == CheckWeight, ev.Weight
-		return c.reweighed(k.service, k.server, was, out)
+		return c.reweighed(k.service, k.server, was, ev.Quiet, out)
 	}
 	return out
 }
@@ -242,12 +242,14 @@ func (c *Cluster) turn(s *service, r *server, alive bool, out []Action) []Action
 }
 
 // reweighed follows a change of the effective weight, which was was.
-func (c *Cluster) reweighed(s *service, r *server, was int64, out []Action) []Action {
+func (c *Cluster) reweighed(s *service, r *server, was int64, quiet bool, out []Action) []Action {
 	if r.weight() == was {
 		return out
 	}
 	c.mark(s)
-	out = c.sayWeight(s, r, was, out)
+	if !quiet {
+		out = c.sayWeight(s, r, was, out)
+	}
 	return c.settle(s, false, out)
 }
 

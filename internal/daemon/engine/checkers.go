@@ -78,20 +78,13 @@ func (c *checkers) openLane() {
 	c.lane = ipvs.OpenLane(func() (ipvs.Kernel, error) { return ipvs.Open(c.model.Process.NetNamespaceIPVS) }, c.log)
 	ctx, cancel := context.WithCancel(context.Background())
 	c.endLane = cancel
-	var run func()
-	run = func() {
-		c.part.Go("IPVS lane", func() error { c.lane.Run(ctx); return nil }, func(now time.Time, err error) {
-			if err != nil && !c.stopping {
-				c.log.Error(err.Error())
-				run()
-			}
-		})
-	}
-	run()
+	supervise(ctx, c.part, c.log, "IPVS lane", func() error { c.lane.Run(ctx); return nil })
 }
 
 func (c *checkers) timeouts(l *model.LVS) {
-	c.lane.WantTimeouts(ipvs.Timeouts{TCP: l.TimeoutTCP, TCPFin: l.TimeoutTCPFin, UDP: l.TimeoutUDP})
+	if len(l.Services) > 0 { // without any, IPVS is not touched
+		c.lane.WantTimeouts(ipvs.Timeouts{TCP: l.TimeoutTCP, TCPFin: l.TimeoutTCPFin, UDP: l.TimeoutUDP})
+	}
 }
 
 // monitors makes the running checkers those of the cluster; one that is kept goes on where it is.
@@ -155,9 +148,9 @@ func (c *checkers) step(now time.Time, n *checker, ev *check.Event) {
 		case check.Down:
 			c.health(lvs.Event{Check: n.id, Kind: lvs.CheckDown, Mail: mailAfter(c.acts[i+1:])})
 		case check.Weight:
-			ev := lvs.Event{Check: n.id, Kind: lvs.CheckWeightOff}
-			if a.Offset != 0 {
-				ev.Kind, ev.Weight = lvs.CheckWeight, n.of.Server.Weight+a.Offset
+			ev := lvs.Event{Check: n.id, Kind: lvs.CheckWeightOff, Quiet: a.Quiet}
+			if exit := n.m.LastExit(); exit != 0 {
+				ev.Kind, ev.Weight = lvs.CheckWeight, int64(exit)-2
 			}
 			c.health(ev)
 		}

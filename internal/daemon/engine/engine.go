@@ -56,6 +56,7 @@ type engine struct {
 	checkers *checkers // nil if the role does not run
 
 	stopping bool
+	ended    bool
 	stopBy   time.Time
 }
 
@@ -120,6 +121,27 @@ func (e *engine) build() error {
 	return nil
 }
 
+// restDelay is how long a goroutine that ended rests before it is started again.
+const restDelay = time.Second
+
+// supervise keeps fn running on a goroutine of part p until ctx ends.
+func supervise(ctx context.Context, p *loop.Part, log *slog.Logger, name string, fn func() error) {
+	p.Go(name, fn, func(_ time.Time, err error) {
+		if ctx.Err() != nil {
+			return
+		}
+		log.Error(fmt.Sprintf("%s ended: %v - starting it again", name, err))
+		supervise(ctx, p, log, name, func() error {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(restDelay):
+				return fn()
+			}
+		})
+	})
+}
+
 // control is the component that talks to the parent.
 type control struct {
 	*engine
@@ -137,6 +159,7 @@ func newControl(e *engine) *control {
 // start lets messages and signals come in.
 func (c *control) start() {
 	c.beat = time.Now()
+	c.part.Post(func(time.Time) { c.started() }) // for a configuration without any role
 	c.part.Go("link", func() error {
 		for {
 			m, err := c.Link.Receive()
@@ -282,7 +305,7 @@ func (e *engine) stop(now time.Time) {
 
 // maybeEnd ends the loop if nothing more is expected of the stop, or its time is over.
 func (e *engine) maybeEnd(now time.Time) {
-	if !e.stopping {
+	if !e.stopping || e.ended {
 		return
 	}
 	done := (e.vrrp == nil || e.vrrp.released()) && (e.checkers == nil || e.checkers.released)
@@ -292,6 +315,7 @@ func (e *engine) maybeEnd(now time.Time) {
 	if !done {
 		e.log.Warn("not everything was released in time")
 	}
+	e.ended = true
 	if e.checkers != nil {
 		e.checkers.close()
 	}

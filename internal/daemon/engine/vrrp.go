@@ -72,6 +72,7 @@ type router struct {
 	buf     []byte
 	sendErr error // last error of sending, logged once
 	waits   bool  // the last Own or Disown has not settled
+	leaving bool  // a reload removed it: it goes when the kernel has let go of its addresses
 }
 
 // pendingEvent is an event that came up while actions were carried out.
@@ -104,23 +105,13 @@ func (v *vrrpPart) open() error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	v.end = cancel
-	v.supervise(ctx, "address lane", func() error { return v.lane.Run(ctx) })
-	v.supervise(ctx, "netlink watch", func() error {
+	supervise(ctx, v.part, v.log, "address lane", func() error { return v.lane.Run(ctx) })
+	supervise(ctx, v.part, v.log, "netlink watch", func() error {
 		return watch.Run(ctx, func(events []hostnet.Event) {
 			v.part.Post(func(now time.Time) { v.net(now, events) })
 		})
 	})
 	return nil
-}
-
-// supervise keeps fn running until ctx ends.
-func (v *vrrpPart) supervise(ctx context.Context, name string, fn func() error) {
-	v.part.Go(name, fn, func(_ time.Time, err error) {
-		if ctx.Err() == nil {
-			v.log.Error(fmt.Sprintf("%s ended: %v - starting it again", name, err))
-			v.supervise(ctx, name, fn)
-		}
-	})
 }
 
 // begin starts everything from the model; the host is known.
@@ -180,6 +171,11 @@ func addresses(i *model.Instance) []model.Address { return slices.Concat(i.VIPs,
 
 func (v *vrrpPart) newRouter(i *model.Instance) *router {
 	r := &router{m: vrrp.New(i), owner: fmt.Sprint(i.Key()), faults: vrrp.Event{Kind: vrrp.Faults}}
+	for _, o := range v.slots {
+		if o != nil && o.leaving && o.owner == r.owner {
+			v.drop(o) // its wish is overtaken, and will not be answered
+		}
+	}
 	r.slot = slices.Index(v.slots, nil)
 	if r.slot < 0 {
 		r.slot = len(v.slots)
@@ -306,8 +302,14 @@ func (v *vrrpPart) own(now time.Time, r *router, gen uint32, addrs []model.Addre
 	r.waits = true
 	v.lane.Own(r.owner, addrs, func(err error) {
 		now := time.Now()
+		if v.slots[r.slot] != r {
+			return // overtaken
+		}
 		r.waits = false
 		v.step(now, r, settled)
+		if r.leaving {
+			v.drop(r)
+		}
 		v.flush(now)
 		v.maybeEnd(now)
 	})
@@ -498,8 +500,9 @@ func (v *vrrpPart) reconfigure(now time.Time, next *model.VRRP) {
 	v.track = track.New(next, v.track)
 	v.linkFacts()
 
+	old := v.routers
 	was := map[model.InstanceKey]*router{}
-	for _, r := range v.routers {
+	for _, r := range old {
 		was[r.m.Instance().Key()] = r
 	}
 	var fresh, changed []*router
@@ -530,9 +533,14 @@ func (v *vrrpPart) reconfigure(now time.Time, next *model.VRRP) {
 	for _, r := range fresh {
 		v.step(now, r, &vrrp.Event{Kind: vrrp.Start})
 	}
-	for _, r := range was {
+	for _, r := range old {
+		if was[r.m.Instance().Key()] != r {
+			continue
+		}
 		v.step(now, r, &vrrp.Event{Kind: vrrp.Removed})
-		v.drop(r)
+		if r.leaving = r.waits; !r.leaving {
+			v.drop(r)
+		}
 	}
 }
 
@@ -603,12 +611,7 @@ func (v *vrrpPart) stop(now time.Time) {
 
 // released reports whether the kernel has let go of everything.
 func (v *vrrpPart) released() bool {
-	for _, r := range v.routers {
-		if r.waits {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(v.slots, func(r *router) bool { return r != nil && r.waits })
 }
 
 // Recover lets go of everything without the machines, whose state is not to be trusted any more, and starts anew.

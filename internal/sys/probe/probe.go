@@ -48,7 +48,7 @@ func NewSpec(c *model.Check, url int, tls model.TLSClient) *Spec {
 	return s
 }
 
-// starved is how late the prober may notice that a time is over before it blames itself: at idle priority on a busy machine it
+// starved is how late the prober may notice that a time is over before it blames itself: at low priority on a busy machine it
 // may not run for seconds, which says nothing about the server.
 const starved = time.Second
 

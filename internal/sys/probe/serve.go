@@ -81,7 +81,7 @@ const (
 	memoryHard = 1 << 30
 )
 
-// Settle makes this process a prober: at idle priority, with bounded memory and with no privilege but those that bind_if, fwmark
+// Settle makes this process a prober: at low priority, with bounded memory and with no privilege but those that bind_if, fwmark
 // and low ports take. What is refused is logged and gone without.
 func Settle(log *slog.Logger) {
 	debug.SetMemoryLimit(memorySoft)
@@ -96,12 +96,13 @@ func Settle(log *slog.Logger) {
 	}
 }
 
-// lower gives a thread idle priority, or nice 19 where that is not allowed.
+// niceness of the prober. The worker preempts it, and yet on a busy machine checks get their share: at idle priority three busy
+// processes on one CPU stopped them (docs/decisions/0002-prober-priority.md).
+const niceness = 10
+
+// lower makes a thread yield to the worker. An inherited real-time policy goes.
 func lower(tid int) error {
-	if err := unix.SchedSetAttr(tid, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE}, 0); err == nil {
-		return nil
-	}
-	return unix.Setpriority(unix.PRIO_PROCESS, tid, 19)
+	return unix.SchedSetAttr(tid, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL, Nice: niceness}, 0)
 }
 
 // eachThread calls f for every thread of the process; threads made later inherit from those. It looks again until it meets no

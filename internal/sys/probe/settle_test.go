@@ -39,7 +39,7 @@ func TestSettled(t *testing.T) {
 		if err != nil {
 			continue // ended
 		}
-		if attr.Policy != unix.SCHED_IDLE && attr.Nice != 19 {
+		if attr.Policy != unix.SCHED_NORMAL || attr.Nice != niceness {
 			t.Errorf("thread %d: policy %d, nice %d", tid, attr.Policy, attr.Nice)
 		}
 	}
