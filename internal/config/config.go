@@ -56,7 +56,7 @@ type Config struct {
 	Instances     []*Instance
 	GARPGroups    []*GARPGroup
 	UpDown        []opt[upDown]
-	Linkbeat      []opt[string]
+	Linkbeat      []opt[linkbeat]
 	Static        []opt[Address]
 	StaticRouting []opt[routing]
 	TrackGroup    []*TrackGroup

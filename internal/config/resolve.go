@@ -205,6 +205,7 @@ func (res *resolver) vrrp(v *model.VRRP) {
 		notify[&grp.Scripts].group(&out)
 		v.Groups = append(v.Groups, out)
 	}
+	res.debounceLimits(v)
 	res.conflicts(v.Instances)
 	v.Scripts = res.usedScripts(scripts)
 	if g.SyncDaemon.V != "" && !c.names["instance "+g.SyncDaemon.V] {
@@ -252,14 +253,41 @@ func (res *resolver) upDown() (out []model.Debounce) {
 		return false
 	}
 	for _, l := range res.c.Linkbeat {
-		fatal(l.V, l.At, "linkbeat_interfaces")
+		if !fatal(l.V.Interface, l.At, "linkbeat_interfaces") {
+			continue
+		}
+		for i, w := range l.V.Methods {
+			if i > 0 || w.Text != "MII" && w.Text != "ETHTOOL" && w.Text != "IOCTL" {
+				res.r.Errorf(w.At, "linkbeat_interfaces %s: unknown method %q - ignoring it", l.V.Interface, w.Text)
+			}
+		}
 	}
 	for _, d := range res.c.UpDown {
-		if fatal(d.V.Interface, d.At, "interface_up_down_delays") {
+		switch {
+		case !fatal(d.V.Interface, d.At, "interface_up_down_delays"):
+		case d.V.bad != nil:
+			res.r.Notef(d.At, "interface_up_down_delays %s: %v - ignoring", d.V.Interface, d.V.bad)
+		default:
 			out = append(out, model.Debounce{Interface: d.V.Interface, Down: d.V.Down, Up: d.V.Up})
 		}
 	}
 	return out
+}
+
+// debounceLimits drops delays that would outlast the master's silence: a link failure would come after the takeover (vrrp.md §5).
+func (res *resolver) debounceLimits(v *model.VRRP) {
+	for i := range v.IfDebounce {
+		d := &v.IfDebounce[i]
+		for j := range v.Instances {
+			in := &v.Instances[j]
+			if in.Interface == d.Interface && max(d.Down, d.Up) >= time.Duration(in.DownTimerAdverts-1)*in.AdvertInt {
+				res.r.Notef(source.Pos{}, "%s: interface %s debounce timer(s) not less than %d * advert_int - resetting",
+					in.Name, d.Interface, in.DownTimerAdverts-1)
+				d.Down, d.Up = 0, 0
+			}
+		}
+	}
+	v.IfDebounce = slices.DeleteFunc(v.IfDebounce, func(d model.Debounce) bool { return d.Down == 0 && d.Up == 0 })
 }
 
 // statics checks static entries, which are not installed yet.

@@ -136,9 +136,10 @@ func (res *resolver) groupsOf(u User) User {
 	return u
 }
 
-// scriptSecurity reports that scripts run although nothing checks who could alter them.
+// scriptSecurity reports that there are scripts, tracked or not, although nothing checks who could alter them.
 func (res *resolver) scriptSecurity() {
-	if res.scripts && !res.c.Global.ScriptSecurity.V {
+	works := len(res.c.Instances) > 0 || len(res.c.LVS.Services) > 0
+	if res.scripts && works && !res.c.Global.ScriptSecurity.V {
 		res.r.Add(source.Security, source.Pos{}, "SECURITY VIOLATION - scripts are being executed but script_security not enabled.").Hint =
 			"write enable_script_security in global_defs"
 	}

@@ -552,11 +552,7 @@ func (res *resolver) trackScripts() map[string]*trackScript {
 			res.r.Errorf(d.At, "vrrp_script %s has no script - ignoring it", d.Name)
 			continue
 		}
-		before := res.scripts
 		s, fail, why := res.command(d.Script.V, d.User.V, d.Script.At)
-		if len(res.c.Instances) == 0 {
-			res.scripts = before // it counts, tracked or not, where there is an instance
-		}
 		if fail == scriptNoUser {
 			res.r.Errorf(d.At, "vrrp_script %s: %s - removing it", d.Name, why)
 			continue

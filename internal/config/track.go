@@ -63,7 +63,7 @@ var count = schema.Fallback(schema.Int(1, math.MaxInt32), 1)
 
 var vrrpScript = schema.Table[VRRPScript]{
 	schema.Inherited("script", commandOnly, func(s *VRRPScript) *opt[Command] { return &s.Script },
-		"The command; exit status 0 is success.").Quoted(),
+		"The command; exit status 0 is success.").Quoted().Lenient(),
 	schema.Value("interval", scriptTime, time.Second, func(s *VRRPScript) *opt[time.Duration] { return &s.Interval },
 		"How often it runs."),
 	schema.Inherited("timeout", scriptTime, func(s *VRRPScript) *opt[time.Duration] { return &s.Timeout },

@@ -115,6 +115,13 @@ type TrackGroup struct {
 type upDown struct {
 	Interface string
 	Down, Up  time.Duration
+	bad       error
+}
+
+// linkbeat is an entry of linkbeat_interfaces.
+type linkbeat struct {
+	Interface string
+	Methods   []source.Word
 }
 
 var vrrpRoot = schema.Table[Config]{
@@ -162,7 +169,7 @@ var vrrpRoot = schema.Table[Config]{
 		Options(ruleOptions...).Options("track_group").Pending(noStatics),
 	schema.Items("interface_up_down_delays", "IFNAME DOWN [UP]", readUpDown, func(c *Config) *[]opt[upDown] { return &c.UpDown },
 		"Delays of acting on changes of links.").Options("<IFNAME>"),
-	schema.Items("linkbeat_interfaces", "IFNAME [MII|ETHTOOL|IOCTL]", readLinkbeat, func(c *Config) *[]opt[string] { return &c.Linkbeat },
+	schema.Items("linkbeat_interfaces", "IFNAME [MII|ETHTOOL|IOCTL]", readLinkbeat, func(c *Config) *[]opt[linkbeat] { return &c.Linkbeat },
 		"Interfaces whose link is polled.").Options("<IFNAME>", "MII", "ETHTOOL", "IOCTL").Pending(noPoll),
 	schema.Flag("linkbeat_use_polling", true, ignored[Config], "Poll the link of all interfaces.").Pending(noPoll),
 }
@@ -573,20 +580,18 @@ func readNotifyDeleted(i *Instance, n *syntax.Node, r *source.Report) {
 	}
 }
 
-func readUpDown(_ *Config, n *syntax.Node, r *source.Report) (d upDown, ok bool) {
-	d.Interface = n.Key.Text
+// readUpDown keeps an entry with bad delays, marked so: its interface is looked at first.
+func readUpDown(_ *Config, n *syntax.Node, r *source.Report) (upDown, bool) {
+	d := upDown{Interface: n.Key.Text}
 	delay := schema.Seconds(0, 255*time.Second)
 	if len(n.Args) < 1 || len(n.Args) > 2 {
-		r.Notef(n.At(), "interface_up_down_delays %s: one or two delays are needed - ignoring", d.Interface)
-		return d, false
+		d.bad = fmt.Errorf("one or two delays are needed")
+		return d, true
 	}
 	for j, f := range []*time.Duration{&d.Down, &d.Up}[:len(n.Args)] {
-		v, err := delay.Parse(n.Args[j : j+1])
-		if err != nil {
-			r.Notef(n.Args[j].At, "interface_up_down_delays %s: %v - ignoring", d.Interface, err)
-			return d, false
+		if *f, d.bad = delay.Parse(n.Args[j : j+1]); d.bad != nil {
+			return d, true
 		}
-		*f = v
 	}
 	if len(n.Args) == 1 {
 		d.Up = d.Down
@@ -594,11 +599,6 @@ func readUpDown(_ *Config, n *syntax.Node, r *source.Report) (d upDown, ok bool)
 	return d, true
 }
 
-func readLinkbeat(_ *Config, n *syntax.Node, r *source.Report) (string, bool) {
-	for j, w := range n.Args {
-		if j > 0 || w.Text != "MII" && w.Text != "ETHTOOL" && w.Text != "IOCTL" {
-			r.Errorf(w.At, "linkbeat_interfaces %s: unknown method %q - ignoring it", n.Key.Text, w.Text)
-		}
-	}
-	return n.Key.Text, true
+func readLinkbeat(_ *Config, n *syntax.Node, _ *source.Report) (linkbeat, bool) {
+	return linkbeat{n.Key.Text, n.Args}, true
 }
