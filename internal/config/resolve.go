@@ -223,14 +223,14 @@ func (res *resolver) garpGroups() (out []model.GARPDelay) {
 			switch _, ok := res.iface(name.V, name.At); {
 			case !ok && !res.dynamic(name.At):
 			case taken[name.V]:
-				res.r.Errorf(name.At, "garp_group: interface %s is in a group already - ignoring it", name.V)
+				res.r.Errorf(name.At, "garp_group already specified for %s - ignoring", name.V)
 			default:
 				taken[name.V] = true
 				d.Interfaces = append(d.Interfaces, name.V)
 			}
 		}
 		if !grp.ARP.IsSet() && !grp.NA.IsSet() {
-			res.r.Errorf(grp.At, "garp_group has neither garp_interval nor gna_interval - ignoring it")
+			res.r.Errorf(grp.At, "garp group does not have any delay set - removing")
 			continue
 		}
 		if len(d.Interfaces) > 0 {

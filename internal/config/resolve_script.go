@@ -92,7 +92,7 @@ func (res *resolver) scriptUser(a account, at source.Pos) (User, bool) {
 	}
 	if s := res.c.Global.ScriptSecurity; s.V {
 		if res.r.Once("default script user") {
-			res.r.Errorf(at, "default user 'keepalived_script' for script execution does not exist - please create it or set script_user")
+			res.r.Errorf(at, "Unable to set default user keepalived_script for script - please create it or set script_user")
 		}
 		return User{}, false
 	}

@@ -18,7 +18,7 @@ var (
 func (res *resolver) instanceInterfaces(i *Instance) {
 	if i.Interface.IsSet() {
 		if f, ok := res.iface(i.Interface.V, i.Interface.At); ok && f.Loopback {
-			res.r.Errorf(i.Interface.At, "(%s) cannot use loopback interface %s for vrrp - ignoring", i.Name, f.Name)
+			res.r.Errorf(i.Interface.At, "(%s) cannot use a loopback interface (%s) for vrrp - ignoring", i.Name, f.Name)
 			i.Interface = opt[string]{}
 		}
 	}
@@ -52,7 +52,7 @@ func (res *resolver) complete(i *Instance) {
 	switch {
 	case i.Interface.IsSet():
 	case !unicastSource:
-		res.refuse(i.At, "(%s) has no interface", i.Name)
+		res.refuse(i.At, "(%s) Unknown interface!", i.Name)
 	case i.Source.V.IsLinkLocalUnicast():
 		res.refuse(i.Source.At, "(%s) a link-local source address needs an interface", i.Name)
 	}
@@ -250,7 +250,7 @@ func (res *resolver) peers(i *Instance, out *model.Instance, say sayer) bool {
 			out.UnicastTTL = 0
 		}
 		if i.Interface.V == "" {
-			res.refuse(i.At, "(%s) has no interface", i.Name)
+			res.refuse(i.At, "(%s) Unknown interface!", i.Name)
 			return false
 		}
 		if here && !iface.Multicast && out.ConfigFault == "" {
@@ -353,26 +353,25 @@ func (res *resolver) preemption(i *Instance, out *model.Instance, say sayer) {
 	switch {
 	case !out.NoPreempt:
 	case owner:
-		say(i.NoPreempt.At, "nopreempt is incompatible with priority 255 - resetting")
+		say(i.NoPreempt.At, "nopreempt is incompatible with priority 255. resetting nopreempt")
 		out.NoPreempt = false
 	case master:
 		say(i.NoPreempt.At, "Warning - nopreempt will not work with initial state MASTER - clearing")
 		out.NoPreempt = false
 	}
-	if out.PreemptDelay > 0 {
-		why := ""
-		switch {
-		case out.Strict:
-			why = "strict mode"
-		case master:
-			why = "initial state MASTER"
-		case out.NoPreempt:
-			why = "nopreempt"
-		}
-		if why != "" {
-			say(i.PreemptDelay.At, "preempt_delay is incompatible with %s - resetting", why)
-			out.PreemptDelay = 0
-		}
+	useless := ""
+	switch {
+	case out.PreemptDelay == 0:
+	case out.Strict:
+		useless = "preempt_delay is incompatible with strict mode - resetting"
+	case master:
+		useless = "Warning - preempt delay will not work with initial state MASTER - clearing"
+	case out.NoPreempt:
+		useless = "preempt_delay is incompatible with nopreempt - resetting"
+	}
+	if useless != "" {
+		say(i.PreemptDelay.At, "%s", useless)
+		out.PreemptDelay = 0
 	}
 	if i.TimerExpired.IsSet() {
 		if out.TimerExpired = i.TimerExpired.V; !out.NoPreempt {
@@ -407,14 +406,16 @@ func (res *resolver) preemption(i *Instance, out *model.Instance, say sayer) {
 		out.Accept = !out.Strict
 	}
 	out.Accept = out.Accept || owner
-	// Differs from keepalived: an owner keeps an explicit false.
 	out.OwnerIgnoreAdvert = first(i.OwnerIgnore, g.OwnerIgnore)
 	switch {
 	case owner && out.Strict && !i.OwnerIgnore.IsSet():
 		out.OwnerIgnoreAdvert = true
+	case owner && i.OwnerIgnore.IsSet() && !i.OwnerIgnore.V:
+		// Differs from keepalived, which says this too, but switches it on.
+		say(i.OwnerIgnore.At, "an address owner should ignore adverts - keeping owner_ignore_adverts off")
 	case !owner && out.OwnerIgnoreAdvert:
 		if i.OwnerIgnore.IsSet() {
-			say(i.OwnerIgnore.At, "owner_ignore_adverts needs priority 255 - resetting")
+			say(i.OwnerIgnore.At, "ignoring owner_ignore_adverts since priority is not 255")
 		}
 		out.OwnerIgnoreAdvert = false
 	}
@@ -490,7 +491,7 @@ func (res *resolver) tracking(i *Instance, grp *SyncGroup, out *model.Instance, 
 			say(t.At, "track_interface %s is tracked by the sync group already - ignoring it", t.V.Name)
 			continue
 		case w.W != 0 && owner:
-			say(t.At, "ignoring %s tracked interface with weight %d due to being address owner", t.V.Name, w.W)
+			say(t.At, "ignoring %s tracked interface due to address owner", t.V.Name)
 			continue
 		case w.W != 0 && plainGroup:
 			// As in keepalived the weight stays effective in spite of the message (vrrp.md §14).
@@ -507,7 +508,7 @@ func (res *resolver) tracking(i *Instance, grp *SyncGroup, out *model.Instance, 
 			say(t.At, "track_script %s is tracked by the sync group already - ignoring it", t.V.Name)
 			continue
 		case w.W != 0 && owner:
-			say(t.At, "ignoring tracked script %s with weight %d due to being address owner", t.V.Name, w.W)
+			say(t.At, "ignoring tracked script %s with weights due to address_owner", t.V.Name)
 			continue
 		case w.W != 0 && plainGroup:
 			say(t.At, "ignoring tracked script %s with weights due to SYNC group", t.V.Name)
@@ -549,7 +550,7 @@ func (res *resolver) trackScripts() map[string]*trackScript {
 	out := map[string]*trackScript{}
 	for _, d := range res.c.Scripts {
 		if !d.Script.IsSet() {
-			res.r.Errorf(d.At, "vrrp_script %s has no script - ignoring it", d.Name)
+			res.r.Errorf(d.At, "No script set for vrrp_script %s - removing", d.Name)
 			continue
 		}
 		s, fail, why := res.command(d.Script.V, d.User.V, d.Script.At)
@@ -568,7 +569,7 @@ func (res *resolver) trackScripts() map[string]*trackScript {
 		case scriptInsecure:
 			res.r.Errorf(d.Script.At, "Disabling track script %s due to insecure", d.Name).Hint = why
 		case scriptNotFound:
-			res.r.Errorf(d.Script.At, "vrrp_script %s: %s - disabling", d.Name, why)
+			res.r.Errorf(d.Script.At, "Disabling track script %s since not found/accessible", d.Name).Hint = why
 		case scriptNotCalled:
 			res.r.Notef(d.Script.At, "vrrp_script %s: %s - disabling", d.Name, why)
 		}
@@ -581,7 +582,7 @@ func (res *resolver) trackScripts() map[string]*trackScript {
 func (res *resolver) trackedScript(t opt[trackEntry], scripts map[string]*trackScript) (*trackScript, weight) {
 	s, ok := scripts[t.V.Name]
 	if !ok || s.def.At.Seq > t.At.Seq {
-		res.r.Errorf(t.At, "track_script %s is not defined above - ignoring it", t.V.Name)
+		res.r.Errorf(t.At, "track script %s not found, ignoring...", t.V.Name).Hint = "it must be defined above"
 		return nil, weight{}
 	}
 	s.named = true
@@ -626,7 +627,7 @@ func (res *resolver) groups() groupSet {
 		}
 		g.Members = members
 		if len(members) == 0 {
-			res.r.Errorf(g.At, "Sync group %s has no virtual router(s) - removing", g.Name)
+			res.r.Errorf(g.At, "Sync group %s has no members - removing", g.Name)
 			continue
 		}
 		if len(members) == 1 {

@@ -316,7 +316,7 @@ func trackRows[T any](of func(*T) *trackLists) schema.Table[T] {
 	row := func(kind, doc string, list func(*trackLists) *[]opt[trackEntry]) schema.Keyword[T] {
 		return schema.Items(kind, "NAME [weight W [reverse]]", func(t *T, n *syntax.Node, r *source.Report) (trackEntry, bool) {
 			if of(t).names.twice(kind + " " + n.Key.Text) {
-				r.Errorf(n.At(), "%s %s is listed twice - ignoring the second", kind, n.Key.Text)
+				r.Errorf(n.At(), "duplicate %s %s - ignoring", kind, n.Key.Text)
 				return trackEntry{}, false
 			}
 			return readTrack(kind, n, r)

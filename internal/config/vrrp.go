@@ -407,7 +407,7 @@ func (i *Instance) fits(f model.Family, at source.Pos, what string, r *source.Re
 		return true
 	}
 	if i.Family.V != f {
-		r.Errorf(at, "(%s) %s does not fit the %v instance - ignoring", i.Name, what, i.Family.V)
+		r.Errorf(at, "(%s): address family must match VRRP instance [%s] - ignoring", i.Name, what).Hint = fmt.Sprintf("%s is of %v", i.Name, i.Family.V)
 		return false
 	}
 	return true
@@ -507,7 +507,7 @@ func readPeer(i *Instance, n *syntax.Node, r *source.Report) (p model.Peer, ok b
 		return p, false
 	}
 	if i.names.twice("peer " + a.String()) {
-		r.Errorf(n.At(), "(%s) unicast peer %s is listed twice - ignoring", i.Name, a)
+		r.Errorf(n.At(), "(%s) %s - duplicate unicast_peer", i.Name, a)
 		return p, false
 	}
 	p = model.Peer{Addr: a, MaxTTL: 255}

@@ -228,6 +228,7 @@ func (r *Report) sourceLine(at Pos) (string, bool) {
 		text = text[i+1:]
 	}
 	line, _, _ := bytes.Cut(text, []byte{'\n'})
+	line = maskSecret(line)
 	clean := strings.Map(func(c rune) rune {
 		if c < ' ' && c != '\t' || c == 0x7f {
 			return '.' // a configuration must not be able to drive the terminal
@@ -235,6 +236,20 @@ func (r *Report) sourceLine(at Pos) (string, bool) {
 		return c
 	}, string(bytes.TrimRight(line, "\r")))
 	return clean, true
+}
+
+// secretWords are the keywords whose values must not reach a terminal. Nothing else in this package knows keywords.
+var secretWords = []string{"auth_pass", "password", "key"}
+
+// maskSecret hides what follows a word that announces a secret.
+func maskSecret(line []byte) []byte {
+	for _, w := range secretWords {
+		i := bytes.Index(line, []byte(w))
+		if end := i + len(w); i >= 0 && end < len(line) && (blank(line[end]) || line[end] == '"') {
+			return append(bytes.Clone(line[:end]), " ********"...)
+		}
+	}
+	return line
 }
 
 // margin is the blank text in front of column col, with the tabs of line so that the mark stands under its character.

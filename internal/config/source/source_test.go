@@ -312,3 +312,17 @@ func inside(t *testing.T, files tree, at Pos) {
 		t.Fatalf("place %v is outside its file", at)
 	}
 }
+
+func TestSecretsAreNotShown(t *testing.T) {
+	for _, line := range []string{"auth_pass hunter2 \"", "  auth { auth_pass hunter2 \"", `password "hunter2`, "key 1 hunter2 \""} {
+		r := &Report{}
+		Load(tree{"/k": line}, "/k", Env{}, r)
+		var b strings.Builder
+		if err := r.Write(&b, true); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(b.String(), "hunter2") || !strings.Contains(b.String(), "********") {
+			t.Errorf("%s: shown as\n%s", line, b.String())
+		}
+	}
+}
