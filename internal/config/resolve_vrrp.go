@@ -283,7 +283,22 @@ func orAddr(o opt[netip.Addr], def netip.Addr) netip.Addr {
 
 // addresses settles the virtual addresses; it returns false if the instance is refused.
 func (res *resolver) addresses(i *Instance, out *model.Instance, say sayer) bool {
-	if len(i.VIPs) == 0 {
+	place := func(l []opt[Address]) (list []model.Address) {
+		for _, a := range l {
+			m := a.V.Address
+			if m.Interface = i.Interface.V; a.V.Dev.IsSet() {
+				m.Interface = a.V.Dev.V
+			}
+			if m.Interface == "" {
+				say(a.At, "no interface for vip %s - removing", m.Prefix)
+				continue
+			}
+			list = append(list, m)
+		}
+		return list
+	}
+	out.VIPs, out.ExcludedVIPs = place(i.VIPs), place(i.Excluded)
+	if len(out.VIPs) == 0 {
 		allowed := i.NoVIP.V && !out.Strict
 		switch {
 		case allowed:
@@ -297,19 +312,6 @@ func (res *resolver) addresses(i *Instance, out *model.Instance, say sayer) bool
 	if i.NoVIP.V && out.Strict {
 		res.r.Add(source.Warning, i.NoVIP.At, "(%s) no_virtual_ipaddress is not possible in strict mode - resetting", i.Name)
 	}
-	place := func(l []opt[Address]) (list []model.Address) {
-		for _, a := range l {
-			m := a.V.Address
-			if m.Interface = i.Interface.V; a.V.Dev.IsSet() {
-				m.Interface = a.V.Dev.V
-			} else if m.Interface == "" {
-				m.Interface = res.c.Global.DefaultInterface.V
-			}
-			list = append(list, m)
-		}
-		return list
-	}
-	out.VIPs, out.ExcludedVIPs = place(i.VIPs), place(i.Excluded)
 	if out.Family == model.IPv6 && len(out.VIPs) > 0 && len(out.Peers) == 0 && !out.VIPs[0].Prefix.Addr().IsLinkLocalUnicast() {
 		if out.Strict {
 			say(i.VIPs[0].At, "the first IPv6 VIP address must be link local")

@@ -74,6 +74,9 @@ func (e *entry) peek() string {
 
 func (e *entry) next() string {
 	if e.i >= len(e.words) {
+		if e.err == nil {
+			e.r.Add(source.MissingWord, e.at, "'%s' is missing a required parameter", e.words[e.i-1].Text)
+		}
 		e.fail("a value is missing")
 		return ""
 	}
