@@ -89,7 +89,7 @@ const (
 	noFirewall = "no packet filter is programmed"
 	noVMAC     = "virtual MAC interfaces are not made"
 	noRoutes   = "routes and rules are not installed"
-	noStatics  = "static addresses are not installed"
+	noStatics  = "static addresses, routes and rules are not installed"
 	noSync     = "the IPVS sync daemon is not run"
 	noBFD      = "BFD sessions are not run"
 	noTracker  = "only interfaces and scripts are tracked"
@@ -103,7 +103,6 @@ const (
 )
 
 type gtable = schema.Table[Global]
-type gopt[V any] = func(*Global) *opt[V]
 
 var seconds4294 = schema.WholeSeconds(0, 4294)
 var interval = schema.Seconds(time.Microsecond, 4294967295*time.Microsecond)

@@ -111,12 +111,6 @@ func Block[T, U any](name, usage string, open func(*T, *syntax.Node, *source.Rep
 		}}
 }
 
-// Ignored declares a block that is not looked into.
-func Ignored[T any](name, usage, doc string) Keyword[T] {
-	return Keyword[T]{Name: name, Usage: usage + "{ … }", Doc: doc, shape: syntax.Opaque,
-		read: func(*Keyword[T], *T, *syntax.Node, *source.Report) {}}
-}
-
 // parse reads a value and reports what is wrong with it.
 func parse[T, V any](k *Keyword[T], kind Kind[V], n *syntax.Node, r *source.Report) (v V, ok bool) {
 	args, ok := k.args(n, r)

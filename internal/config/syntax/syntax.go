@@ -20,7 +20,6 @@ const (
 	Leaf                 // words on the same line
 	Block                // words, then a block of keywords
 	List                 // a block of entries that are no keywords, one per line
-	Opaque               // words, then a block that is not looked into
 )
 
 // Grammar is the set of keywords of one kind of block.
@@ -123,11 +122,6 @@ func (p *parser) block(g Grammar, depth int) (nodes []*Node, end source.Pos) {
 				p.report.Notef(n.At(), "'{' is missing after %s", n.Key.Text).Hint = "the following lines are taken as its entries"
 			}
 			n.Body, n.End = p.list(n)
-		case Opaque:
-			if !p.begin(n) {
-				continue
-			}
-			n.End = p.skip()
 		}
 		nodes = append(nodes, n)
 	}
@@ -160,20 +154,4 @@ func (p *parser) list(of *Node) (entries []*Node, end source.Pos) {
 		}
 	}
 	return entries, source.Pos{}
-}
-
-// skip passes over a block by counting braces.
-func (p *parser) skip() source.Pos {
-	depth := 1
-	for line := p.next(); line != nil; line = p.next() {
-		switch line.Kind {
-		case source.Open:
-			depth++
-		case source.Close:
-			if depth--; depth == 0 {
-				return line.At
-			}
-		}
-	}
-	return source.Pos{}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/keepalived-go/keepalived-go/internal/config/source"
 )
 
-// words is a grammar: keyword → its block's grammar, leaf, list or opaque.
+// words is a grammar: keyword → its block's grammar, leaf or list.
 type words map[string]any
 
 func (w words) Lookup(k string) (Shape, Grammar) {
@@ -29,7 +29,6 @@ var grammar = words{
 	"block": words{"leaf": Leaf, "list": List, "inner": words{"leaf": Leaf}},
 	"leaf":  Leaf,
 	"list":  List,
-	"skip":  Opaque,
 }
 
 type oneFile string
@@ -73,7 +72,6 @@ func TestRecovery(t *testing.T) {
 		{"surplus brace", "leaf\n}", "leaf", "2 Unexpected '}' ; 2 Unknown keyword '}'"},
 		{"missing end", "block {\nleaf", "block[leaf]", "0 There are 1 missing '}'s"},
 		{"block keyword at root", "inner {\n}", "", "1 Unknown keyword 'inner' ; 1 Unexpected '{' ; 2 Unknown keyword '}'"},
-		{"opaque block", "skip a {\nfoo { bar }\n}\nleaf", "skip:a leaf", ""},
 	} {
 		nodes, r := parse(c.in)
 		if got := render(nodes); got != c.tree {
