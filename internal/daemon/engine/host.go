@@ -27,20 +27,18 @@ type socket struct {
 
 // net takes over what the kernel reports.
 func (v *vrrpPart) net(now time.Time, events []hostnet.Event) {
-	synced, touched := false, false
+	synced := false
+	touched := map[string]bool{} // interfaces whose routers have to look again
 	var gone []hostnet.Addr
 	for _, ev := range events {
 		switch ev.Kind {
 		case hostnet.Synced:
 			synced = true
 		case hostnet.LinkNew, hostnet.LinkDel:
-			touched = v.link(now, ev) || touched
+			v.link(now, ev, touched)
 		case hostnet.AddrNew, hostnet.AddrDel:
-			if v.addr(ev) {
-				touched = true
-				if ev.Kind == hostnet.AddrDel {
-					gone = append(gone, ev.Addr)
-				}
+			if v.addr(ev, touched) && ev.Kind == hostnet.AddrDel {
+				gone = append(gone, ev.Addr)
 			}
 		}
 	}
@@ -54,20 +52,18 @@ func (v *vrrpPart) net(now time.Time, events []hostnet.Event) {
 	switch {
 	case synced && !v.running && !v.stopping:
 		v.begin(now)
-	case touched && v.running && !v.stopping:
-		v.refresh(now)
+	case v.running && !v.stopping:
+		v.refresh(now, func(name string) bool { return touched[name] })
 		v.flush(now)
 	}
 }
 
-func (v *vrrpPart) link(now time.Time, ev hostnet.Event) bool {
+func (v *vrrpPart) link(now time.Time, ev hostnet.Event, touched map[string]bool) {
 	was, known := v.host.LinkAt(ev.Link.Index)
-	if !v.host.Apply(ev) {
-		return false
+	if !v.host.Apply(ev) || !v.running {
+		return
 	}
-	if !v.running {
-		return true
-	}
+	touched[was.Name], touched[ev.Link.Name] = true, true
 	is, exists := v.host.LinkAt(ev.Link.Index)
 	if known && (!exists || was.Name != is.Name) {
 		if v.used(was.Name) {
@@ -77,7 +73,7 @@ func (v *vrrpPart) link(now time.Time, ev hostnet.Event) bool {
 		known = false
 	}
 	if !exists {
-		return true
+		return
 	}
 	if v.used(is.Name) {
 		if !known {
@@ -92,9 +88,8 @@ func (v *vrrpPart) link(now time.Time, ev hostnet.Event) bool {
 		}
 	}
 	// A link that comes back may have got its addresses while it was away.
-	v.refresh(now)
+	v.refresh(now, func(name string) bool { return name == is.Name })
 	v.fact(now, track.Fact{Kind: track.Link, Name: is.Name, Exists: true, Up: is.Up()})
-	return true
 }
 
 // used reports whether a router has something to do with an interface.
@@ -113,9 +108,14 @@ func (v *vrrpPart) linkFacts() {
 	}
 }
 
-func (v *vrrpPart) addr(ev hostnet.Event) bool {
+// addr reports whether the event is news.
+func (v *vrrpPart) addr(ev hostnet.Event, touched map[string]bool) bool {
 	if !v.host.Apply(ev) {
 		return false
+	}
+	// Virtual addresses come and go by the thousand, and matter to none but an owner who has no other.
+	if l, ok := v.host.LinkAt(ev.Addr.IfIndex); ok && (!v.virtual(ev.Addr.Prefix.Addr()) || v.poor(l.Name)) {
+		touched[l.Name] = true
 	}
 	if v.flags.AddressMonitoring {
 		v.sayAddress(ev)
@@ -143,7 +143,6 @@ func (v *vrrpPart) stolen(now time.Time, a hostnet.Addr) {
 		}
 		for _, vip := range addresses(r.m.Instance()) {
 			if !vip.NoTrack && hostnet.KeyOf(vip) == key {
-				v.log.Info(fmt.Sprintf("Netlink reflector reports IP %s removed from %s", a.Prefix.Addr(), l.Name))
 				v.step(now, r, &vrrp.Event{Kind: vrrp.Stolen, Addr: a.Prefix.Addr()})
 				break
 			}
@@ -151,14 +150,74 @@ func (v *vrrpPart) stolen(now time.Time, a hostnet.Addr) {
 	}
 }
 
-// refresh gives every router the source address and the socket that fit the host as it is.
-func (v *vrrpPart) refresh(now time.Time) {
-	v.reopen = time.Time{}
+// poor reports whether a router on the interface has no source address, or one that is virtual.
+func (v *vrrpPart) poor(ifName string) bool {
+	return slices.ContainsFunc(v.routers, func(r *router) bool {
+		return r.m.Instance().Interface == ifName && (!r.source.IsValid() || v.virtual(r.source))
+	})
+}
+
+// all is every interface.
+func all(string) bool { return true }
+
+// refresh gives the routers on the interfaces the source address and the socket that fit the host as it is.
+func (v *vrrpPart) refresh(now time.Time, on func(ifName string) bool) {
+	v.saySources(on)
 	for _, r := range v.routers {
+		if !on(r.m.Instance().Interface) {
+			continue
+		}
 		v.resource(now, r)
 		v.resocket(now, r)
 	}
 }
+
+// sourceKey is an interface and an address family.
+type sourceKey struct {
+	ifName string
+	family model.Family
+}
+
+// saySources logs which address of each interface that a router uses is the one to send from.
+func (v *vrrpPart) saySources(on func(ifName string) bool) {
+	done := map[string]bool{}
+	for _, r := range v.routers {
+		name := r.m.Instance().Interface
+		l, ok := v.host.Link(name)
+		if name == "" || done[name] || !on(name) {
+			continue
+		}
+		done[name] = true
+		for _, f := range []model.Family{model.IPv4, model.IPv6} {
+			k := sourceKey{name, f}
+			var is netip.Addr
+			if ok {
+				is, _ = v.host.Source(l.Index, f, v.virtual)
+			}
+			if was := v.sources[k]; is != was {
+				v.sources[k] = is
+				if was.IsValid() {
+					logging.Detail(v.log, fmt.Sprintf("Deassigned address %s from interface %s", was, name))
+				}
+				if is.IsValid() {
+					logging.Detail(v.log, fmt.Sprintf("Assigned address %s for interface %s", is, name))
+				}
+			}
+		}
+	}
+}
+
+// collectVirtual notes all addresses of the configuration, which nobody sends adverts from.
+func (v *vrrpPart) collectVirtual() {
+	v.vips = map[netip.Addr]bool{}
+	for i := range v.conf.Instances {
+		for _, a := range addresses(&v.conf.Instances[i]) {
+			v.vips[a.Prefix.Addr()] = true
+		}
+	}
+}
+
+func (v *vrrpPart) virtual(a netip.Addr) bool { return v.vips[a] }
 
 // resource tells a router its source address if that has changed.
 func (v *vrrpPart) resource(now time.Time, r *router) {
@@ -166,12 +225,6 @@ func (v *vrrpPart) resource(now time.Time, r *router) {
 	src := v.sourceOf(i)
 	if src == r.source {
 		return
-	}
-	if r.source.IsValid() && !i.SourceAddr.IsValid() {
-		logging.Detail(v.log, fmt.Sprintf("Deassigned address %s from interface %s", r.source, i.Interface))
-	}
-	if src.IsValid() && !i.SourceAddr.IsValid() {
-		logging.Detail(v.log, fmt.Sprintf("Assigned address %s for interface %s", src, i.Interface))
 	}
 	r.source = src
 	// The socket comes first: unicast ones are bound to the source.
@@ -192,12 +245,7 @@ func (v *vrrpPart) sourceOf(i *model.Instance) netip.Addr {
 	if !ok {
 		return netip.Addr{}
 	}
-	virtual := func(a netip.Addr) bool {
-		return slices.ContainsFunc(v.routers, func(r *router) bool {
-			return slices.ContainsFunc(addresses(r.m.Instance()), func(vip model.Address) bool { return vip.Prefix.Addr() == a })
-		})
-	}
-	src, ok := v.host.Source(l.Index, i.Family, virtual)
+	src, ok := v.host.Source(l.Index, i.Family, v.virtual)
 	if !ok {
 		// The owner proper: its virtual address is the one that the interface has.
 		src, _ = v.host.Source(l.Index, i.Family, func(netip.Addr) bool { return false })

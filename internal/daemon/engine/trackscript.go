@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"reflect"
 	"slices"
 	"time"
 
@@ -93,9 +92,7 @@ func (v *vrrpPart) reloadScripts(now time.Time, next *model.VRRP) {
 		s := old[n]
 		old = slices.Delete(old, n, n+1)
 		v.scripts = append(v.scripts, s)
-		if !reflect.DeepEqual(s.s.Config(), cfg) {
-			v.stepScript(now, s, track.ScriptEvent{Kind: track.Reloaded, Script: cfg})
-		}
+		v.stepScript(now, s, track.ScriptEvent{Kind: track.Reloaded, Script: cfg})
 	}
 	for _, s := range old {
 		v.stepScript(now, s, track.ScriptEvent{Kind: track.End})

@@ -45,15 +45,18 @@ type vrrpPart struct {
 	scripts   []*trackScript
 	queue     *announce.Queue
 	sockets   map[rawnet.Spec]*socket
-	pass      uint64    // of Expire
-	reopen    time.Time // when sockets that failed are tried again
-	delay     time.Time // end of the start-up delay, to be logged
+	sources   map[sourceKey]netip.Addr // addresses that were said to be assigned
+	vips      map[netip.Addr]bool      // all virtual addresses
+	pass      uint64                   // of Expire
+	reopen    time.Time                // when sockets that failed are tried again
+	delay     time.Time                // end of the start-up delay, to be logged
 
 	running bool // machines are started
 
 	later   []pendingEvent
 	actions []vrrp.Action
 	frames  []announce.Frame
+	queued  []queued // lines to be logged
 	effects []track.Effect
 	busy    bool // actions are being carried out
 }
@@ -83,7 +86,7 @@ type pendingEvent struct {
 
 func newVRRP(e *engine) (*vrrpPart, error) {
 	v := &vrrpPart{engine: e, log: e.Log.Role(logging.VRRP), conf: &e.model.VRRP, groups: map[string]*vrrp.Group{},
-		sockets: map[rawnet.Spec]*socket{}, byMachine: map[*vrrp.Machine]*router{}}
+		sockets: map[rawnet.Spec]*socket{}, byMachine: map[*vrrp.Machine]*router{}, sources: map[sourceKey]netip.Addr{}}
 	v.part = e.loop.Add("vrrp", v)
 	return v, v.open()
 }
@@ -118,6 +121,7 @@ func (v *vrrpPart) open() error {
 func (v *vrrpPart) begin(now time.Time) {
 	v.running = true
 	v.conf = &v.model.VRRP
+	v.collectVirtual()
 	v.queue = announce.New(v.conf.GARPDelay)
 	v.track = track.New(v.conf, nil)
 	v.linkFacts()
@@ -128,7 +132,7 @@ func (v *vrrpPart) begin(now time.Time) {
 	for i := range v.conf.Groups {
 		v.newGroup(&v.conf.Groups[i])
 	}
-	v.refresh(now)
+	v.refresh(now, all)
 	v.effects = v.track.All(v.effects[:0])
 	v.tell(now)
 	until := v.startDelay(now)
@@ -159,11 +163,18 @@ func (v *vrrpPart) startDelay(now time.Time) time.Time {
 
 // removeResidual takes from the interfaces what a daemon that did not end well has left there.
 func (v *vrrpPart) removeResidual() {
-	var all []model.Address
-	for i := range v.conf.Instances {
-		all = append(all, addresses(&v.conf.Instances[i])...)
+	var list []model.Address
+	for k := range v.conf.Instances {
+		i := &v.conf.Instances[k]
+		list = append(list, addresses(i)...)
+		if len(i.VIPs) > 0 {
+			logging.Detail(v.log, fmt.Sprintf("(%s) removing VIPs.", i.Name))
+		}
+		if len(i.ExcludedVIPs) > 0 {
+			logging.Detail(v.log, fmt.Sprintf("(%s) removing E-VIPs.", i.Name))
+		}
 	}
-	v.lane.RemoveStale(all)
+	v.lane.RemoveStale(list)
 }
 
 // addresses are all that an instance owns as master, in the order of setting them.
@@ -361,9 +372,16 @@ func (v *vrrpPart) announce(now time.Time, r *router, repeat int) {
 		if t.Addr.Is6() {
 			what = "Unsolicited Neighbour Adverts"
 		}
-		logging.Detail(v.log, fmt.Sprintf("(%s) Sending/queueing %s on %s for %s", i.Name, what, t.IfName, t.Addr))
+		v.queued = append(v.queued, queued{t.Addr, fmt.Sprintf("(%s) Sending/queueing %s on %s for %s", i.Name, what, t.IfName, t.Addr)})
 	}
 	v.queue.Add(now, r.slot, targets, repeat)
+	v.flush(now)
+}
+
+// queued is the line that tells of an address in the queue; it is due before the line of the first frame.
+type queued struct {
+	addr netip.Addr
+	line string
 }
 
 // announceSelf refreshes what the neighbours know of the address that our unicast adverts come from.
@@ -409,8 +427,16 @@ func (v *vrrpPart) flush(now time.Time) {
 			v.log.Info(fmt.Sprintf("Error sending %s on %s for %s: %v", what, f.IfName, f.Addr, err))
 			continue
 		}
+		if k := slices.IndexFunc(v.queued, func(q queued) bool { return q.addr == f.Addr }); k >= 0 {
+			logging.Detail(v.log, v.queued[k].line)
+			v.queued = slices.Delete(v.queued, k, k+1)
+		}
 		logging.Detail(v.log, fmt.Sprintf("Sending %s on %s for %s", what, f.IfName, f.Addr))
 	}
+	for _, q := range v.queued {
+		logging.Detail(v.log, q.line)
+	}
+	v.queued = v.queued[:0]
 }
 
 // tell passes the trackers' effects on to the routers.
@@ -474,7 +500,8 @@ func (v *vrrpPart) Expire(now time.Time) {
 		v.log.Info("Delayed start completed")
 	}
 	if !v.reopen.IsZero() && !now.Before(v.reopen) {
-		v.refresh(now)
+		v.reopen = time.Time{}
+		v.refresh(now, all)
 	}
 	v.expireScripts(now)
 	v.flush(now)
@@ -496,6 +523,7 @@ func (v *vrrpPart) reload(now time.Time, next *model.VRRP, changes model.Changes
 }
 
 func (v *vrrpPart) reconfigure(now time.Time, next *model.VRRP) {
+	v.collectVirtual()
 	v.queue.SetDelays(next.GARPDelay)
 	v.track = track.New(next, v.track)
 	v.linkFacts()
@@ -522,12 +550,11 @@ func (v *vrrpPart) reconfigure(now time.Time, next *model.VRRP) {
 	v.routers = routers
 	for i, r := range routers {
 		if slices.Contains(changed, r) {
-			v.sayGone(r.m.Instance(), &next.Instances[i])
 			v.step(now, r, &vrrp.Event{Kind: vrrp.Reconfigured, Instance: &next.Instances[i]})
 		}
 	}
 	v.reloadGroups(now, next)
-	v.refresh(now)
+	v.refresh(now, all)
 	v.effects = v.track.All(v.effects[:0])
 	v.tell(now)
 	for _, r := range fresh {
@@ -540,19 +567,6 @@ func (v *vrrpPart) reconfigure(now time.Time, next *model.VRRP) {
 		v.step(now, r, &vrrp.Event{Kind: vrrp.Removed})
 		if r.leaving = r.waits; !r.leaving {
 			v.drop(r)
-		}
-	}
-}
-
-// sayGone logs the addresses that a reload takes from an instance.
-func (v *vrrpPart) sayGone(old, next *model.Instance) {
-	stays := map[hostnet.Key]bool{}
-	for _, a := range addresses(next) {
-		stays[hostnet.KeyOf(a)] = true
-	}
-	for _, a := range addresses(old) {
-		if !stays[hostnet.KeyOf(a)] {
-			v.log.Info(fmt.Sprintf("(%s) ip address %s dev %s, no longer exist", next.Name, a.Prefix, a.Interface))
 		}
 	}
 }
