@@ -183,7 +183,7 @@ func (res *resolver) authentication(i *Instance, out *model.Instance, say sayer)
 		case out.Strict && i.HMAC.Mode.IsSet() && i.HMAC.Mode.V != "enforce":
 			say(i.HMAC.Mode.At, "strict mode allows only auth_hmac mode enforce - using it")
 		}
-		// An advert without its trailer must not pass for one with it.
+		// Differs from keepalived: an advert without its trailer must not pass for one with it, so the instance stays in FAULT.
 		if hmac {
 			out.ConfigFault = "auth_hmac is not supported yet"
 		}
@@ -211,6 +211,7 @@ func (res *resolver) authentication(i *Instance, out *model.Instance, say sayer)
 				say(i.State.At, "Initial state master is incompatible with AH authentication - clearing")
 				out.Initial = model.Backup
 			}
+			// Differs from keepalived: without AH the instance must not take part at all.
 			out.ConfigFault = "auth_type AH is not supported yet"
 			res.r.Notef(i.AuthType.At, "(%s) auth_type AH is not supported yet: the instance stays in FAULT", i.Name)
 		}
