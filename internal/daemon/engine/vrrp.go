@@ -513,9 +513,9 @@ func (v *vrrpPart) reload(now time.Time, next *model.VRRP, changes model.Changes
 	if changes.Instances.Empty() && changes.SyncGroups.Empty() && changes.TrackScripts.Empty() && !changes.VRRPGlobal {
 		return
 	}
+	v.reloadScripts(now, next)
 	// As one wish, so that an address which moves between instances is never missing.
 	v.lane.Together(func() { v.reconfigure(now, next) })
-	v.reloadScripts(now, next)
 	if v.model.Process.FIFOStatesOnReload {
 		v.writeStates()
 	}
