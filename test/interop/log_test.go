@@ -97,7 +97,7 @@ func live(t *testing.T, program string) story {
 
 	deleted := time.Now()
 	n.IP("addr del 10.1.0.100/24 dev eth0")
-	d.WaitLogAfter(deleted, soon, "Entering MASTER")
+	d.WaitLogAfter(deleted, soon, "Sending gratuitous ARP")
 	d.Signal(syscall.SIGUSR2)
 	d.WaitLog(soon, "Printing VRRP stats")
 	d.Stop()
