@@ -90,6 +90,7 @@ func live(t *testing.T, program string) story {
 	at := l.Node("c").Inject(0, lab.Packet{VRID: 51, Priority: 200}, n)
 	l.WaitHolder(soon, shared, "")
 	l.WaitHolder(soon+i.Down(), shared, "a")
+	d.WaitLogAfter(at, soon, "Sending gratuitous ARP")
 	l.Node("c").Inject(0, lab.Packet{VRID: 51, Priority: 50}, n)
 	d.WaitLogAfter(at, soon, "forcing new election")
 	l.Node("c").Inject(0, lab.Packet{VRID: 51}, n)
