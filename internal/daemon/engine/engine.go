@@ -61,7 +61,10 @@ type engine struct {
 }
 
 // Run is the worker's life. It takes its first model from the link and returns the process's exit code.
-func Run(ctx context.Context, o Options) int {
+func Run(ctx context.Context, o Options) int { return run(ctx, o, func(*engine) {}) }
+
+// run calls built when the components are made, before the loop turns.
+func run(ctx context.Context, o Options, built func(*engine)) int {
 	first, err := o.Link.Receive()
 	if err != nil || first.Kind != link.Load {
 		o.Log.Role(logging.Parent).Error(fmt.Sprintf("receive configuration: %v (%v)", err, first.Kind))
@@ -82,6 +85,7 @@ func Run(ctx context.Context, o Options) int {
 		_ = o.Link.Send(link.Message{Kind: link.Fatal, Text: err.Error()})
 		return exitFatal
 	}
+	built(e)
 	var broken *loop.Broken
 	switch err := e.loop.Run(ctx); {
 	case err == nil:
