@@ -99,7 +99,7 @@ const (
 func openTracker(kind trackKind) func(*Config, *syntax.Node, *source.Report) *Tracker {
 	return func(c *Config, n *syntax.Node, r *source.Report) *Tracker {
 		if kind == trackBFD && len(n.Args) == 0 {
-			// Differs from keepalived, which crashes.
+			// Differs from keepalived: it crashes.
 			r.Errorf(n.At(), "bfd_instance must have a name - ignoring the block")
 			return nil
 		}

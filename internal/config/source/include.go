@@ -84,7 +84,7 @@ const includeWork = 4096
 
 func (l *loader) includeFile(name string, alternative bool, at Pos, complain func(check, string)) {
 	if slices.Contains(l.stack, name) {
-		// Differs from keepalived, which goes on until it has no file handles left.
+		// Differs from keepalived: it goes on until it has no file handles left.
 		l.report.Errorf(at, "include %s: the file includes itself - ignoring", name)
 		return
 	}
