@@ -77,7 +77,7 @@ func TestConfigTest(t *testing.T) {
 	}{
 		{write("good.conf", good), 0, 0, ""},
 		{write("unknown.conf", good+"bogus_kw\n"), 5, 0, "Line 8) Unknown keyword 'bogus_kw'"},
-		{write("fatal.conf", "vrrp_instance V {\n virtual_router_id 1\n}\n"), 5, 5, "(V) has no interface"},
+		{write("fatal.conf", "vrrp_instance V {\n virtual_router_id 1\n}\n"), 5, 5, "Unknown interface"},
 		{filepath.Join(dir, "absent.conf"), 4, 4, "absent.conf"},
 	} {
 		_, stderr, code := program(t, "keepalived", "-t", "-f", c.file)

@@ -183,8 +183,7 @@ func (c *control) start() {
 	// The signals are taken before the start is over, so that none of them ends the process.
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1, syscall.SIGUSR2,
-		sigJSON, sigJSONMusl, sigStatsClear)
-	signal.Ignore(syscall.SIGPIPE)
+		sigJSON, sigJSONMusl, sigStatsClear, syscall.SIGPIPE) // SIGPIPE is not ignored, for scripts would inherit that
 	c.part.Go("signals", func() error {
 		for s := range signals {
 			c.part.Post(func(now time.Time) { c.signal(now, s) })

@@ -120,6 +120,7 @@ func Open(opt Options) (*Runner, error) {
 	}
 	r.changed.L = &r.mu
 	signal.Notify(r.sigchld, unix.SIGCHLD)
+	catchIgnored()
 	locked := make(chan struct{})
 	go r.startAll(locked)
 	<-locked
@@ -354,6 +355,17 @@ func environment(env, hide []string) []string {
 		name, _, _ := strings.Cut(v, "=")
 		return slices.Contains(hide, name)
 	})
+}
+
+// catchIgnored gives every signal that this process ignores (nohup, a background job of a shell) a handler that does nothing: an
+// ignored signal would be ignored by the programs too, a handled one has its default action in them.
+func catchIgnored() {
+	nobody := make(chan os.Signal, 1)
+	for s := syscall.Signal(1); s < 32; s++ {
+		if signal.Ignored(s) {
+			signal.Notify(nobody, s)
+		}
+	}
 }
 
 // closeOnExec marks all descriptors but the standard ones.
