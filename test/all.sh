@@ -9,7 +9,7 @@ step() { echo "== $*"; }
 
 step "lint, units, simulation, goldens"
 make -s lint
-go test -count=1 ./cmd/... ./internal/... ./test/compat/... ./test/config/... ./test/lab/...
+go test -count=1 ./cmd/... ./internal/... ./test/config/... ./test/lab/...
 
 step "fuzz, a few seconds each"
 FUZZTIME=${FUZZTIME:-3s} test/fuzz.sh
