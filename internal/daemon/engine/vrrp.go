@@ -391,11 +391,6 @@ func (v *vrrpPart) announceSelf(now time.Time, r *router) {
 	if !ok {
 		return
 	}
-	what := "gratuitous ARP"
-	if t.Addr.Is6() {
-		what = "unsolicited NA"
-	}
-	v.log.Info(fmt.Sprintf("%s: sending %s for %s", i.Name, what, t.Addr))
 	v.queue.Add(now, r.slot, []announce.Target{t}, 1)
 }
 
