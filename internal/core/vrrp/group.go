@@ -29,7 +29,16 @@ func (g *Group) attach(sg *model.SyncGroup, members []*Machine) {
 	g.model, g.members = sg, members
 	g.queue = make([]*Machine, 0, len(members))
 	for _, m := range members {
+		if m.group == g {
+			continue
+		}
+		if old := m.group; old != nil { // what m still has to tell, it tells here
+			old.queue = slices.DeleteFunc(old.queue, func(o *Machine) bool { return o == m })
+		}
 		m.group = g
+		if m.pending.Kind != 0 {
+			g.queue = append(g.queue, m)
+		}
 	}
 }
 
@@ -85,15 +94,17 @@ func (g *Group) start(s *step, m *Machine) {
 	if g.any(func(m *Machine) bool { return !m.started && m.state == model.Init }) {
 		return
 	}
-	if g.state != model.Init { // m joins a group that runs
-		if g.any(failing) && !m.faulty() {
-			g.say(s, lineGroupStartFault, g.model.Name, m.inst.Name)
+	starting := slices.DeleteFunc(slices.Clone(g.members), func(m *Machine) bool { return m.state != model.Init })
+	if g.state != model.Init { // m, and perhaps others that started before it, join a group that runs
+		for _, m := range starting {
+			if g.any(failing) && !m.faulty() {
+				g.say(s, lineGroupStartFault, g.model.Name, m.inst.Name)
+			}
+			m.begin(s, g.any(failing) || m.faulty(), g.any(waiting) || m.init)
+			g.judge(s, m)
 		}
-		m.begin(s, g.any(failing) || m.faulty(), g.any(waiting) || m.init)
-		g.judge(s, m)
 		return
 	}
-	starting := slices.DeleteFunc(slices.Clone(g.members), func(m *Machine) bool { return m.state != model.Init })
 	faulty := slices.ContainsFunc(starting, (*Machine).faulty)
 	pending := slices.ContainsFunc(starting, func(m *Machine) bool { return m.init })
 	switch {
