@@ -79,6 +79,13 @@ func (p *Part) Post(f func(now time.Time)) {
 	l.mu.Unlock()
 }
 
+// Waiting reports whether something posted, to any part, has not been run yet. Called on the loop.
+func (p *Part) Waiting() bool {
+	p.loop.mu.Lock()
+	defer p.loop.mu.Unlock()
+	return len(p.loop.queue) > 0
+}
+
 // Go runs fn on a goroutine of its own. When fn returns or panics, died is posted with its error.
 func (p *Part) Go(name string, fn func() error, died func(now time.Time, err error)) {
 	go func() {

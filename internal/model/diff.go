@@ -32,13 +32,46 @@ func (c Changes) Empty() bool {
 		c.TrackScripts.Empty() && c.VirtualServers.Empty()
 }
 
+// Match says which instance of old each of new is, by index, -1 for none: that with the same Key, or else the only one
+// left that differs in its unicast peers alone.
+func Match(old, new []Instance) []int {
+	out := make([]int, len(new))
+	taken := make([]bool, len(old))
+	pair := func(key func(*Instance) InstanceKey, alone bool) {
+		was := map[InstanceKey][]int{}
+		for i := range old {
+			if !taken[i] {
+				was[key(&old[i])] = append(was[key(&old[i])], i)
+			}
+		}
+		is := map[InstanceKey]int{}
+		for n := range new {
+			if out[n] < 0 {
+				is[key(&new[n])]++
+			}
+		}
+		for n := range new {
+			k := key(&new[n])
+			if c := was[k]; out[n] < 0 && len(c) > 0 && (!alone || len(c) == 1 && is[k] == 1) {
+				out[n], was[k], taken[c[0]] = c[0], c[1:], true
+			}
+		}
+	}
+	for n := range out {
+		out[n] = -1
+	}
+	pair((*Instance).Key, false)
+	pair(func(i *Instance) InstanceKey { k := i.Key(); k.Peers = ""; return k }, true)
+	return out
+}
+
 // Diff compares two models. Diff(m, m) is empty. A service that uses a server group counts as changed when the group does.
 func Diff(old, new *Model) Changes {
 	oldV, newV := old.VRRP, new.VRRP
 	oldL, newL := old.LVS, new.LVS
 	c := Changes{
 		Process:      !reflect.DeepEqual(old.Process, new.Process),
-		Instances:    diff(oldV.Instances, newV.Instances, (*Instance).Key),
+		Instances:    diffInstances(oldV.Instances, newV.Instances),
 		SyncGroups:   diff(oldV.Groups, newV.Groups, func(g *SyncGroup) string { return g.Name }),
 		TrackScripts: diff(oldV.Scripts, newV.Scripts, func(s *TrackScript) string { return s.Name }),
 		VirtualServers: diff(withGroups(oldL), withGroups(newL),
@@ -70,6 +103,27 @@ func withGroups(l LVS) []serviceAndGroup {
 		out[i] = serviceAndGroup{s, entries[s.Group]}
 	}
 	return out
+}
+
+// diffInstances calls one that is the same but for its peers changed, under its new key.
+func diffInstances(old, new []Instance) (s Set[InstanceKey]) {
+	kept := make([]bool, len(old))
+	for n, o := range Match(old, new) {
+		switch {
+		case o < 0:
+			s.Added = append(s.Added, new[n].Key())
+			continue
+		case !reflect.DeepEqual(old[o], new[n]):
+			s.Changed = append(s.Changed, new[n].Key())
+		}
+		kept[o] = true
+	}
+	for o := range old {
+		if !kept[o] {
+			s.Removed = append(s.Removed, old[o].Key())
+		}
+	}
+	return s
 }
 
 func diff[V any, K comparable](old, new []V, key func(*V) K) Set[K] {

@@ -74,6 +74,37 @@ func TestDiff(t *testing.T) {
 	}
 }
 
+func TestMatchByPeers(t *testing.T) {
+	unicast := func(name string, peers ...string) Instance {
+		i := sample().VRRP.Instances[0]
+		i.Name = name
+		for _, p := range peers {
+			i.Peers = append(i.Peers, Peer{Addr: netip.MustParseAddr(p), MaxTTL: 255})
+		}
+		return i
+	}
+	a, b := unicast("A", "10.0.0.2"), unicast("B", "10.0.0.3")
+	for _, c := range []struct {
+		name     string
+		old, new []Instance
+		want     []int
+	}{
+		{"the same, in another order", []Instance{a, b}, []Instance{b, a}, []int{1, 0}},
+		{"a peer more", []Instance{a}, []Instance{unicast("A", "10.0.0.2", "10.0.0.4")}, []int{0}},
+		{"one of two has another peer", []Instance{a, b}, []Instance{a, unicast("B", "10.0.0.4")}, []int{0, 1}},
+		{"both have: nobody can tell", []Instance{a, b}, []Instance{unicast("A", "10.0.0.4"), unicast("B", "10.0.0.5")}, []int{-1, -1}},
+		{"no longer unicast", []Instance{a}, []Instance{unicast("A")}, []int{-1}},
+	} {
+		if got := Match(c.old, c.new); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: Match = %v, want %v", c.name, got, c.want)
+		}
+	}
+	if got := Diff(&Model{VRRP: VRRP{Instances: []Instance{a}}},
+		&Model{VRRP: VRRP{Instances: []Instance{unicast("A", "10.0.0.4")}}}).Instances; len(got.Changed) != 1 || len(got.Added)+len(got.Removed) != 0 {
+		t.Errorf("another peer: Diff = %+v, want one changed", got)
+	}
+}
+
 // TestGob: the loader hands the model over in gob form, and what arrives must be what was sent.
 func TestGob(t *testing.T) {
 	var buf bytes.Buffer

@@ -41,7 +41,7 @@ type InstanceKey struct {
 	Unicast   bool
 	Source    netip.Addr // unicast only
 	Group     netip.Addr // multicast only
-	Peers     string     // unicast only: the sorted peers, since one VRID may serve several peer sets on one source
+	Peers     string     // unicast only: the sorted peers, since one VRID may serve several peer sets on one source; see Match
 }
 
 // State is a state of the VRRP machine with keepalived's numbers (JSON, D-Bus, SNMP).

@@ -68,6 +68,7 @@ func Plan(have, want []model.Address) []Op {
 		}
 	}
 	out := slices.Grow(first, len(want)+len(last))
+	repeated := map[Key]bool{}
 	for _, a := range want {
 		k := KeyOf(a)
 		if w, ok := wanted[k]; ok {
@@ -75,7 +76,34 @@ func Plan(have, want []model.Address) []Op {
 			delete(wanted, k)
 		}
 	}
-	return append(out, last...)
+	out = append(out, last...)
+	// Unless promote_secondaries is set, the kernel removes with the first address of a subnet all others in it.
+	lost := map[Subnet]bool{}
+	for _, op := range last {
+		lost[SubnetOf(op.Addr)] = true
+	}
+	delete(lost, Subnet{})
+	for _, a := range want {
+		if lost[SubnetOf(a)] && !repeated[KeyOf(a)] {
+			repeated[KeyOf(a)] = true
+			out = append(out, Op{Addr: a})
+		}
+	}
+	return out
+}
+
+// Subnet is what the IPv4 addresses of an interface share that come and go with the first of them.
+type Subnet struct {
+	Interface string
+	Prefix    netip.Prefix
+}
+
+// SubnetOf returns the subnet of an IPv4 address, the zero Subnet for others.
+func SubnetOf(a model.Address) Subnet {
+	if k := KeyOf(a); k.Prefix.Addr().Is4() {
+		return Subnet{k.Interface, k.Prefix.Masked()}
+	}
+	return Subnet{}
 }
 
 func same(a, b model.Address) bool {

@@ -176,7 +176,7 @@ func (s *Set) Step(f Fact, out []Effect) []Effect {
 	if f.OK || f.Exists && f.Up {
 		h = up
 	}
-	if s.health[k] == h {
+	if s.health[k] == h || s.users[k] == nil {
 		return out
 	}
 	s.health[k] = h

@@ -259,6 +259,9 @@ func (c *checkers) Expire(now time.Time) {
 		}
 		c.step(now, n, &check.Event{Kind: check.Expired})
 	}
+	if _, ok := c.kills.Due(now); ok && c.scripts.resultsDue() {
+		return
+	}
 	for id, ok := c.kills.Due(now); ok; id, ok = c.kills.Due(now) {
 		n := c.byID[lvs.CheckID(id)]
 		switch {

@@ -29,7 +29,6 @@ type socket struct {
 func (v *vrrpPart) net(now time.Time, events []hostnet.Event) {
 	synced := false
 	touched := map[string]bool{} // interfaces whose routers have to look again
-	var gone []hostnet.Addr
 	for _, ev := range events {
 		switch ev.Kind {
 		case hostnet.Synced:
@@ -37,15 +36,8 @@ func (v *vrrpPart) net(now time.Time, events []hostnet.Event) {
 		case hostnet.LinkNew, hostnet.LinkDel:
 			v.link(now, ev, touched)
 		case hostnet.AddrNew, hostnet.AddrDel:
-			if v.addr(ev, touched) && ev.Kind == hostnet.AddrDel {
-				gone = append(gone, ev.Addr)
-			}
-		}
-	}
-	if v.running && !v.stopping {
-		for _, a := range gone {
-			if !v.host.Has(a.IfIndex, a.Prefix.Addr()) { // it may be back already
-				v.stolen(now, a)
+			if v.addr(ev, touched) && ev.Kind == hostnet.AddrDel && v.running && v.virtual(ev.Addr.Prefix.Addr()) {
+				v.miss(now, ev.Addr)
 			}
 		}
 	}
@@ -132,22 +124,64 @@ func (v *vrrpPart) sayAddress(ev hostnet.Event) {
 	v.log.Info(fmt.Sprintf("Netlink reflector reports IP %s %s %s", ev.Addr.Prefix.Addr(), verb, l.Name))
 }
 
-// stolen tells the masters whose address somebody else has removed. While an Own or Disown of theirs has not settled, a removal
-// may be our own, and the lane will put right what is missing.
-func (v *vrrpPart) stolen(now time.Time, a hostnet.Addr) {
-	l, _ := v.host.LinkAt(a.IfIndex)
-	key := a.Key(l.Name)
-	for _, r := range v.routers {
-		if r.m.State() != model.Master || r.waits {
-			continue
-		}
-		for _, vip := range addresses(r.m.Instance()) {
-			if !vip.NoTrack && hostnet.KeyOf(vip) == key {
-				v.step(now, r, &vrrp.Event{Kind: vrrp.Stolen, Addr: a.Prefix.Addr()})
-				break
+// judgeDelay is how long a virtual address may be away before somebody is said to have removed it: the kernel removes with the first
+// address of a subnet all others in it, and the lane sets them again.
+const judgeDelay = 10 * time.Millisecond
+
+// miss has it looked into, a little later, that a virtual address went.
+func (v *vrrpPart) miss(now time.Time, a hostnet.Addr) {
+	if v.missing == nil {
+		v.missing = map[hostnet.Addr]time.Time{}
+	}
+	v.missing[a] = now
+	if v.judgeAt.IsZero() {
+		v.judgeAt = now.Add(judgeDelay)
+	}
+}
+
+// judgeMissing tells the masters whose address somebody else has removed. While an Own or Disown has not settled it cannot be told
+// who it was.
+func (v *vrrpPart) judgeMissing(now time.Time) {
+	if v.judgeAt.IsZero() || now.Before(v.judgeAt) {
+		return
+	}
+	v.judgeAt = time.Time{}
+	for a, went := range v.missing {
+		wait := now.Sub(went) < judgeDelay
+		if !wait {
+			if v.stopping || v.host.Has(a.IfIndex, a.Prefix.Addr()) {
+				delete(v.missing, a)
+				continue
+			}
+			for _, r := range v.owners(a) {
+				if r.waits {
+					wait = true
+				} else {
+					v.step(now, r, &vrrp.Event{Kind: vrrp.Stolen, Addr: a.Prefix.Addr()})
+				}
 			}
 		}
+		if wait {
+			v.judgeAt = now.Add(judgeDelay)
+		} else {
+			delete(v.missing, a)
+		}
 	}
+}
+
+// owners returns the masters that have a as an address which they watch.
+func (v *vrrpPart) owners(a hostnet.Addr) (out []*router) {
+	l, _ := v.host.LinkAt(a.IfIndex)
+	key := a.Key(l.Name)
+	for _, n := range v.vips[a.Prefix.Addr()] {
+		r := v.routers[n]
+		if r.m.State() == model.Master && slices.ContainsFunc(addresses(r.m.Instance()), func(vip model.Address) bool {
+			return !vip.NoTrack && hostnet.KeyOf(vip) == key
+		}) {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // poor reports whether a router on the interface has no source address, or one that is virtual.
@@ -209,15 +243,16 @@ func (v *vrrpPart) saySources(on func(ifName string) bool) {
 
 // collectVirtual notes all addresses of the configuration, which nobody sends adverts from.
 func (v *vrrpPart) collectVirtual() {
-	v.vips = map[netip.Addr]bool{}
+	v.vips = map[netip.Addr][]int{}
 	for i := range v.conf.Instances {
 		for _, a := range addresses(&v.conf.Instances[i]) {
-			v.vips[a.Prefix.Addr()] = true
+			ip := a.Prefix.Addr()
+			v.vips[ip] = append(v.vips[ip], i)
 		}
 	}
 }
 
-func (v *vrrpPart) virtual(a netip.Addr) bool { return v.vips[a] }
+func (v *vrrpPart) virtual(a netip.Addr) bool { return len(v.vips[a]) > 0 }
 
 // resource tells a router its source address if that has changed.
 func (v *vrrpPart) resource(now time.Time, r *router) {
@@ -246,7 +281,7 @@ func (v *vrrpPart) sourceOf(i *model.Instance) netip.Addr {
 		return netip.Addr{}
 	}
 	src, ok := v.host.Source(l.Index, i.Family, v.virtual)
-	if !ok {
+	if !ok && i.Priority == vrrp.Owner {
 		// The owner proper: its virtual address is the one that the interface has.
 		src, _ = v.host.Source(l.Index, i.Family, func(netip.Addr) bool { return false })
 	}

@@ -20,7 +20,9 @@ type scripts struct {
 	runner *script.Runner
 	lastID uint64
 	waits  map[uint64]wait
-	fifos  [3]*fifo // global, VRRP, LVS
+
+	patience int      // passes that resultsDue has asked for
+	fifos    [3]*fifo // global, VRRP, LVS
 }
 
 // wait is who wants to hear of a job's end.
@@ -129,6 +131,21 @@ func (s *scripts) ended(now time.Time, r script.Result) {
 		delete(s.waits, r.ID)
 		w.part.Post(func(now time.Time) { w.f(now, r) })
 	}
+}
+
+// maxPatience is how many passes a late script is waited for, in case that others keep on posting.
+const maxPatience = 8
+
+// resultsDue reports whether the results of programs that have ended may still be on their way. A daemon that was paused must not
+// find a script late that ended long ago. (As with sockets, what has happened comes before the time-out.)
+func (s *scripts) resultsDue() bool {
+	s.runner.Reap()
+	if s.patience < maxPatience && s.part.Waiting() {
+		s.patience++
+		return true
+	}
+	s.patience = 0
+	return false
 }
 
 // notify delivers what a change causes.

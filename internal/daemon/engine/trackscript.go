@@ -67,6 +67,9 @@ func (v *vrrpPart) runScript(s *trackScript) {
 func (v *vrrpPart) scriptDeadline() time.Time { return v.scriptDue.Next() }
 
 func (v *vrrpPart) expireScripts(now time.Time) {
+	if _, ok := v.scriptDue.Due(now); ok && v.engine.scripts.resultsDue() {
+		return
+	}
 	for slot, ok := v.scriptDue.Due(now); ok; slot, ok = v.scriptDue.Due(now) {
 		i := slices.IndexFunc(v.scripts, func(s *trackScript) bool { return s.slot == slot })
 		if i < 0 {

@@ -35,21 +35,25 @@ type vrrpPart struct {
 	frame *rawnet.Sender
 	end   context.CancelFunc // of the goroutines
 
-	routers   []*router // in configuration order
-	byMachine map[*vrrp.Machine]*router
-	slots     []*router      // by the number that due knows them by; nil: free
-	due       loop.Deadlines // of the routers, by slot
-	scriptDue loop.Deadlines
-	groups    map[string]*vrrp.Group
-	track     *track.Set
-	scripts   []*trackScript
-	queue     *announce.Queue
-	sockets   map[rawnet.Spec]*socket
-	sources   map[sourceKey]netip.Addr // addresses that were said to be assigned
-	vips      map[netip.Addr]bool      // all virtual addresses
-	pass      uint64                   // of Expire
-	reopen    time.Time                // when sockets that failed are tried again
-	delay     time.Time                // end of the start-up delay, to be logged
+	routers    []*router // in configuration order
+	byMachine  map[*vrrp.Machine]*router
+	made       int                        // routers so far
+	unreleased int                        // routers lost to a panic whose addresses are still there
+	missing    map[hostnet.Addr]time.Time // virtual addresses that went, and when
+	judgeAt    time.Time                  // when that is to be judged
+	slots      []*router                  // by the number that due knows them by; nil: free
+	due        loop.Deadlines             // of the routers, by slot
+	scriptDue  loop.Deadlines
+	groups     map[string]*vrrp.Group
+	track      *track.Set
+	scripts    []*trackScript
+	queue      *announce.Queue
+	sockets    map[rawnet.Spec]*socket
+	sources    map[sourceKey]netip.Addr // addresses that were said to be assigned
+	vips       map[netip.Addr][]int     // all virtual addresses, and the places in routers that have them
+	pass       uint64                   // of Expire
+	reopen     time.Time                // when sockets that failed are tried again
+	delay      time.Time                // end of the start-up delay, to be logged
 
 	running bool // machines are started
 
@@ -75,6 +79,7 @@ type router struct {
 	buf     []byte
 	sendErr error // last error of sending, logged once
 	waits   bool  // the last Own or Disown has not settled
+	owned   bool  // the lane knows of a wish
 	leaving bool  // a reload removed it: it goes when the kernel has let go of its addresses
 }
 
@@ -87,8 +92,10 @@ type pendingEvent struct {
 func newVRRP(e *engine) (*vrrpPart, error) {
 	v := &vrrpPart{engine: e, log: e.Log.Role(logging.VRRP), conf: &e.model.VRRP, groups: map[string]*vrrp.Group{},
 		sockets: map[rawnet.Spec]*socket{}, byMachine: map[*vrrp.Machine]*router{}, sources: map[sourceKey]netip.Addr{}}
-	v.part = e.loop.Add("vrrp", v)
-	return v, v.open()
+	if err := v.open(); err != nil {
+		return nil, err
+	}
+	return v, nil
 }
 
 // open connects to the kernel. Everything else begins when the kernel has told what it has.
@@ -100,12 +107,16 @@ func (v *vrrpPart) open() error {
 	}
 	v.log.Info("Registering Kernel netlink command channel")
 	if v.lane, err = netlink.OpenLane(v.log, func(f func()) { v.part.Post(func(time.Time) { f() }) }); err != nil {
+		watch.Close()
 		return fmt.Errorf("open address lane: %w", err)
 	}
 	v.log.Info("Registering gratuitous ARP shared channel")
 	if v.frame, err = rawnet.OpenSender(); err != nil {
+		watch.Close()
+		v.lane.Close()
 		return fmt.Errorf("open frame socket: %w", err)
 	}
+	v.part = v.loop.Add("vrrp", v)
 	ctx, cancel := context.WithCancel(context.Background())
 	v.end = cancel
 	supervise(ctx, v.part, v.log, "address lane", func() error { return v.lane.Run(ctx) })
@@ -181,12 +192,7 @@ func (v *vrrpPart) removeResidual() {
 func addresses(i *model.Instance) []model.Address { return slices.Concat(i.VIPs, i.ExcludedVIPs) }
 
 func (v *vrrpPart) newRouter(i *model.Instance) *router {
-	r := &router{m: vrrp.New(i), owner: fmt.Sprint(i.Key()), faults: vrrp.Event{Kind: vrrp.Faults}}
-	for _, o := range v.slots {
-		if o != nil && o.leaving && o.owner == r.owner {
-			v.drop(o) // its wish is overtaken, and will not be answered
-		}
-	}
+	r := &router{m: vrrp.New(i), owner: v.ownerName(i), faults: vrrp.Event{Kind: vrrp.Faults}}
 	r.slot = slices.Index(v.slots, nil)
 	if r.slot < 0 {
 		r.slot = len(v.slots)
@@ -195,6 +201,12 @@ func (v *vrrpPart) newRouter(i *model.Instance) *router {
 	v.slots[r.slot] = r
 	v.byMachine[r.m] = r
 	return r
+}
+
+// ownerName is the lane's name of a new router; one that is removed and comes back is another.
+func (v *vrrpPart) ownerName(i *model.Instance) string {
+	v.made++
+	return fmt.Sprintf("%s#%d", i.Name, v.made)
 }
 
 // drop forgets a router that has been removed.
@@ -306,10 +318,11 @@ func (v *vrrpPart) act(now time.Time, actions []vrrp.Action) {
 // own asks the lane for the addresses, or for none, and tells the router when the kernel has done it.
 func (v *vrrpPart) own(now time.Time, r *router, gen uint32, addrs []model.Address) {
 	settled := &vrrp.Event{Kind: vrrp.Settled, Gen: gen}
-	if len(addresses(r.m.Instance())) == 0 && len(addrs) == 0 {
+	if !r.owned && len(addrs) == 0 {
 		v.step(now, r, settled)
 		return
 	}
+	r.owned = true
 	r.waits = true
 	v.lane.Own(r.owner, addrs, func(err error) {
 		now := time.Now()
@@ -469,7 +482,7 @@ func (v *vrrpPart) Deadline() time.Time {
 		return time.Time{}
 	}
 	d := v.due.Next()
-	for _, t := range []time.Time{v.queue.Deadline(), v.reopen, v.delay, v.scriptDeadline()} {
+	for _, t := range []time.Time{v.queue.Deadline(), v.reopen, v.delay, v.scriptDeadline(), v.judgeAt} {
 		if !t.IsZero() && (d.IsZero() || t.Before(d)) {
 			d = t
 		}
@@ -498,6 +511,7 @@ func (v *vrrpPart) Expire(now time.Time) {
 		v.reopen = time.Time{}
 		v.refresh(now, all)
 	}
+	v.judgeMissing(now)
 	v.expireScripts(now)
 	v.flush(now)
 }
@@ -505,15 +519,15 @@ func (v *vrrpPart) Expire(now time.Time) {
 // reload takes the new configuration over: what is kept is told, then the new is started, then the old goes.
 func (v *vrrpPart) reload(now time.Time, next *model.VRRP, changes model.Changes) {
 	v.conf = next
+	if v.model.Process.FIFOStatesOnReload {
+		defer v.writeStates()
+	}
 	if changes.Instances.Empty() && changes.SyncGroups.Empty() && changes.TrackScripts.Empty() && !changes.VRRPGlobal {
 		return
 	}
 	v.reloadScripts(now, next)
 	// As one wish, so that an address which moves between instances is never missing.
 	v.lane.Together(func() { v.reconfigure(now, next) })
-	if v.model.Process.FIFOStatesOnReload {
-		v.writeStates()
-	}
 	v.flush(now)
 }
 
@@ -524,23 +538,25 @@ func (v *vrrpPart) reconfigure(now time.Time, next *model.VRRP) {
 	v.linkFacts()
 
 	old := v.routers
-	was := map[model.InstanceKey]*router{}
-	for _, r := range old {
-		was[r.m.Instance().Key()] = r
+	was := make([]model.Instance, len(old))
+	for i, r := range old {
+		was[i] = *r.m.Instance()
 	}
 	var fresh, changed []*router
+	kept := map[*router]bool{}
 	routers := make([]*router, len(next.Instances))
-	for i := range next.Instances {
+	for i, o := range model.Match(was, next.Instances) {
 		n := &next.Instances[i]
-		r := was[n.Key()]
-		delete(was, n.Key())
-		if r == nil {
-			r = v.newRouter(n)
-			fresh = append(fresh, r)
-		} else if !reflect.DeepEqual(r.m.Instance(), n) {
-			changed = append(changed, r)
+		if o < 0 {
+			routers[i] = v.newRouter(n)
+			fresh = append(fresh, routers[i])
+			continue
 		}
-		routers[i] = r
+		routers[i] = old[o]
+		kept[old[o]] = true
+		if !reflect.DeepEqual(&was[o], n) {
+			changed = append(changed, old[o])
+		}
 	}
 	v.routers = routers
 	for i, r := range routers {
@@ -553,10 +569,11 @@ func (v *vrrpPart) reconfigure(now time.Time, next *model.VRRP) {
 	v.effects = v.track.All(v.effects[:0])
 	v.tell(now)
 	for _, r := range fresh {
-		v.step(now, r, &vrrp.Event{Kind: vrrp.Start})
+		v.lane.RemoveStale(addresses(r.m.Instance()))
+		v.step(now, r, &vrrp.Event{Kind: vrrp.Start, Until: v.delay})
 	}
 	for _, r := range old {
-		if was[r.m.Instance().Key()] != r {
+		if kept[r] {
 			continue
 		}
 		v.step(now, r, &vrrp.Event{Kind: vrrp.Removed})
@@ -620,7 +637,7 @@ func (v *vrrpPart) stop(now time.Time) {
 
 // released reports whether the kernel has let go of everything.
 func (v *vrrpPart) released() bool {
-	return !slices.ContainsFunc(v.slots, func(r *router) bool { return r != nil && r.waits })
+	return v.unreleased == 0 && !slices.ContainsFunc(v.slots, func(r *router) bool { return r != nil && r.waits })
 }
 
 // Recover lets go of everything without the machines, whose state is not to be trusted any more, and starts anew.
@@ -628,13 +645,19 @@ func (v *vrrpPart) Recover(now time.Time, cause error) {
 	v.log.Error(cause.Error())
 	v.busy, v.later = false, nil
 	for _, r := range v.slots {
-		if r != nil {
-			v.lane.Own(r.owner, nil, func(error) {})
-			v.due.Set(r.slot, time.Time{})
-			v.release(r)
+		if r == nil {
+			continue
 		}
+		v.unreleased++
+		v.lane.Own(r.owner, nil, func(error) {
+			v.unreleased--
+			v.maybeEnd(time.Now())
+		})
+		v.due.Set(r.slot, time.Time{})
+		v.release(r)
 	}
 	for _, s := range v.scripts {
+		s.gone = true
 		v.scriptDue.Set(s.slot, time.Time{})
 		v.engine.scripts.runner.Kill(s.job, sigKill)
 	}

@@ -217,6 +217,19 @@ func (l *Lane) take() (have, want []model.Address, done []*wish) {
 		}
 	}
 	l.dirty = l.dirty[:0]
+	// What the kernel may remove along with ours is set again, whoever wants it: "exists" is a success.
+	lost := map[hostnet.Subnet]bool{}
+	for _, a := range have {
+		if _, stays := wanted[hostnet.KeyOf(a)]; !stays {
+			lost[hostnet.SubnetOf(a)] = true
+		}
+	}
+	delete(lost, hostnet.Subnet{})
+	for k, a := range wanted {
+		if !seen[k] && lost[hostnet.SubnetOf(a)] {
+			want = append(want, a)
+		}
+	}
 	return have, want, done
 }
 

@@ -73,6 +73,7 @@ type Runner struct {
 	null   *os.File
 	report func(Result)
 
+	reaping sync.Mutex // held until what was reaped is reported
 	mu      sync.Mutex
 	changed sync.Cond // of everything below
 	jobs    map[uint64]*job
@@ -195,6 +196,15 @@ func (r *Runner) Stop() {
 	close(r.ended)
 }
 
+// Reap collects the programs that have ended by now. When it returns, Report has been called for each of them: who finds that a
+// program is late asks first, since the daemon itself may have been stopped meanwhile.
+func (r *Runner) Reap() {
+	r.reaping.Lock()
+	defer r.reaping.Unlock()
+	for r.reapOne() {
+	}
+}
+
 // anyPending reports whether Stop has something to wait for: a program not yet started, or a tracked one.
 func (r *Runner) anyPending() bool {
 	for _, j := range r.jobs {
@@ -291,8 +301,7 @@ func (r *Runner) reapAll() {
 		case <-r.ended:
 			return
 		}
-		for r.reapOne() {
-		}
+		r.Reap()
 	}
 }
 
