@@ -28,19 +28,18 @@ type Checker struct {
 	Web  webOptions
 	Misc miscOptions
 
-	MinReply, MaxReply opt[int]    // UDP_CHECK
-	DNSName            opt[string] // DNS_CHECK
-	HELO               opt[string] // SMTP_CHECK
-	TrackFile          opt[string] // FILE_CHECK
-	BFDName            opt[string] // BFD_CHECK
+	Payload, Reply     opt[hexBytes]      // UDP_CHECK
+	MinReply, MaxReply opt[int]           // UDP_CHECK
+	DNSType            opt[model.DNSType] // DNS_CHECK
+	DNSName            opt[string]        // DNS_CHECK
+	HELO               opt[string]        // SMTP_CHECK
+	Hosts              []*Checker         // SMTP_CHECK: servers asked in place of the real server, each by a checker of its own
+	TrackFile          opt[string]        // FILE_CHECK
+	BFDName            opt[string]        // BFD_CHECK
 }
 
 // Kinds of checkers that are read, but not run yet.
 const (
-	smtpCheck model.CheckKind = "SMTP_CHECK"
-	dnsCheck  model.CheckKind = "DNS_CHECK"
-	udpCheck  model.CheckKind = "UDP_CHECK"
-	pingCheck model.CheckKind = "PING_CHECK"
 	fileCheck model.CheckKind = "FILE_CHECK"
 	bfdCheck  model.CheckKind = "BFD_CHECK"
 )
@@ -60,10 +59,10 @@ var checkerKinds = map[model.CheckKind]checkerKind{
 	model.HTTPGet:   {connects: true, retry: 1, delayBeforeRetry: 3 * time.Second},
 	model.SSLGet:    {connects: true, retry: 1, delayBeforeRetry: 3 * time.Second},
 	model.MiscCheck: {retry: 0, delayBeforeRetry: time.Second},
-	smtpCheck:       {connects: true, pending: true},
-	dnsCheck:        {connects: true, pending: true},
-	udpCheck:        {connects: true, pending: true},
-	pingCheck:       {connects: true, pending: true},
+	model.SMTPCheck: {connects: true, retry: 1, delayBeforeRetry: time.Second},
+	model.DNSCheck:  {connects: true, retry: 3},
+	model.UDPCheck:  {connects: true, retry: 1, delayBeforeRetry: time.Second},
+	model.PingCheck: {connects: true, retry: 1, delayBeforeRetry: time.Second},
 	fileCheck:       {pending: true},
 	bfdCheck:        {pending: true},
 }
@@ -74,10 +73,10 @@ var checkerRows = schema.Table[RealServer]{
 	checkerRow(model.HTTPGet, httpTable, "Pages come with the right status and digest."),
 	checkerRow(model.SSLGet, sslGetTable, "The same over TLS."),
 	checkerRow(model.MiscCheck, miscTable, "A script says so."),
-	checkerRow(smtpCheck, smtpTable, "A mail server greets.").Pending(noChecker),
-	checkerRow(dnsCheck, dnsTable, "A name server answers.").Pending(noChecker),
-	checkerRow(udpCheck, udpTable, "A datagram is answered, or at least not refused.").Pending(noChecker),
-	checkerRow(pingCheck, pingTable, "ICMP echo is answered.").Pending(noChecker),
+	checkerRow(model.SMTPCheck, smtpTable, "A mail server greets."),
+	checkerRow(model.DNSCheck, dnsTable, "A name server answers without an error."),
+	checkerRow(model.UDPCheck, udpTable, "A datagram is answered, or at least not refused."),
+	checkerRow(model.PingCheck, pingTable, "ICMP echo is answered."),
 	checkerRow(fileCheck, fileTable, "The number in a tracked file says so.").Pending(noChecker),
 	checkerRow(bfdCheck, bfdCheckTable, "A BFD session is up.").Pending(noChecker),
 }

@@ -3,36 +3,36 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/keepalived-go/keepalived-go/internal/config/schema"
 	"github.com/keepalived-go/keepalived-go/internal/config/source"
 	"github.com/keepalived-go/keepalived-go/internal/config/syntax"
+	"github.com/keepalived-go/keepalived-go/internal/model"
 )
-
-// The checkers of this file are read and checked, but not run yet.
 
 var smtpTable = concat(connecting, ctable{
 	schema.Inherited("helo_name", schema.Word, func(c *Checker) *opt[string] { return &c.HELO },
 		"Name told to the server.").Lenient().FirstWins(),
-	schema.Block("host", "", func(_ *Checker, n *syntax.Node, r *source.Report) *Checker {
+	schema.Block("host", "", func(c *Checker, n *syntax.Node, r *source.Report) *Checker {
 		r.Notef(n.At(), "host blocks in SMTP_CHECK are deprecated").Hint = "use several SMTP_CHECK blocks"
-		return &Checker{At: n.At(), End: n.End}
+		host := &Checker{At: n.At(), End: n.End}
+		c.Hosts = append(c.Hosts, host)
+		return host
 	}, connecting, "Another server to ask."),
 })
 
-var dnsTypes = strings.Fields("A NS CNAME SOA MX TXT AAAA RRSIG DNSKEY")
-
 var dnsTable = concat(connecting, ctable{
-	schema.Check[Checker]("type", schema.One(strings.Join(dnsTypes, "|"), func(s string) (string, error) {
-		for _, t := range dnsTypes {
-			if strings.EqualFold(t, s) {
-				return t, nil
-			}
+	schema.Value("type", schema.One(strings.Join(slices.Sorted(maps.Keys(model.DNSTypes)), "|"), func(s string) (model.DNSType, error) {
+		t, ok := model.DNSTypes[strings.ToUpper(s)]
+		if !ok {
+			return 0, fmt.Errorf("unknown type %q", s)
 		}
-		return "", fmt.Errorf("unknown type %q", s)
-	}), "Type of the query; default SOA."),
+		return t, nil
+	}), model.DNSTypeSOA, func(c *Checker) *opt[model.DNSType] { return &c.DNSType }, "Type of the query; default SOA."),
 	schema.Inherited("name", schema.One("NAME", dnsName), func(c *Checker) *opt[string] { return &c.DNSName },
 		"Name asked for; default the root.").FirstWins(),
 })
@@ -60,35 +60,55 @@ func dnsName(s string) (string, error) {
 }
 
 var udpTable = concat(connecting, ctable{
-	schema.Check[Checker]("payload", hexString(false), "The datagram, in hexadecimal digits.").Lenient(),
-	schema.Check[Checker]("require_reply", orEmpty(hexString(true)), "A reply is needed, and must be like this; x matches any digit."),
+	schema.Inherited("payload", hexString(false), func(c *Checker) *opt[hexBytes] { return &c.Payload },
+		"The datagram, in hexadecimal digits.").Lenient(),
+	schema.Inherited("require_reply", orEmpty(hexString(true)), func(c *Checker) *opt[hexBytes] { return &c.Reply },
+		"A reply is needed, and must begin like this; x matches any digit."),
 	schema.Value("min_reply_length", schema.Int(0, math.MaxUint16), 0, func(c *Checker) *opt[int] { return &c.MinReply },
 		"Least length of a reply."),
 	schema.Value("max_reply_length", schema.Int(0, math.MaxUint16), 255, func(c *Checker) *opt[int] { return &c.MaxReply },
 		"Greatest length of a reply."),
 })
 
-// hexString reads pairs of hexadecimal digits, in as many words as there are; a digit alone at the end of a word is a byte too.
-func hexString(wildcard bool) schema.Kind[string] {
-	digits := "0123456789abcdefABCDEF"
-	if wildcard {
-		digits += "xX"
-	}
-	return schema.Kind[string]{Usage: "HEX …", Parse: func(w []source.Word) (string, error) {
+// hexBytes are bytes of which only the bits set in mask count.
+type hexBytes struct{ bytes, mask []byte }
+
+// maxDatagram is the longest payload of a UDP datagram over IPv4.
+const maxDatagram = 65507
+
+// hexString reads pairs of hexadecimal digits, in as many words as there are; a digit alone at the end of a word is a byte too. With
+// wildcard an x stands for any digit.
+func hexString(wildcard bool) schema.Kind[hexBytes] {
+	return schema.Kind[hexBytes]{Usage: "HEX …", Parse: func(w []source.Word) (h hexBytes, err error) {
 		if len(w) == 0 {
-			return "", schema.ErrNoWord
+			return h, schema.ErrNoWord
 		}
-		all := ""
 		for _, word := range w {
-			if strings.Trim(word.Text, digits) != "" {
-				return "", fmt.Errorf("%q is not hexadecimal", word.Text)
+			for s := strings.ToLower(word.Text); s != ""; {
+				pair := s[:min(2, len(s))]
+				s = s[len(pair):]
+				var value, mask byte
+				for _, c := range []byte(pair) {
+					value, mask = value<<4, mask<<4
+					if digit := strings.IndexByte("0123456789abcdef", c); digit >= 0 {
+						value, mask = value|byte(digit), mask|0xf
+					} else if !wildcard || c != 'x' {
+						return hexBytes{}, fmt.Errorf("%q is not hexadecimal", word.Text)
+					}
+				}
+				if len(pair) == 1 {
+					mask |= 0xf0 // the digit that is not there is a 0
+				}
+				h.bytes, h.mask = append(h.bytes, value), append(h.mask, mask)
 			}
-			all += word.Text
 		}
-		if all == "" {
-			return "", errors.New("it is empty")
+		switch {
+		case len(h.bytes) == 0:
+			return h, errors.New("it is empty")
+		case len(h.bytes) > maxDatagram:
+			return hexBytes{}, fmt.Errorf("%d bytes do not fit into a datagram", len(h.bytes))
 		}
-		return all, nil
+		return h, nil
 	}}
 }
 

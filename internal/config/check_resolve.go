@@ -12,19 +12,20 @@ import (
 const (
 	defaultDelayLoop      = time.Minute
 	defaultConnectTimeout = 5 * time.Second
+	defaultHELO           = "smtpchecker.keepalived.org"
 )
 
 // checker resolves one checker of the server rs; false: it is not run, and the server has one checker fewer.
 func (res *resolver) checker(v *VirtualServer, s *RealServer, rs *model.RealServer, c *Checker) (out model.Check, ok bool) {
 	kind := checkerKinds[c.Kind]
 	out = model.Check{
-		Kind:             c.Kind,
-		Alpha:            first(c.Alpha, opt[bool]{V: rs.Alpha}),
-		DelayLoop:        inherit(defaultDelayLoop, c.DelayLoop, s.DelayLoop, v.DelayLoop),
-		LogAllFailures:   first(c.LogAllFailures, res.c.Global.LogAllFailures),
-		Retry:            uint32(inherit(kind.retry, c.Retry, s.Retry, v.Retry)),
-		DelayBeforeRetry: inherit(kind.delayBeforeRetry, c.DelayBeforeRetry, s.DelayBeforeRetry, v.DelayBeforeRetry),
+		Kind:           c.Kind,
+		Alpha:          first(c.Alpha, opt[bool]{V: rs.Alpha}),
+		DelayLoop:      inherit(defaultDelayLoop, c.DelayLoop, s.DelayLoop, v.DelayLoop),
+		LogAllFailures: first(c.LogAllFailures, res.c.Global.LogAllFailures),
+		Retry:          uint32(inherit(kind.retry, c.Retry, s.Retry, v.Retry)),
 	}
+	out.DelayBeforeRetry = inherit(cmp.Or(kind.delayBeforeRetry, out.DelayLoop), c.DelayBeforeRetry, s.DelayBeforeRetry, v.DelayBeforeRetry)
 	out.Warmup = inherit(out.DelayLoop, c.Warmup, s.Warmup, v.Warmup)
 	if kind.connects && !res.connection(v, s, rs, c, &out.Conn) {
 		return out, false
@@ -38,14 +39,55 @@ func (res *resolver) checker(v *VirtualServer, s *RealServer, rs *model.RealServ
 		res.trackedBy(c, c.TrackFile, "track_file", trackFile, "track_file")
 	case bfdCheck:
 		res.trackedBy(c, c.BFDName, "name", trackBFD, "bfd_instance")
-	case udpCheck:
+	case model.SMTPCheck:
+		out.SMTP.HELO, ok = first(c.HELO, opt[string]{V: defaultHELO}), true
+	case model.DNSCheck:
+		out.DNS, ok = model.DNSOpts{Type: c.DNSType.V, Name: c.DNSName.V}, true
+	case model.UDPCheck:
 		if c.MinReply.V > c.MaxReply.V {
 			res.r.Errorf(c.MinReply.At, "UDP_CHECK: min_reply_length %d is above max_reply_length %d", c.MinReply.V, c.MaxReply.V)
 		}
+		out.UDP = model.UDPOpts{Payload: c.Payload.V.bytes, NeedReply: c.Reply.IsSet(), Reply: c.Reply.V.bytes, Mask: c.Reply.V.mask,
+			Least: c.MinReply.V, Most: c.MaxReply.V}
+		ok = true
 	default:
 		ok = true
 	}
 	return out, ok && !kind.pending
+}
+
+// checkers are those that a block stands for: itself, or in an SMTP_CHECK one for each of its host blocks. What a host block leaves
+// out is as the block around it has it.
+func (c *Checker) checkers() []*Checker {
+	if len(c.Hosts) == 0 {
+		return []*Checker{c}
+	}
+	var all []*Checker
+	for _, h := range c.Hosts {
+		m := *c
+		m.At, m.End, m.Hosts = h.At, h.End, nil
+		override(&m.ConnectIP, h.ConnectIP)
+		override(&m.BindTo, h.BindTo)
+		override(&m.ConnectPort, h.ConnectPort)
+		override(&m.BindPort, h.BindPort)
+		override(&m.BindIf, h.BindIf)
+		override(&m.FWMark, h.FWMark)
+		override(&m.ConnectTimeout, h.ConnectTimeout)
+		override(&m.DelayLoop, h.DelayLoop)
+		override(&m.Retry, h.Retry)
+		override(&m.DelayBeforeRetry, h.DelayBeforeRetry)
+		override(&m.Warmup, h.Warmup)
+		override(&m.Alpha, h.Alpha)
+		override(&m.LogAllFailures, h.LogAllFailures)
+		all = append(all, &m)
+	}
+	return all
+}
+
+func override[V any](o *opt[V], by opt[V]) {
+	if by.IsSet() {
+		*o = by
+	}
 }
 
 // inherit returns the first setting that was made, from the innermost block outwards.

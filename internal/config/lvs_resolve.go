@@ -257,8 +257,10 @@ func (res *resolver) realServer(v *VirtualServer, out *model.VirtualServer, entr
 	rs.NotifyUp = res.script("notify_up", s.NotifyUp)
 	rs.NotifyDown = res.script("notify_down", s.NotifyDown)
 	for _, c := range s.Checkers {
-		if check, ok := res.checker(v, s, &rs, c); ok {
-			rs.Checks = append(rs.Checks, check)
+		for _, c := range c.checkers() {
+			if check, ok := res.checker(v, s, &rs, c); ok {
+				rs.Checks = append(rs.Checks, check)
+			}
 		}
 	}
 	return rs

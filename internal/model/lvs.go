@@ -180,6 +180,10 @@ const (
 	HTTPGet   CheckKind = "HTTP_GET"
 	SSLGet    CheckKind = "SSL_GET"
 	MiscCheck CheckKind = "MISC_CHECK"
+	SMTPCheck CheckKind = "SMTP_CHECK"
+	DNSCheck  CheckKind = "DNS_CHECK"
+	UDPCheck  CheckKind = "UDP_CHECK"
+	PingCheck CheckKind = "PING_CHECK"
 )
 
 // Check is one checker: when to probe, and what the probe does.
@@ -195,6 +199,9 @@ type Check struct {
 	Conn Connect  // all but MISC_CHECK
 	HTTP HTTPOpts // HTTP_GET, SSL_GET
 	Misc MiscOpts // MISC_CHECK
+	SMTP SMTPOpts // SMTP_CHECK
+	DNS  DNSOpts  // DNS_CHECK
+	UDP  UDPOpts  // UDP_CHECK
 }
 
 // Connect says how a checker reaches its server.
@@ -245,6 +252,56 @@ type MiscOpts struct {
 	Script  Script
 	Timeout time.Duration
 	Dynamic bool
+}
+
+// SMTPOpts are the options of SMTP_CHECK.
+type SMTPOpts struct {
+	HELO string // name told to the server
+}
+
+// DNSOpts are the options of DNS_CHECK.
+type DNSOpts struct {
+	Type DNSType
+	Name string // without the trailing dot; empty: the root
+}
+
+// DNSType is a query type with its number on the wire.
+type DNSType uint16
+
+// The query types that DNS_CHECK knows (RFC 1035 §3.2.2, RFC 3596 §2.1, RFC 4034 §2 and §3).
+const (
+	DNSTypeA      DNSType = 1
+	DNSTypeNS     DNSType = 2
+	DNSTypeCNAME  DNSType = 5
+	DNSTypeSOA    DNSType = 6
+	DNSTypeMX     DNSType = 15
+	DNSTypeTXT    DNSType = 16
+	DNSTypeAAAA   DNSType = 28
+	DNSTypeRRSIG  DNSType = 46
+	DNSTypeDNSKEY DNSType = 48
+)
+
+// DNSTypes are their names.
+var DNSTypes = map[string]DNSType{
+	"A": DNSTypeA, "NS": DNSTypeNS, "CNAME": DNSTypeCNAME, "SOA": DNSTypeSOA, "MX": DNSTypeMX, "TXT": DNSTypeTXT,
+	"AAAA": DNSTypeAAAA, "RRSIG": DNSTypeRRSIG, "DNSKEY": DNSTypeDNSKEY,
+}
+
+func (t DNSType) String() string {
+	for name, n := range DNSTypes {
+		if n == t {
+			return name
+		}
+	}
+	return fmt.Sprintf("TYPE%d", uint16(t))
+}
+
+// UDPOpts are the options of UDP_CHECK.
+type UDPOpts struct {
+	Payload     []byte // nil: keepalived's text
+	NeedReply   bool
+	Reply, Mask []byte // what a reply has to begin with, in the bits that are set in Mask; nil: anything
+	Least, Most int    // length of a reply in bytes; only looked at together with Reply
 }
 
 // Key returns the identity of the virtual server over a reload.

@@ -23,7 +23,7 @@ type Result struct {
 	// Unable means that nothing was learnt about the server: no socket, bind refused, an error of our own side. Reason then is a
 	// whole log line, such as "Checker bind failed: Cannot assign requested address".
 	Unable bool
-	// Reason of a failure: TCPTimeout or TCPFailed for TCP_CHECK, one of the Web constants for HTTP_GET and SSL_GET.
+	// Reason of a failure: one of the constants of the checker's kind; for DNS_CHECK a line as lines.go has it.
 	Reason string
 
 	// Claimed and Received differ if an HTTP answer had another length than its Content-Length said; both in bytes.
@@ -56,6 +56,27 @@ const (
 	WebNoData         = "Read, no data received from "
 	WebStatus         = "HTTP status code error to"
 	WebDigest         = "MD5 digest error to"
+)
+
+// Reasons of a failed SMTP_CHECK.
+const (
+	SMTPConnectFailed  = "Could not connect to"
+	SMTPConnectTimeout = "Connection timeout to"
+	SMTPUnreachable    = "Network unreachable for"
+	SMTPReadTimeout    = "Read timeout from"
+	SMTPReadFailed     = "Read failure from"
+	SMTPWriteTimeout   = "Write timeout to"
+	SMTPWriteFailed    = "Write failure to"
+	SMTPBadGreeting    = "Bad greeting banner from"
+	SMTPBadHELO        = "Bad HELO response from"
+)
+
+// Reasons of a failed UDP_CHECK or PING_CHECK.
+const (
+	UDPFailed   = "failed"
+	UDPMismatch = "reply data mismatch"
+	PingTimeout = "timeout"
+	PingFailed  = "failed"
 )
 
 // EventKind tags an Event.
@@ -144,16 +165,21 @@ type Monitor struct {
 
 // New returns a checker that has not been started. random, in [0, 1), picks its place in the warm-up interval.
 func New(spec *model.Check, on Subject, random float64) *Monitor {
-	return &Monitor{
+	m := &Monitor{
 		spec:   spec,
 		on:     on,
 		warmup: time.Duration(random * float64(spec.Warmup)),
 		up:     !spec.Alpha,
-		// The first run gets no retries.
-		failures: spec.Retry,
-		web:      newWebState(spec),
+		web:    newWebState(spec),
 	}
+	if !retriesAlways(spec.Kind) {
+		m.failures = spec.Retry // the first run gets no retries
+	}
+	return m
 }
+
+// retriesAlways reports whether every run gets its retries, even the first one and those while the server is down.
+func retriesAlways(k model.CheckKind) bool { return k == model.SMTPCheck }
 
 // Spec returns what the checker was made of.
 func (m *Monitor) Spec() *model.Check { return m.spec }
@@ -216,7 +242,7 @@ func sameProbe(a, b *model.Check) bool {
 	case a.Kind == model.MiscCheck:
 		return a.Misc.Dynamic == b.Misc.Dynamic && reflect.DeepEqual(a.Misc.Script.Args, b.Misc.Script.Args)
 	}
-	return a.Conn == b.Conn
+	return a.Conn == b.Conn && a.SMTP == b.SMTP && a.DNS == b.DNS && reflect.DeepEqual(a.UDP, b.UDP)
 }
 
 func isWeb(c *model.Check) bool { return c.Kind == model.HTTPGet || c.Kind == model.SSLGet }
@@ -284,10 +310,10 @@ const grace = 10 * time.Second
 
 // longest is the longest time that a probe may take as a whole.
 //
-// Differs from keepalived: HTTP_GET there has a time limit for each read only, so that a server which sends a byte now and then
+// Differs from keepalived: HTTP_GET and SMTP_CHECK there have a time limit for each read only, so that a server which sends a byte now and then
 // is never found failed.
 func longest(c *model.Check) time.Duration {
-	if isWeb(c) {
+	if isWeb(c) || c.Kind == model.SMTPCheck {
 		return max(10*c.Conn.Timeout, time.Minute)
 	}
 	return c.Conn.Timeout
@@ -326,7 +352,9 @@ func (m *Monitor) succeed(out []Action) []Action {
 		return out
 	}
 	m.hasRun = true
-	out = m.say(out, "%s", m.successLine())
+	if line := m.successLine(); line != "" {
+		out = m.say(out, "%s", line)
+	}
 	if m.up {
 		return out
 	}
@@ -335,22 +363,25 @@ func (m *Monitor) succeed(out []Action) []Action {
 }
 
 func (m *Monitor) fail(now time.Time, r *Result, out []Action) []Action {
-	if m.hasRun && !m.up {
-		m.wait(m.from(now, m.webFailed(m.spec.DelayLoop)))
-		return out
-	}
-	if m.failures < m.spec.Retry {
+	first := !m.hasRun
+	down := m.hasRun && !m.up
+	again := m.failures < m.spec.Retry
+	switch {
+	case again && (!down || retriesAlways(m.spec.Kind)):
 		m.failures++
 		m.wait(m.from(now, m.spec.DelayBeforeRetry))
 		if m.spec.LogAllFailures {
 			out = m.say(out, "%s", m.tryLine(r))
 		}
 		return out
+	case down:
+		m.failures = 0
+		m.wait(m.from(now, m.webFailed(m.spec.DelayLoop)))
+		return out
 	}
-	if m.spec.LogAllFailures && m.spec.Kind != model.MiscCheck {
+	if m.spec.LogAllFailures && tellsEachTry(m.spec.Kind) {
 		out = m.say(out, "%s", m.tryLine(r))
 	}
-	first := !m.hasRun
 	wasUp := m.up
 	if !isWeb(m.spec) || wasUp {
 		out = m.say(out, "%s", m.failureLine(r, first))

@@ -185,6 +185,8 @@ func (p *player) monitor(words []string) *Monitor {
 		switch key {
 		case "alpha":
 			spec.Alpha = true
+		case "name":
+			spec.DNS.Name = value
 		case "log_all":
 			spec.LogAllFailures = true
 		case "dynamic":

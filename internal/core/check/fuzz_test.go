@@ -67,7 +67,7 @@ func FuzzMonitor(f *testing.F) {
 
 // fuzzSpec makes a checker of eight bits: kind, alpha, retries, delay, urls, fast_recovery and misc_dynamic.
 func fuzzSpec(o uint8) *model.Check {
-	kinds := []model.CheckKind{model.TCPCheck, model.HTTPGet, model.SSLGet, model.MiscCheck}
+	kinds := []model.CheckKind{model.TCPCheck, model.HTTPGet, model.SMTPCheck, model.MiscCheck}
 	c := &model.Check{
 		Kind: kinds[o&3], Alpha: o&4 != 0, Retry: uint32(o >> 3 & 1), LogAllFailures: true,
 		DelayLoop: time.Duration(1+o>>4&3) * time.Second, DelayBeforeRetry: time.Second, Warmup: time.Second,

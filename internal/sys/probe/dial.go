@@ -19,12 +19,25 @@ import (
 
 // dial makes the handshake with the server of c, within c.Timeout.
 func dial(ctx context.Context, c *model.Connect) (net.Conn, error) {
+	return dialNetwork(ctx, "tcp", c, nil)
+}
+
+// dialUDP connects a datagram socket, so that ICMP errors reach it; extra, if any, sets further options.
+func dialUDP(ctx context.Context, c *model.Connect, extra func(fd int) error) (net.Conn, error) {
+	return dialNetwork(ctx, "udp", c, extra)
+}
+
+func dialNetwork(ctx context.Context, network string, c *model.Connect, extra func(fd int) error) (net.Conn, error) {
 	d := net.Dialer{
 		Timeout:   c.Timeout,
 		KeepAlive: -1,
 		Control: func(_, _ string, raw syscall.RawConn) error {
 			var err error
-			if e := raw.Control(func(fd uintptr) { err = setOptions(int(fd), c) }); e != nil {
+			if e := raw.Control(func(fd uintptr) {
+				if err = setOptions(int(fd), c); err == nil && extra != nil {
+					err = extra(int(fd))
+				}
+			}); e != nil {
 				return e
 			}
 			return err
@@ -35,9 +48,11 @@ func dial(ctx context.Context, c *model.Connect) (net.Conn, error) {
 		dst = netip.AddrPortFrom(dst.Addr().WithZone(c.BindIf), dst.Port())
 	}
 	if c.Bind.Addr().IsValid() {
-		d.LocalAddr = net.TCPAddrFromAddrPort(c.Bind)
+		if d.LocalAddr = net.TCPAddrFromAddrPort(c.Bind); network == "udp" {
+			d.LocalAddr = net.UDPAddrFromAddrPort(c.Bind)
+		}
 	}
-	return d.DialContext(ctx, "tcp", dst.String())
+	return d.DialContext(ctx, network, dst.String())
 }
 
 func setOptions(fd int, c *model.Connect) error {

@@ -22,9 +22,13 @@ type Prober interface {
 // All has the prober of each kind of checker that a prober process runs. MISC_CHECK is not among them: its scripts are run by the
 // worker, whose child they have to be.
 var All = map[model.CheckKind]Prober{
-	model.TCPCheck: tcpCheck{},
-	model.HTTPGet:  webGet{},
-	model.SSLGet:   webGet{},
+	model.TCPCheck:  tcpCheck{},
+	model.HTTPGet:   webGet{},
+	model.SSLGet:    webGet{},
+	model.SMTPCheck: smtpCheck{},
+	model.DNSCheck:  dnsCheck{},
+	model.UDPCheck:  udpCheck{},
+	model.PingCheck: pingCheck{},
 }
 
 // Spec is what one probe needs to know.
@@ -34,11 +38,14 @@ type Spec struct {
 	Protocol model.HTTPProtocol // HTTP_GET, SSL_GET
 	URL      model.URL          // HTTP_GET, SSL_GET
 	TLS      model.TLSClient    // SSL_GET
+	SMTP     model.SMTPOpts     // SMTP_CHECK
+	DNS      model.DNSOpts      // DNS_CHECK
+	UDP      model.UDPOpts      // UDP_CHECK
 }
 
 // NewSpec takes the part of c that a probe of its url number url needs; url is ignored by checkers without urls.
 func NewSpec(c *model.Check, url int, tls model.TLSClient) *Spec {
-	s := &Spec{Kind: c.Kind, Conn: c.Conn}
+	s := &Spec{Kind: c.Kind, Conn: c.Conn, SMTP: c.SMTP, DNS: c.DNS, UDP: c.UDP}
 	if c.Kind == model.HTTPGet || c.Kind == model.SSLGet {
 		s.Protocol, s.URL = c.HTTP.Protocol, c.HTTP.URLs[url]
 	}
