@@ -26,9 +26,10 @@ var allowed = []struct {
 	{"internal/config/source", nil},
 	{"internal/config/syntax", []string{"internal/config/source"}},
 	{"internal/config/schema", []string{"internal/config/source", "internal/config/syntax"}},
-	{"internal/config", []string{"internal/config/...", "internal/model"}},
+	{"internal/config", []string{"internal/config/...", "internal/model", "internal/sys/regex"}},
 	{"internal/sys/ipvs/ipvstest", []string{"internal/model", "internal/core/...", "internal/sys/ipvs"}}, // the fake Kernel of tests
 	{"internal/sys/probe", []string{"internal/model", "internal/core/...", "internal/loop", "internal/sys/regex"}},
+	{"internal/sys/regex", nil},
 	{"internal/sys/...", []string{"internal/model", "internal/core/...", "internal/loop"}},
 	{"internal/loop", nil},
 	{"internal/daemon/link", []string{"internal/model"}},

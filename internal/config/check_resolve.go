@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/keepalived-go/keepalived-go/internal/model"
+	"github.com/keepalived-go/keepalived-go/internal/sys/regex"
 )
 
 // Defaults of all kinds of checkers.
@@ -140,6 +141,15 @@ func (res *resolver) web(v *VirtualServer, rs *model.RealServer, c *Checker, out
 		if u.RegexMax.IsSet() && u.RegexMax.V <= u.RegexMin.V {
 			res.r.Notef(u.RegexMax.At, "regex_max_offset %d is not above regex_min_offset %d - ignoring both", u.RegexMax.V, u.RegexMin.V)
 			u.RegexMin, u.RegexMax = opt[int]{}, opt[int]{}
+		}
+		if u.Regex.IsSet() {
+			// Differs from keepalived: it logs a bad pattern, passes it in a configuration test and crashes at its end.
+			p, err := regex.Compile(u.Regex.V, u.RegexOptions)
+			if err != nil {
+				res.r.Errorf(u.Regex.At, "Invalid regex: '%s' %v - ignoring the url", u.Regex.V, err)
+				continue
+			}
+			p.Close()
 		}
 		m := model.URL{
 			Path:        u.Path.V,

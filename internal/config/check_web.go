@@ -38,8 +38,6 @@ type url struct {
 	RegexMax     opt[int]
 }
 
-const noRegex = "patterns are not matched"
-
 var webTable = concat(connecting, ctable{
 	schema.Inherited("nb_get_retry", schema.Int(0, math.MaxUint32), func(c *Checker) *opt[int] { return &c.Retry },
 		"Old name of retry.").Deprecated("retry"),
@@ -101,22 +99,22 @@ var urlTable = schema.Table[url]{
 	schema.Line("status_code", "CODE[-CODE] …", readStatus, "Accepted status codes, 100 to 599; default 200-299."),
 	schema.Inherited("virtualhost", schema.Word, func(u *url) *opt[string] { return &u.VirtualHost },
 		"Host header; default that of the checker.").Lenient(),
-	schema.Line("regex", `"PATTERN"`, readRegex, "Perl-compatible pattern that the page must match.").Pending(noRegex),
-	schema.Flag("regex_no_match", true, func(u *url) *opt[bool] { return &u.RegexNot }, "The page must not match.").Pending(noRegex),
+	schema.Line("regex", `"PATTERN"`, readRegex, "Perl-compatible pattern that the page must match."),
+	schema.Flag("regex_no_match", true, func(u *url) *opt[bool] { return &u.RegexNot }, "The page must not match."),
 	schema.Line("regex_options", "WORD …", func(u *url, n *syntax.Node, _ *source.Report) {
 		for _, w := range n.Args {
 			u.RegexOptions = append(u.RegexOptions, w.Text)
 		}
-	}, "Options of the pattern.").Options(regexOptions...).Pending(noRegex),
+	}, "Options of the pattern.").Options(regexOptions...),
 	schema.Line("regex_min_offset", "BYTES", readOffset(func(u *url) *opt[int] { return &u.RegexMin }),
-		"First byte at which a match may begin.").Pending(noRegex),
+		"First byte at which a match may begin."),
 	schema.Line("regex_max_offset", "BYTES", readOffset(func(u *url) *opt[int] { return &u.RegexMax }),
-		"Last byte at which a match may begin.").Pending(noRegex),
+		"Last byte at which a match may begin."),
 	schema.Line("regex_stack", "START MAX", func(_ *url, n *syntax.Node, r *source.Report) {
 		if len(n.Args) != 2 {
 			r.Notef(n.At(), "regex_stack needs two numbers - ignoring")
 		}
-	}, "Stack of keepalived's pattern compiler; no effect.").Pending(noRegex),
+	}, "No effect; the stack of keepalived's pattern compiler."),
 }
 
 var regexOptions = strings.Fields(`allow_empty_class alt_bsux auto_callout caseless dollar_endonly dotall dupnames extended firstline

@@ -56,6 +56,7 @@ const (
 	WebNoData         = "Read, no data received from "
 	WebStatus         = "HTTP status code error to"
 	WebDigest         = "MD5 digest error to"
+	WebRegex          = "Regex match failed"
 )
 
 // Reasons of a failed SMTP_CHECK.

@@ -212,6 +212,9 @@ func (p *player) monitor(words []string) *Monitor {
 			if path, ok := strings.CutSuffix(value, ",digest"); ok {
 				u = model.URL{Path: path, Digest: make([]byte, 16)}
 			}
+			if path, ok := strings.CutSuffix(value, ",regex"); ok {
+				u = model.URL{Path: path, Regex: "x"}
+			}
 			spec.HTTP.URLs = append(spec.HTTP.URLs, u)
 		default:
 			p.t.Fatalf("unknown option %q", w)

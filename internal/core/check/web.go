@@ -26,7 +26,9 @@ func (m *Monitor) webOK(now time.Time, out []Action) []Action {
 	w := &m.web
 	if !m.up {
 		u := &m.spec.HTTP.URLs[w.url]
-		if u.Digest != nil {
+		if u.Regex != "" {
+			out = m.say(out, "Regex match success to %s url(%s)", m.on.Server, u.Path)
+		} else if u.Digest != nil {
 			out = m.say(out, "MD5 digest success to %s url(%s)", m.on.Server, u.Path)
 		} else {
 			out = m.say(out, "HTTP status code success to %s url(%s)", m.on.Server, u.Path)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/keepalived-go/keepalived-go/internal/core/check"
 	"github.com/keepalived-go/keepalived-go/internal/model"
+	"github.com/keepalived-go/keepalived-go/internal/sys/regex"
 )
 
 // answer takes in what a web server sends, in constant memory.
@@ -14,11 +15,19 @@ type answer struct {
 	head     []byte // status line and header fields
 	ended    bool   // head is complete
 	sum      hash.Hash
-	claimed  int64 // Content-Length; -1: none
-	received int64 // bytes of the body
+	claimed  int64         // Content-Length; -1: none
+	received int64         // bytes of the body
+	regex    *regex.Search // nil: none
 }
 
-func newAnswer() *answer { return &answer{sum: md5.New(), claimed: -1} }
+// newAnswer expects an answer in whose body pattern, unless nil, is looked for.
+func newAnswer(u *model.URL, pattern *regex.Pattern) *answer {
+	a := &answer{sum: md5.New(), claimed: -1}
+	if pattern != nil {
+		a.regex = pattern.Search(u.RegexMin, u.RegexMax)
+	}
+	return a
+}
 
 // take takes the next bytes; false: the blank line after the header does not come in time.
 func (a *answer) take(p []byte) bool {
@@ -46,6 +55,9 @@ func (a *answer) body(p []byte) {
 		counted = p[:min(int64(len(p)), max(0, a.claimed-a.received))]
 	}
 	a.sum.Write(counted)
+	if a.regex != nil {
+		a.regex.Add(p)
+	}
 	a.received += int64(len(p))
 }
 
@@ -63,10 +75,24 @@ func (a *answer) judge(u *model.URL) check.Result {
 		r.Reason = check.WebStatus
 	case len(u.Digest) > 0 && !bytes.Equal(a.sum.Sum(nil), u.Digest):
 		r.Reason = check.WebDigest
+	case !a.matches(u):
+		r.Reason = check.WebRegex
 	default:
 		r.OK = true
 	}
 	return r
+}
+
+// matches is the verdict of the pattern on the body.
+//
+// Differs from keepalived: there the header counts as part of the body if both come in one segment. A match that takes too many
+// steps fails the url, also with regex_no_match.
+func (a *answer) matches(u *model.URL) bool {
+	if a.regex == nil {
+		return true
+	}
+	found, err := a.regex.End()
+	return err == nil && found != u.RegexNot
 }
 
 // status is the number after the first blank, if it has exactly three digits and a blank follows; else 0. So a status line

@@ -12,9 +12,11 @@ import (
 
 	"github.com/keepalived-go/keepalived-go/internal/core/check"
 	"github.com/keepalived-go/keepalived-go/internal/model"
+	"github.com/keepalived-go/keepalived-go/internal/sys/regex"
 )
 
-// webGet is HTTP_GET and SSL_GET: one url fetched over a connection of its own, its status and digest compared. The reader is
+// webGet is HTTP_GET and SSL_GET: one url fetched over a connection of its own, its status and digest compared and its pattern
+// looked for. The reader is
 // keepalived's, not an HTTP implementation: only the end of the connection ends an answer, and no transfer coding is undone
 // (checkers.md §3.3).
 type webGet struct{}
@@ -31,6 +33,13 @@ func (webGet) Probe(ctx context.Context, s *Spec) check.Result {
 	config, err := tlsConfig(s)
 	if err != nil {
 		return check.Result{Unable: true, Reason: "SSL client setup failed: " + err.Error()}
+	}
+	var pattern *regex.Pattern
+	if s.URL.Regex != "" {
+		if pattern, err = regex.Compile(s.URL.Regex, s.URL.RegexOpts); err != nil {
+			return check.Result{Unable: true, Reason: "Invalid regex: '" + s.URL.Regex + "' " + err.Error()}
+		}
+		defer pattern.Close()
 	}
 	step := startClock(ctx, s.Conn.Timeout)
 	conn, err := dial(ctx, &s.Conn)
@@ -65,7 +74,7 @@ func (webGet) Probe(ctx context.Context, s *Spec) check.Result {
 		return check.Result{Reason: check.WebSend}
 	}
 
-	a := newAnswer()
+	a := newAnswer(&s.URL, pattern)
 	buf := make([]byte, 16<<10)
 	for first := true; ; first = false {
 		// In HTTP each read has the whole time; in TLS the answer has, as keepalived does.

@@ -109,6 +109,22 @@ func TestWebAnswers(t *testing.T) {
 			url: model.URL{Digest: sum("x")}, want: check.Result{OK: true}},
 		{name: "chunks are not undone", serve: reply(head + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
 			url: model.URL{Digest: sum("5\r\nhello\r\n0\r\n\r\n")}, want: check.Result{OK: true}},
+		{name: "pattern", serve: reply(head + "\r\nhello\nworld"), url: model.URL{Regex: "^WORLD$", RegexOpts: []string{"caseless", "multiline"}},
+			want: check.Result{OK: true}},
+		{name: "pattern that is not there", serve: reply(head + "\r\nhello"), url: model.URL{Regex: "world"},
+			want: check.Result{Reason: check.WebRegex}},
+		{name: "pattern that must not be there", serve: reply(head + "\r\nhello"), url: model.URL{Regex: "ell", RegexNot: true},
+			want: check.Result{Reason: check.WebRegex}},
+		{name: "pattern in the header does not count", serve: reply(head + "X-Word: world\r\n\r\nhello"), url: model.URL{Regex: "world", RegexNot: true},
+			want: check.Result{OK: true}},
+		{name: "pattern begins with the body", serve: reply(head+"\r\nhe", "llo"), url: model.URL{Regex: "^hello", RegexMin: 0, RegexMax: 1},
+			want: check.Result{OK: true}},
+		{name: "pattern beyond its last place", serve: reply(head + "\r\nhello"), url: model.URL{Regex: "llo", RegexMax: 1},
+			want: check.Result{Reason: check.WebRegex}},
+		{name: "pattern that backtracks without end", serve: reply(head + "\r\n" + strings.Repeat("a", 200)), url: model.URL{Regex: "^(a+)+b", RegexNot: true,
+			RegexOpts: []string{"no_start_optimize"}}, want: check.Result{Reason: check.WebRegex}},
+		{name: "digest before pattern", serve: reply(head + "\r\nx"), url: model.URL{Digest: sum("hello"), Regex: "y"},
+			want: check.Result{Reason: check.WebDigest}},
 		{name: "status before digest", serve: reply("HTTP/1.0 404 Not Found\r\n\r\nx"), url: model.URL{Digest: sum("hello")},
 			want: check.Result{Reason: check.WebStatus}},
 		{name: "status in the second range", serve: reply("HTTP/1.0 302 Found\r\n\r\n"),
@@ -566,7 +582,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add([]byte("HTTP/1.0 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n\r\n\r\n"), 1)
 	f.Fuzz(func(t *testing.T, in []byte, at int) {
 		feed := func(parts ...[]byte) (check.Result, bool) {
-			a := newAnswer()
+			a := newAnswer(&model.URL{}, nil)
 			for _, p := range parts {
 				if !a.take(p) {
 					return check.Result{}, false
