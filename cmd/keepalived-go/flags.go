@@ -54,22 +54,22 @@ const (
 	optional // only as --option=value or -ovalue
 )
 
-// option is one row of the command line; set returns a complaint, after which the option is ignored.
-type option struct {
+// option is one row of a command line that fills a T; set returns a complaint, after which the option is ignored.
+type option[T any] struct {
 	short byte // 0: none
 	long  string
 	arg   argument
 	value string // its name in the usage
 	help  string
-	set   func(o *options, value string) string
+	set   func(o *T, value string) string
 }
 
-func flag(field func(*options) *bool) func(*options, string) string {
-	return func(o *options, _ string) string { *field(o) = true; return "" }
+func flag[T any](field func(*T) *bool) func(*T, string) string {
+	return func(o *T, _ string) string { *field(o) = true; return "" }
 }
 
-func text(field func(*options) *string) func(*options, string) string {
-	return func(o *options, v string) string { *field(o) = v; return "" }
+func text[T any](field func(*T) *string) func(*T, string) string {
+	return func(o *T, v string) string { *field(o) = v; return "" }
 }
 
 // noMeaning is for options that are accepted so that command lines go on working.
@@ -77,7 +77,7 @@ func noMeaning(name string) func(*options, string) string {
 	return func(o *options, _ string) string { o.noMeaning = append(o.noMeaning, name); return "" }
 }
 
-var table = []option{
+var table = []option[options]{
 	{'f', "use-file", required, "FILE", "Use the specified configuration file, default " + defaultConfig, text(func(o *options) *string { return &o.configFile })},
 	{'P', "vrrp", none, "", "Run without the health checkers", flag(func(o *options) *bool { return &o.noCheckers })},
 	{'C', "check", none, "", "Run without VRRP", flag(func(o *options) *bool { return &o.noVRRP })},
@@ -157,20 +157,25 @@ func setUmask(o *options, v string) string {
 	return ""
 }
 
-// parse reads a command line (without the program's name) by the rules of GNU getopt_long: options and words in any order, up to a
-// bare "--"; short options in clusters; long ones abbreviated as long as that is unique. Complaints about options go to complain;
-// ok is false if any was unknown or lacks its value, which is known only after all have been read. Reading stops at an option that asks
-// for something else than a daemon.
+// parse reads the command line of the daemon. Reading stops at an option that asks for something else than a daemon.
 func parse(args []string, complain io.Writer) (o options, words []string, ok bool) {
 	o = options{configFile: defaultConfig, umask: -1, facility: 3}
+	words, ok = getopt(table, &o, args, complain, func() bool { return o.version || o.help || o.genhash || o.signum != "" })
+	return o, words, ok
+}
+
+// getopt reads a command line (without the program's name) by the rules of GNU getopt_long: options and words in any order, up to a
+// bare "--"; short options in clusters; long ones abbreviated as long as that is unique. Complaints about options go to complain;
+// ok is false if any was unknown or lacks its value, which is known only after all have been read. Reading stops once over holds.
+func getopt[T any](table []option[T], o *T, args []string, complain io.Writer, over func() bool) (words []string, ok bool) {
 	ok = true
 	unknown := func(name string) { fmt.Fprintf(complain, "Unknown option %s\n", name); ok = false }
 	missing := func(name string) { fmt.Fprintf(complain, "Missing parameter for option %s\n", name); ok = false }
-	set := func(row *option, value string) (over bool) {
-		if complaint := row.set(&o, value); complaint != "" {
+	set := func(row *option[T], value string) bool {
+		if complaint := row.set(o, value); complaint != "" {
 			fmt.Fprintln(complain, complaint)
 		}
-		return o.version || o.help || o.genhash || o.signum != ""
+		return over()
 	}
 	for len(args) > 0 {
 		arg := args[0]
@@ -185,10 +190,10 @@ func parse(args []string, complain io.Writer) (o options, words []string, ok boo
 		}
 		switch {
 		case arg == "--":
-			return o, append(words, args...), ok
+			return append(words, args...), ok
 		case strings.HasPrefix(arg, "--"):
 			name, value, given := strings.Cut(arg[2:], "=")
-			row := long(name)
+			row := long(table, name)
 			if row == nil || given && row.arg == none {
 				unknown(arg)
 				continue
@@ -203,11 +208,11 @@ func parse(args []string, complain io.Writer) (o options, words []string, ok boo
 				}
 			}
 			if set(row, value) {
-				return o, words, ok
+				return words, ok
 			}
 		case len(arg) > 1 && arg[0] == '-':
 			for cluster := arg[1:]; cluster != ""; {
-				row, rest := short(cluster[0]), cluster[1:]
+				row, rest := short(table, cluster[0]), cluster[1:]
 				if row == nil {
 					unknown("-" + cluster[:1])
 					cluster = rest
@@ -225,7 +230,7 @@ func parse(args []string, complain io.Writer) (o options, words []string, ok boo
 					}
 				}
 				if set(row, value) {
-					return o, words, ok
+					return words, ok
 				}
 				cluster = rest
 			}
@@ -233,10 +238,10 @@ func parse(args []string, complain io.Writer) (o options, words []string, ok boo
 			words = append(words, arg)
 		}
 	}
-	return o, words, ok
+	return words, ok
 }
 
-func short(c byte) *option {
+func short[T any](table []option[T], c byte) *option[T] {
 	for i := range table {
 		if table[i].short == c && c != 0 {
 			return &table[i]
@@ -246,8 +251,8 @@ func short(c byte) *option {
 }
 
 // long returns the option of that name, or the only one that begins so.
-func long(name string) *option {
-	var found *option
+func long[T any](table []option[T], name string) *option[T] {
+	var found *option[T]
 	for i := range table {
 		row := &table[i]
 		if row.long == name {
@@ -255,7 +260,7 @@ func long(name string) *option {
 		}
 		if strings.HasPrefix(row.long, name) {
 			if found != nil {
-				found = &option{} // ambiguous, unless an exact match follows
+				found = &option[T]{} // ambiguous, unless an exact match follows
 				continue
 			}
 			found = row

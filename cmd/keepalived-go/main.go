@@ -57,7 +57,7 @@ func run(args []string) int {
 // front is the process that the user started.
 func front(program string, args []string) int {
 	if program == "genhash" {
-		return genhash()
+		return genhash(args[0], args[1:])
 	}
 	o, words, ok := parse(args[1:], os.Stderr)
 	switch {
@@ -68,7 +68,7 @@ func front(program string, args []string) int {
 		usage(os.Stderr, args[0])
 		return parent.ExitOK
 	case o.genhash:
-		return genhash()
+		return genhash(args[0]+" --genhash", args[2:])
 	case o.signum != "":
 		n, ok := parent.SignalNumber(o.signum)
 		if !ok {
@@ -95,11 +95,6 @@ func front(program string, args []string) int {
 
 // underSystemd reports whether systemd started us and waits to be told that we are ready; it then wants us to stay its child.
 func underSystemd() bool { return os.Getenv("NOTIFY_SOCKET") != "" && os.Getppid() == 1 }
-
-func genhash() int {
-	fmt.Fprintln(os.Stderr, "genhash is not implemented yet")
-	return parent.ExitFatal
-}
 
 func daemon(o options, args []string, detached bool) int {
 	allowCore(o)

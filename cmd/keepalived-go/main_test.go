@@ -44,8 +44,6 @@ func TestSubcommands(t *testing.T) {
 		{"keepalived", "--signum STATS_CLEAR", "63\n", "", 0},
 		{"keepalived", "--signum=TDUMP", "", "Unknown sigfunc TDUMP\n", 1},
 		{"keepalived", "--nonsense", "", "Unknown option --nonsense\n", 1},
-		{"keepalived", "-T", "", "genhash is not implemented yet\n", 1},
-		{"genhash", "-s 127.0.0.1", "", "genhash is not implemented yet\n", 1},
 		{"keepalived", "-t/nonexistent/log", "", "open config test log: ", 1},
 	} {
 		stdout, stderr, code := program(t, c.name, strings.Fields(c.args)...)

@@ -40,7 +40,7 @@ var allowed = []struct {
 		"internal/daemon/link", "internal/daemon/logging", "internal/daemon/status"}},
 	{"internal/archtest", nil},
 	{"cmd/keepalived-go", []string{"internal/config", "internal/config/source", "internal/model", "internal/daemon/parent", "internal/daemon/engine",
-		"internal/daemon/link", "internal/daemon/logging", "internal/sys/probe"}},
+		"internal/daemon/link", "internal/daemon/logging", "internal/core/check", "internal/sys/probe"}},
 }
 
 // pure is what packages below internal/core may not use: a protocol is a value (docs/architecture.md §1).

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/md5"
 	"hash"
+	"io"
 
 	"github.com/keepalived-go/keepalived-go/internal/core/check"
 	"github.com/keepalived-go/keepalived-go/internal/model"
@@ -18,6 +19,7 @@ type answer struct {
 	claimed  int64         // Content-Length; -1: none
 	received int64         // bytes of the body
 	regex    *regex.Search // nil: none
+	copy     io.Writer     // nil: none; gets what is digested
 }
 
 // newAnswer expects an answer in whose body pattern, unless nil, is looked for.
@@ -55,6 +57,9 @@ func (a *answer) body(p []byte) {
 		counted = p[:min(int64(len(p)), max(0, a.claimed-a.received))]
 	}
 	a.sum.Write(counted)
+	if a.copy != nil {
+		a.copy.Write(counted)
+	}
 	if a.regex != nil {
 		a.regex.Add(p)
 	}

@@ -30,16 +30,44 @@ const (
 )
 
 func (webGet) Probe(ctx context.Context, s *Spec) check.Result {
-	config, err := tlsConfig(s)
-	if err != nil {
-		return check.Result{Unable: true, Reason: "SSL client setup failed: " + err.Error()}
-	}
 	var pattern *regex.Pattern
 	if s.URL.Regex != "" {
+		var err error
 		if pattern, err = regex.Compile(s.URL.Regex, s.URL.RegexOpts); err != nil {
 			return check.Result{Unable: true, Reason: "Invalid regex: '" + s.URL.Regex + "' " + err.Error()}
 		}
 		defer pattern.Close()
+	}
+	a := newAnswer(&s.URL, pattern)
+	if r := fetch(ctx, s, a); !r.OK {
+		return r
+	}
+	return a.judge(&s.URL)
+}
+
+// Page is an answer as genhash shows it.
+type Page struct {
+	Head   []byte // status line and header fields, without the blank line
+	Digest []byte // MD5 of the body
+}
+
+// Get fetches the url of s as a checker does, writes the digested part of the body to body, and returns the rest of the answer. The
+// result tells why there is none; a page that a checker would not be satisfied with is fine.
+func Get(ctx context.Context, s *Spec, body io.Writer) (Page, check.Result) {
+	a := newAnswer(&s.URL, nil)
+	a.copy = body
+	r := fetch(ctx, s, a)
+	if r.OK && !a.ended {
+		r = check.Result{Reason: check.WebNoData}
+	}
+	return Page{Head: a.head, Digest: a.sum.Sum(nil)}, r
+}
+
+// fetch reads the answer to the end; OK means no more than that.
+func fetch(ctx context.Context, s *Spec, a *answer) check.Result {
+	config, err := tlsConfig(s)
+	if err != nil {
+		return check.Result{Unable: true, Reason: "SSL client setup failed: " + err.Error()}
 	}
 	step := startClock(ctx, s.Conn.Timeout)
 	conn, err := dial(ctx, &s.Conn)
@@ -74,7 +102,6 @@ func (webGet) Probe(ctx context.Context, s *Spec) check.Result {
 		return check.Result{Reason: check.WebSend}
 	}
 
-	a := newAnswer(&s.URL, pattern)
 	buf := make([]byte, 16<<10)
 	for first := true; ; first = false {
 		// In HTTP each read has the whole time; in TLS the answer has, as keepalived does.
@@ -92,7 +119,7 @@ func (webGet) Probe(ctx context.Context, s *Spec) check.Result {
 		switch {
 		case err == nil:
 		case errors.Is(err, io.EOF):
-			return a.judge(&s.URL)
+			return check.Result{OK: true}
 		default:
 			return webReadFailed(s.Kind, step, first && n == 0, err)
 		}
