@@ -35,8 +35,8 @@ func (s *site) answering(addr string, answer func([]byte) []byte) (stop func()) 
 	return stop
 }
 
-// mailing is a mail server on addr that greets with what *greeting is.
-func (s *site) mailing(addr string, greeting *atomic.Pointer[string]) {
+// talking accepts connections on addr and has talk with each.
+func (s *site) talking(addr string, talk func(c net.Conn, in *bufio.Reader)) {
 	s.t.Helper()
 	var l net.Listener
 	s.in(func() (err error) {
@@ -52,17 +52,36 @@ func (s *site) mailing(addr string, greeting *atomic.Pointer[string]) {
 			}
 			go func() {
 				defer c.Close()
-				in := bufio.NewReader(c)
-				io.WriteString(c, *greeting.Load())
-				for _, reply := range []string{"250 hello\r\n", "221 bye\r\n"} {
-					if _, err := in.ReadString('\n'); err != nil {
-						return
-					}
-					io.WriteString(c, reply)
-				}
+				talk(c, bufio.NewReader(c))
 			}()
 		}
 	}()
+}
+
+// mailing is a mail server on addr that greets with what *greeting is.
+func (s *site) mailing(addr string, greeting *atomic.Pointer[string]) {
+	s.talking(addr, func(c net.Conn, in *bufio.Reader) {
+		io.WriteString(c, *greeting.Load())
+		for _, reply := range []string{"250 hello\r\n", "221 bye\r\n"} {
+			if _, err := in.ReadString('\n'); err != nil {
+				return
+			}
+			io.WriteString(c, reply)
+		}
+	})
+}
+
+// pages is a web server on addr with one page.
+func (s *site) pages(addr, page string) {
+	s.talking(addr, func(c net.Conn, in *bufio.Reader) {
+		for line := ""; line != "\r\n"; {
+			var err error
+			if line, err = in.ReadString('\n'); err != nil {
+				return
+			}
+		}
+		io.WriteString(c, "HTTP/1.0 200 OK\r\n\r\n"+page)
+	})
 }
 
 // logged waits until the daemon has logged each of the lines, which are ends of lines.
@@ -96,18 +115,28 @@ func TestCheckers(t *testing.T) {
 			return q
 		})
 		r.ip("addr add 192.0.2.14/32 dev lo")
+		r.pages("127.0.0.20:80", "hello world")
+		r.pages("127.0.0.21:80", "hello moon")
 
 		r.config(vs(server("127.0.0.11", check("SMTP_CHECK", "helo_name tester")), server("127.0.0.12", check("DNS_CHECK", "connect_port 53", "type A", "name host.example")),
 			server("127.0.0.13", check("UDP_CHECK", "payload 01020304", "require_reply 01x203")), server("192.0.2.14", check("PING_CHECK")),
 			server("127.0.0.15", check("SMTP_CHECK")), server("127.0.0.16", check("DNS_CHECK")), server("127.0.0.17", check("UDP_CHECK")),
-			server("192.0.2.18", check("PING_CHECK")), server("192.0.2.19", check("SMTP_CHECK"))))
+			server("192.0.2.18", check("PING_CHECK")), server("192.0.2.19", check("SMTP_CHECK")),
+			server("127.0.0.20", check("HTTP_GET", `url {
+				path /
+				regex "(?i)HELLO (?!moon)"
+			}`)), server("127.0.0.21", check("HTTP_GET", `url {
+				path /
+				regex "(?i)HELLO (?!moon)"
+			}`))))
 		r.start(program)
 		r.becomes(soon, `
 			-A -t 127.0.0.10:80 -s wrr
 			-a -t 127.0.0.10:80 -r 127.0.0.11:80 -m -w 1
 			-a -t 127.0.0.10:80 -r 127.0.0.12:80 -m -w 1
 			-a -t 127.0.0.10:80 -r 127.0.0.13:80 -m -w 1
-			-a -t 127.0.0.10:80 -r 192.0.2.14:80 -m -w 1`)
+			-a -t 127.0.0.10:80 -r 192.0.2.14:80 -m -w 1
+			-a -t 127.0.0.10:80 -r 127.0.0.20:80 -m -w 1`)
 		r.logged("Remote SMTP server [127.0.0.11]:tcp:80 succeed on service.",
 			"UDP connection to [127.0.0.13]:tcp:80 success.",
 			"ICMP connection to [192.0.2.14]:tcp:80 success.",
@@ -115,13 +144,17 @@ func TestCheckers(t *testing.T) {
 			"SMTP_CHECK Network unreachable for server 192.0.2.19 - real server [192.0.2.19]:80",
 			"DNS_CHECK ([127.0.0.16]:tcp:80) failed to read socket; errno 111 (Connection refused)",
 			"UDP_CHECK on service [127.0.0.17]:tcp:80 failed.",
-			"ICMP CHECK on service [192.0.2.18]:tcp:80 failed.")
+			"ICMP CHECK on service [192.0.2.18]:tcp:80 failed.",
+			"Remote Web server [127.0.0.20]:tcp:80 succeed on service.",
+			"HTTP_CHECK on service [127.0.0.21]:tcp:80 failed after 1 retries.")
 
 		greeting.Store(&bad)
 		rcode.Store(3)
 		stranger.Store(true)
 		r.ip("addr del 192.0.2.14/32 dev lo")
-		r.becomes(soon, "-A -t 127.0.0.10:80 -s wrr")
+		r.becomes(soon, `
+			-A -t 127.0.0.10:80 -s wrr
+			-a -t 127.0.0.10:80 -r 127.0.0.20:80 -m -w 1`)
 		r.logged("SMTP_CHECK Bad greeting banner from server [127.0.0.11]:80",
 			"DNS_CHECK ([127.0.0.12]:tcp:80) read error occurred. (rcode = 3) after 1 retries",
 			"UDP_CHECK on service [127.0.0.13]:tcp:80 failed after 1 retries.",
@@ -136,12 +169,14 @@ func TestCheckers(t *testing.T) {
 			-a -t 127.0.0.10:80 -r 127.0.0.11:80 -m -w 1
 			-a -t 127.0.0.10:80 -r 127.0.0.12:80 -m -w 1
 			-a -t 127.0.0.10:80 -r 127.0.0.13:80 -m -w 1
-			-a -t 127.0.0.10:80 -r 192.0.2.14:80 -m -w 1`)
+			-a -t 127.0.0.10:80 -r 192.0.2.14:80 -m -w 1
+			-a -t 127.0.0.10:80 -r 127.0.0.20:80 -m -w 1`)
 		stopUDP()
 		r.becomes(soon, `
 			-A -t 127.0.0.10:80 -s wrr
 			-a -t 127.0.0.10:80 -r 127.0.0.11:80 -m -w 1
 			-a -t 127.0.0.10:80 -r 127.0.0.12:80 -m -w 1
-			-a -t 127.0.0.10:80 -r 192.0.2.14:80 -m -w 1`)
+			-a -t 127.0.0.10:80 -r 192.0.2.14:80 -m -w 1
+			-a -t 127.0.0.10:80 -r 127.0.0.20:80 -m -w 1`)
 	})
 }
