@@ -190,12 +190,39 @@ func (p page) checker(v *Service, real, check int) {
 	p.line(5, "Timeout = %f", c.Conn.Timeout.Seconds())
 	if c.Kind != model.HTTPGet && c.Kind != model.SSLGet {
 		p.line(3, "Keepalive method = %s", c.Kind)
+		p.options(c)
 		return
 	}
 	p.line(3, "Keepalive method = %s, http protocol %s", c.Kind, c.HTTP.Protocol)
 	p.line(3, "Fast recovery %s", choose(c.HTTP.FastRecovery, "set", "unset"))
 	for i := range c.HTTP.URLs {
 		p.url(&c.HTTP.URLs[i])
+	}
+}
+
+// options are what only one kind of checker has.
+func (p page) options(c *model.Check) {
+	switch c.Kind {
+	case model.SMTPCheck:
+		p.line(3, "helo = %s", c.SMTP.HELO)
+	case model.DNSCheck:
+		p.line(3, "Type = %s", c.DNS.Type)
+		p.line(3, "Name = %s", c.DNS.Name)
+	case model.UDPCheck:
+		if u := &c.UDP; u.Payload != nil {
+			p.line(3, "Payload len = %d", len(u.Payload))
+		} else {
+			p.line(3, "Payload specified = no")
+		}
+		p.line(3, "Require reply = %s", yesNo(c.UDP.NeedReply))
+		if u := &c.UDP; u.NeedReply {
+			p.line(5, "Min reply length = %d", u.Least)
+			p.line(5, "Max reply length = %d", u.Most)
+			p.line(5, "Reply data len = %d", len(u.Reply))
+			if slices.ContainsFunc(u.Mask, func(m byte) bool { return m != 0xff }) {
+				p.line(5, "Reply data mask = yes")
+			}
+		}
 	}
 }
 
@@ -223,13 +250,13 @@ func (p page) url(u *model.URL) {
 	}
 	if u.Regex != "" {
 		p.line(5, "Regex = \"%s\"", u.Regex)
-		p.line(5, "Regex options:%s", strings.Join(append([]string{""}, u.RegexOpts...), " "))
 		if u.RegexNot {
-			p.line(5, "Regex inverted")
+			p.line(5, "Regex no match")
 		}
 		if u.RegexMin != 0 || u.RegexMax != 0 {
-			p.line(5, "Regex range %d-%d", u.RegexMin, u.RegexMax)
+			p.line(5, "Regex min offset = %d, max_offset = %d", u.RegexMin, u.RegexMax)
 		}
+		p.line(5, "Regex options:%s", strings.Join(append([]string{""}, u.RegexOpts...), " "))
 	}
 }
 
