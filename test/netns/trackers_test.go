@@ -113,6 +113,12 @@ func TestTrackFileGroup(t *testing.T) {
 	for range 2 {
 		l.WaitFrame(soon, "advert with the priority of the other file", lab.Adverts("a"), lab.Priority(40), lab.After(at))
 	}
+	// Another name of the same file.
+	renamed := strings.NewReplacer("level", "other")
+	at = a.Reload(renamed.Replace(config(file(two), group, instance{Priority: 110}, second)))
+	l.WaitFrame(soon, "advert with the priority of the file by its other name", lab.Adverts("a"), lab.Priority(50), lab.After(at))
+	at = a.Reload(config(file(two), group, first, second))
+	l.WaitFrame(soon, "advert with the former priority", lab.Adverts("a"), lab.Priority(40), lab.VRID(51), lab.After(at))
 	at = time.Now()
 	n.File("two", "0\n")
 	l.WaitFrame(soon, "advert with the priority of the other file, written", lab.Adverts("a"), lab.Priority(100), lab.After(at))

@@ -106,6 +106,8 @@ type blame struct {
 // New builds the trackers of a configuration, keeping what old, which may be nil, knows. An interface that nobody told of
 // is down. Scripts, files and processes that are
 // new in a reload, or have become others, neither block nor count before their first fact.
+//
+// Differs from keepalived: faults that are known already are not told anew.
 func New(v *model.VRRP, old *Set) *Set {
 	s := &Set{users: map[key][]int{}, health: map[key]health{}, scripts: map[string]model.Script{},
 		paths: map[string]string{}, values: map[string]int{}, blamed: map[blame]bool{}}

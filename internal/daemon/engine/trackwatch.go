@@ -15,6 +15,8 @@ import (
 )
 
 // initFiles makes the files that init_file asks for: once in the life of the daemon, as what they say later is the operator's.
+//
+// Differs from keepalived: a worker that takes the place of one that died leaves them alone.
 func (v *vrrpPart) initFiles() {
 	if v.flags.Respawned || v.initialised {
 		return
@@ -30,8 +32,8 @@ func (v *vrrpPart) initFiles() {
 	}
 }
 
-// watchFiles watches the files of the configuration, and tells the trackers what those hold that were not watched before. They are
-// read here and now: what they say decides the first state.
+// watchFiles watches the files of the configuration, and tells the trackers what they hold. They are read here and now: what they say
+// decides the first state.
 func (v *vrrpPart) watchFiles() {
 	if v.files == nil {
 		if len(v.conf.Files) == 0 {

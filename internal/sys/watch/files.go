@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
@@ -31,6 +30,8 @@ type Content struct {
 }
 
 // Files watches files through their directories (inotify(7)). Set may be called while Run runs.
+//
+// Differs from keepalived: a directory that was removed and is made anew is watched again.
 type Files struct {
 	f *os.File
 
@@ -52,14 +53,14 @@ func OpenFiles() (*Files, error) {
 	return &Files{f: os.NewFile(uintptr(fd), "inotify"), dirs: map[string]*directory{}}, nil
 }
 
-// Set makes paths, which are absolute and clean, the files that are watched, and returns what those among them hold that were not
-// before. Changes from then on are told by Run.
+// Set makes paths, which are absolute and clean, the files that are watched, and returns what each of them holds. Changes from then on
+// are told by Run.
 func (w *Files) Set(paths []string) []Content {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	old := w.dirs
 	w.dirs = map[string]*directory{}
-	var added []Content
+	var now []Content
 	for _, p := range paths {
 		name, base := filepath.Dir(p), filepath.Base(p)
 		d := w.dirs[name]
@@ -72,10 +73,9 @@ func (w *Files) Set(paths []string) []Content {
 			}
 			w.dirs[name] = d
 		}
-		d.files[base] = true
-		known := old[name] != nil && old[name].files[base]
-		if !known && !slices.ContainsFunc(added, func(c Content) bool { return c.Path == p }) {
-			added = append(added, read(p))
+		if !d.files[base] {
+			d.files[base] = true
+			now = append(now, read(p))
 		}
 	}
 	for name, d := range old {
@@ -83,7 +83,7 @@ func (w *Files) Set(paths []string) []Content {
 			_, _ = w.control(func(fd int) (int, error) { return unix.InotifyRmWatch(fd, uint32(d.wd)) })
 		}
 	}
-	return added
+	return now
 }
 
 // add watches a directory; one that cannot be is tried again by Run.
