@@ -25,3 +25,6 @@ fi
 
 step "real IPVS in a VM"
 go test -count=1 -timeout 15m -exec "$PWD/test/vm/run" ./test/vm
+
+step "real process events in a VM"
+go test -count=1 -timeout 15m -exec "$PWD/test/vm/run -backend qemu" -run TestTrackProcess ./test/vm

@@ -92,7 +92,6 @@ const (
 	noStatics  = "static addresses, routes and rules are not installed"
 	noSync     = "the IPVS sync daemon is not run"
 	noBFD      = "BFD sessions are not run"
-	noTracker  = "only interfaces and scripts are tracked"
 	noHMAC     = "adverts carry no HMAC trailer"
 	noAH       = "adverts are not sent with an AH header"
 	noBuffers  = "socket buffers are sized by the program"

@@ -162,7 +162,7 @@ func (res *resolver) vrrp(v *model.VRRP) {
 	v.LogUnknownVRIDs, v.StartupDelay, v.DelayAfterBoot = g.LogUnknownVRIDs.V, g.StartupDelay.V, g.DelayAfterBoot.V
 	scripts := res.trackScripts()
 	res.statics()
-	res.trackers()
+	trackers := res.trackers()
 	v.GARPDelay = res.garpGroups()
 	v.IfDebounce = res.upDown()
 	for _, i := range c.Instances {
@@ -193,7 +193,7 @@ func (res *resolver) vrrp(v *model.VRRP) {
 	}
 	groups := res.groups()
 	for _, i := range c.Instances {
-		out, ok := res.instance(i, groups.of[i.Name], scripts)
+		out, ok := res.instance(i, groups.of[i.Name], scripts, trackers)
 		if !ok {
 			return
 		}
@@ -201,13 +201,14 @@ func (res *resolver) vrrp(v *model.VRRP) {
 		v.Instances = append(v.Instances, out)
 	}
 	for _, grp := range groups.list {
-		out := res.group(grp, scripts)
+		out := res.group(grp, scripts, trackers)
 		notify[&grp.Scripts].group(&out)
 		v.Groups = append(v.Groups, out)
 	}
 	res.debounceLimits(v)
 	res.conflicts(v.Instances)
 	v.Scripts = res.usedScripts(scripts)
+	v.Files, v.Processes = trackers.used()
 	if g.SyncDaemon.V != "" && !c.names["instance "+g.SyncDaemon.V] {
 		res.r.Errorf(g.SyncDaemon.At, "lvs_sync_daemon: there is no vrrp_instance %s - ignoring", g.SyncDaemon.V)
 	}
@@ -274,17 +275,21 @@ func (res *resolver) upDown() (out []model.Debounce) {
 	return out
 }
 
-// debounceLimits drops delays that would outlast the master's silence: a link failure would come after the takeover (vrrp.md §5).
+// debounceLimits shortens delays that would outlast the master's silence: a link failure would come after the takeover (vrrp.md §5).
+// What is left is what keepalived leaves: one skew time of an owner less than the limit.
 func (res *resolver) debounceLimits(v *model.VRRP) {
 	for i := range v.IfDebounce {
 		d := &v.IfDebounce[i]
 		for j := range v.Instances {
 			in := &v.Instances[j]
-			if in.Interface == d.Interface && max(d.Down, d.Up) >= time.Duration(in.DownTimerAdverts-1)*in.AdvertInt {
-				res.r.Notef(source.Pos{}, "%s: interface %s debounce timer(s) not less than %d * advert_int - resetting",
-					in.Name, d.Interface, in.DownTimerAdverts-1)
-				d.Down, d.Up = 0, 0
+			limit := time.Duration(in.DownTimerAdverts-1) * in.AdvertInt
+			if in.Interface != d.Interface || max(d.Down, d.Up) < limit {
+				continue
 			}
+			res.r.Notef(source.Pos{}, "%s: interface %s debounce timer(s) not less that %d * advert_int - resetting",
+				in.Name, d.Interface, in.DownTimerAdverts-1)
+			limit = max(limit-(in.AdvertInt/256).Truncate(time.Microsecond), 0)
+			d.Down, d.Up = min(d.Down, limit), min(d.Up, limit)
 		}
 	}
 	v.IfDebounce = slices.DeleteFunc(v.IfDebounce, func(d model.Debounce) bool { return d.Down == 0 && d.Up == 0 })
@@ -315,20 +320,6 @@ func (res *resolver) statics() {
 			if !res.c.names["instance "+m.V] {
 				res.r.Notef(m.At, "track_group %s: there is no vrrp_instance %s", g.Name, m.V)
 			}
-		}
-	}
-}
-
-// trackers checks the definitions of things that are not tracked yet.
-func (res *resolver) trackers() {
-	for _, t := range res.c.Trackers {
-		switch {
-		case t.Kind == trackFile && !t.path.IsSet():
-			res.r.Errorf(t.At, "track_file %s has no file - ignoring it", t.Name)
-		case t.Kind == trackProcess && !t.process.IsSet():
-			res.r.Errorf(t.At, "vrrp_track_process %s has no process - ignoring it", t.Name)
-		case t.Kind == trackBFD && !t.neighbor.IsSet():
-			res.r.Errorf(t.At, "bfd_instance %s has no neighbor_ip - ignoring it", t.Name)
 		}
 	}
 }

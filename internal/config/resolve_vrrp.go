@@ -65,7 +65,7 @@ func (res *resolver) refuse(at source.Pos, format string, args ...any) {
 }
 
 // instance resolves one instance in the order of keepalived's checks (language.md §11, vrrp.md §15 and §20).
-func (res *resolver) instance(i *Instance, grp *SyncGroup, scripts map[string]*trackScript) (model.Instance, bool) {
+func (res *resolver) instance(i *Instance, grp *SyncGroup, scripts map[string]*trackScript, trackers trackerSet) (model.Instance, bool) {
 	g := &res.c.Global
 	out := model.Instance{
 		Name: i.Name, Interface: i.Interface.V, VRID: uint8(i.VRID.V), Strict: first(i.Strict, g.Strict),
@@ -94,7 +94,7 @@ func (res *resolver) instance(i *Instance, grp *SyncGroup, scripts map[string]*t
 	res.preemption(i, &out, say)
 	res.garp(i, &out, say)
 	res.interval(i, &out, say)
-	res.tracking(i, grp, &out, scripts, say)
+	res.tracking(i, grp, &out, scripts, trackers, say)
 	if i.VMACXmitBase.V && (out.Strict || !i.VMAC.V) {
 		say(i.VMACXmitBase.At, "vmac_xmit_base needs use_vmac and no strict mode - resetting")
 	}
@@ -480,7 +480,7 @@ func (res *resolver) interval(i *Instance, out *model.Instance, say sayer) {
 }
 
 // tracking settles what the instance tracks besides what its group does.
-func (res *resolver) tracking(i *Instance, grp *SyncGroup, out *model.Instance, scripts map[string]*trackScript, say sayer) {
+func (res *resolver) tracking(i *Instance, grp *SyncGroup, out *model.Instance, scripts map[string]*trackScript, trackers trackerSet, say sayer) {
 	owner := out.Priority == 255
 	plainGroup := grp != nil && !grp.TrackingWeight.V
 	inGroup := func(name string) bool { return grp != nil && grp.Track.names[name] }
@@ -522,21 +522,16 @@ func (res *resolver) tracking(i *Instance, grp *SyncGroup, out *model.Instance, 
 			out.TrackScripts = append(out.TrackScripts, model.Track{Name: t.V.Name, Weight: w.W, Reverse: w.Reverse})
 		}
 	}
-	res.otherTracks(&i.Track)
-}
-
-// otherTracks checks the entries of trackers that are not run yet.
-func (res *resolver) otherTracks(t *trackLists) {
-	for kind, list := range map[trackKind][]opt[trackEntry]{trackFile: t.Files, trackProcess: t.Processes, trackBFD: t.BFD} {
-		for _, e := range list {
-			known := slices.ContainsFunc(res.c.Trackers, func(t *Tracker) bool {
-				return t.Kind == kind && t.Name == e.V.Name && t.At.Seq < e.At.Seq
-			})
-			if !known {
-				res.r.Errorf(e.At, "%s %s is not defined above - ignoring it", kind, e.V.Name)
-			}
-		}
+	why := ""
+	switch {
+	case owner:
+		why = "address_owner"
+	case plainGroup:
+		why = "SYNC group"
 	}
+	out.TrackFiles = res.memberTracks(i.Track.Files, trackers, trackFile, inGroup, why, say)
+	out.TrackProcesses = res.memberTracks(i.Track.Processes, trackers, trackProcess, inGroup, why, say)
+	res.groupTracks(i.Track.BFD, trackers, trackBFD)
 }
 
 // trackScript is a vrrp_script on its way into the model.
@@ -641,7 +636,7 @@ func (res *resolver) groups() groupSet {
 	return set
 }
 
-func (res *resolver) group(g *SyncGroup, scripts map[string]*trackScript) model.SyncGroup {
+func (res *resolver) group(g *SyncGroup, scripts map[string]*trackScript, trackers trackerSet) model.SyncGroup {
 	gl := &res.c.Global
 	out := model.SyncGroup{
 		Name: g.Name, Members: values(g.Members), TrackingWeight: g.TrackingWeight.V,
@@ -669,7 +664,10 @@ func (res *resolver) group(g *SyncGroup, scripts map[string]*trackScript) model.
 			out.TrackScripts = append(out.TrackScripts, model.Track{Name: t.V.Name, Weight: w.W, Reverse: w.Reverse})
 		}
 	}
-	res.otherTracks(&g.Track)
+	// As in keepalived the weights of these stay effective without sync_group_tracking_weight.
+	out.TrackFiles = res.groupTracks(g.Track.Files, trackers, trackFile)
+	out.TrackProcesses = res.groupTracks(g.Track.Processes, trackers, trackProcess)
+	res.groupTracks(g.Track.BFD, trackers, trackBFD)
 	return out
 }
 

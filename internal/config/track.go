@@ -9,6 +9,7 @@ import (
 	"github.com/keepalived-go/keepalived-go/internal/config/schema"
 	"github.com/keepalived-go/keepalived-go/internal/config/source"
 	"github.com/keepalived-go/keepalived-go/internal/config/syntax"
+	"github.com/keepalived-go/keepalived-go/internal/model"
 )
 
 // weight is a priority change as written: W [reverse].
@@ -77,15 +78,29 @@ var vrrpScript = schema.Table[VRRPScript]{
 		"Start as failed; has no effect once the script is tracked, as in keepalived."),
 }
 
-// Tracker is a tracked thing that is named and checked but not run yet.
+// Tracker is a tracked thing other than a script or an interface.
 type Tracker struct {
 	Kind trackKind
 	Name string
 	At   source.Pos
 
-	path, process, neighbor opt[string]
-	quorum, quorumMax       int
-	source                  opt[string]
+	path, neighbor, source opt[string]
+	process                opt[[]string]
+	weight                 opt[weight]
+	init                   opt[initFile]
+	quorum, quorumMax      int // quorumMax anyNumber: no limit
+	paramMatch             opt[model.ParamMatch]
+	fullCommand            opt[bool]
+	delay, fork, terminate opt[time.Duration]
+}
+
+// anyNumber is the quorum_max of a process that may run as often as it likes.
+const anyNumber = math.MaxInt
+
+// initFile is what init_file says.
+type initFile struct {
+	value     int
+	overwrite bool
 }
 
 type trackKind string
@@ -117,7 +132,7 @@ func openTracker(kind trackKind) func(*Config, *syntax.Node, *source.Report) *Tr
 				return nil
 			}
 		}
-		t := &Tracker{Kind: kind, Name: name, At: n.At(), quorum: 1, quorumMax: math.MaxInt}
+		t := &Tracker{Kind: kind, Name: name, At: n.At(), quorum: 1, quorumMax: anyNumber}
 		c.Trackers = append(c.Trackers, t)
 		return t
 	}
@@ -152,55 +167,104 @@ var trackRoot = schema.Table[Config]{
 		c.Scripts = append(c.Scripts, s)
 		return s
 	}, vrrpScript, "A health script that instances and groups can track."),
-	schema.Block("vrrp_track_process", "NAME ", openTracker(trackProcess), trackProcessTable, "Processes that must run.").Pending(noTracker),
+	schema.Block("vrrp_track_process", "NAME ", openTracker(trackProcess), trackProcessTable, "Processes that must run."),
 	schema.Block("track_file", "NAME ", openTracker(trackFile), trackFileTable, "A file holding a number.").
-		OldName("vrrp_track_file", source.Note).Pending(noTracker),
+		OldName("vrrp_track_file", source.Note),
 	schema.Block("bfd_instance", "NAME ", openTracker(trackBFD), bfdTable, "A BFD session.").Pending(noBFD),
 }
 
 var trackFileTable = schema.Table[Tracker]{
 	schema.Inherited("file", schema.Word, func(t *Tracker) *opt[string] { return &t.path }, "The file.").Lenient().FirstWins(),
-	schema.Check[Tracker]("weight", schema.Fallback(weightKind(254), weight{W: 1}), "Factor of the number.").Lenient(),
-	schema.Check[Tracker]("init_file", schema.Kind[int]{Usage: "[VALUE] [overwrite]", Parse: func(w []source.Word) (n int, err error) {
-		for i, x := range w {
-			if x.Text == "overwrite" {
-				continue
-			}
-			if i > 0 {
-				return 0, schema.Corrected("unknown word %q", x.Text)
-			}
-			if n, err = schema.ParseInt(x.Text, math.MinInt32, math.MaxInt32); err != nil {
-				return 0, schema.Corrected("%w - using 0", err)
-			}
-			if n < -254 || n > 254 {
-				return n, schema.Corrected("%d is not within -254 and 254", n)
-			}
+	schema.Line("weight", weightKind(254).Usage, readFileWeight, "Factor of the number; 0: any number but 0 is a fault.").Lenient(),
+	schema.Inherited("init_file", schema.Kind[initFile]{Usage: "[VALUE] [overwrite]", Parse: parseInitFile},
+		func(t *Tracker) *opt[initFile] { return &t.init }, "Create the file with that number.").Options("overwrite"),
+}
+
+var fileWeight = schema.Fallback(weightKind(254), weight{W: 1})
+
+// readFileWeight lets the first weight count, unless that was 1, as in keepalived.
+func readFileWeight(t *Tracker, n *syntax.Node, r *source.Report) {
+	if t.weight.IsSet() && t.weight.V.W != 1 {
+		r.Errorf(n.At(), "weight is already specified - ignoring").Hint = "the first one counts"
+		return
+	}
+	v, err := fileWeight.Parse(n.Args)
+	if err != nil {
+		r.Errorf(n.At(), "weight: %v", err)
+		if errors.Is(err, schema.ErrNoWord) {
+			return
 		}
-		return n, nil
-	}}, "Create the file with that number.").Options("overwrite"),
+	}
+	t.weight = opt[weight]{V: v, At: n.At()}
+}
+
+func parseInitFile(w []source.Word) (f initFile, err error) {
+	for i, x := range w {
+		if x.Text == "overwrite" {
+			f.overwrite = true
+			continue
+		}
+		if i > 0 {
+			return f, schema.Corrected("unknown word %q", x.Text)
+		}
+		n, e := schema.ParseInt(x.Text, math.MinInt32, math.MaxInt32)
+		switch {
+		case e != nil:
+			err = schema.Corrected("%w - using 0", e)
+			continue
+		case n < -254 || n > 254:
+			err = schema.Corrected("%d is not within -254 and 254", n)
+		}
+		f.value = n
+	}
+	return f, err
 }
 
 var processDelay = schema.Seconds(time.Microsecond, 3600*time.Second)
 
 var trackProcessTable = schema.Table[Tracker]{
-	schema.Inherited("process", schema.Word, func(t *Tracker) *opt[string] { return &t.process }, "Name or path, and arguments.").FirstWins(),
-	schema.Check[Tracker]("param_match", schema.Kind[bool]{Usage: "[initial|partial]", Parse: func(w []source.Word) (bool, error) {
-		if len(w) > 0 && w[0].Text != "initial" && w[0].Text != "partial" {
-			return false, fmt.Errorf("unknown value %q", w[0].Text)
+	schema.Inherited("process", schema.Kind[[]string]{Usage: "NAME|PATH [ARG…]", Parse: func(w []source.Word) (out []string, err error) {
+		for _, x := range w {
+			out = append(out, x.Text)
 		}
-		return true, nil
-	}}, "How arguments are compared."),
-	schema.Check[Tracker]("weight", weightKind(254), "What it adds to the priority.").Lenient(),
+		if len(out) == 0 {
+			err = schema.ErrNoWord
+		}
+		return out, err
+	}}, func(t *Tracker) *opt[[]string] { return &t.process }, "Name or path, and arguments.").FirstWins(),
+	schema.Inherited("param_match", schema.Kind[model.ParamMatch]{Usage: "[initial|partial]", Parse: func(w []source.Word) (model.ParamMatch, error) {
+		switch {
+		case len(w) == 0:
+			return model.ParamExact, nil
+		case w[0].Text == "initial":
+			return model.ParamInitial, nil
+		case w[0].Text == "partial":
+			return model.ParamPartial, nil
+		}
+		return model.ParamNone, fmt.Errorf("unknown value %q", w[0].Text)
+	}}, func(t *Tracker) *opt[model.ParamMatch] { return &t.paramMatch }, "How arguments are compared."),
+	schema.Line("weight", weightKind(254).Usage, func(t *Tracker, n *syntax.Node, r *source.Report) {
+		if t.weight.V.W != 0 {
+			r.Errorf(n.At(), "weight is already specified - ignoring").Hint = "the first one counts"
+			return
+		}
+		v, err := weightKind(254).Parse(n.Args)
+		if err != nil {
+			r.Errorf(n.At(), "weight: %v - ignoring", err)
+			return
+		}
+		t.weight = opt[weight]{V: v, At: n.At()}
+	}, "What it adds to the priority.").Lenient(),
 	schema.Line("quorum", "<1-65535>", func(t *Tracker, n *syntax.Node, r *source.Report) {
 		readQuorum(t, n, &t.quorum, 1, r)
 	}, "Processes needed."),
 	schema.Line("quorum_max", "<0-65535>", func(t *Tracker, n *syntax.Node, r *source.Report) {
 		readQuorum(t, n, &t.quorumMax, 0, r)
 	}, "Most processes allowed."),
-	schema.Check[Tracker]("delay", processDelay, "Both of the following."),
-	schema.Check[Tracker]("terminate_delay", processDelay, "Wait after the quorum is lost."),
-	schema.Check[Tracker]("fork_delay", processDelay, "Wait after the quorum is gained."),
-	schema.Flag("full_command", true, ignored[Tracker], "Match the whole command line."),
+	schema.Inherited("delay", processDelay, func(t *Tracker) *opt[time.Duration] { return &t.delay }, "Both of the following."),
+	schema.Inherited("terminate_delay", processDelay, func(t *Tracker) *opt[time.Duration] { return &t.terminate }, "Wait after the quorum is lost."),
+	schema.Inherited("fork_delay", processDelay, func(t *Tracker) *opt[time.Duration] { return &t.fork }, "Wait after the quorum is gained."),
+	schema.Flag("full_command", true, func(t *Tracker) *opt[bool] { return &t.fullCommand }, "Match the first word of the command line."),
 }
 
 func readQuorum(t *Tracker, n *syntax.Node, field *int, low int, r *source.Report) {
@@ -325,8 +389,8 @@ func trackRows[T any](of func(*T) *trackLists) schema.Table[T] {
 	return schema.Table[T]{
 		row("track_interface", "Interfaces that must be up.", func(t *trackLists) *[]opt[trackEntry] { return &t.Interfaces }),
 		row("track_script", "Scripts that must succeed.", func(t *trackLists) *[]opt[trackEntry] { return &t.Scripts }),
-		row("track_file", "Files that change the priority.", func(t *trackLists) *[]opt[trackEntry] { return &t.Files }).Pending(noTracker),
-		row("track_process", "Processes that must run.", func(t *trackLists) *[]opt[trackEntry] { return &t.Processes }).Pending(noTracker),
+		row("track_file", "Files that change the priority.", func(t *trackLists) *[]opt[trackEntry] { return &t.Files }),
+		row("track_process", "Processes that must run.", func(t *trackLists) *[]opt[trackEntry] { return &t.Processes }),
 		row("track_bfd", "BFD sessions that must be up.", func(t *trackLists) *[]opt[trackEntry] { return &t.BFD }).Pending(noBFD),
 	}
 }

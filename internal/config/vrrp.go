@@ -593,9 +593,6 @@ func readUpDown(_ *Config, n *syntax.Node, r *source.Report) (upDown, bool) {
 			return d, true
 		}
 	}
-	if len(n.Args) == 1 {
-		d.Up = d.Down
-	}
 	return d, true
 }
 

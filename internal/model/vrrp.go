@@ -9,8 +9,10 @@ import (
 type VRRP struct {
 	Instances []Instance
 	Groups    []SyncGroup
-	Scripts   []TrackScript // only those that something tracks
-	GARPDelay []GARPDelay   // garp_group blocks; the one without interfaces, if any, is the global vrrp_garp_interval, counted per interface
+	Scripts   []TrackScript  // only those that something tracks
+	Files     []TrackFile    // only those that something tracks
+	Processes []TrackProcess // only those that something tracks
+	GARPDelay []GARPDelay    // garp_group blocks; the one without interfaces, if any, is the global vrrp_garp_interval, counted per interface
 
 	LogUnknownVRIDs bool
 	StartupDelay    time.Duration // vrrp_startup_delay
@@ -131,6 +133,8 @@ type Instance struct {
 
 	TrackInterfaces  []Track
 	TrackScripts     []Track
+	TrackFiles       []Track
+	TrackProcesses   []Track
 	DontTrackPrimary bool
 
 	// ConfigFault, if not empty, says why the instance stays in FAULT for good.
@@ -186,6 +190,54 @@ type TrackScript struct {
 	InitFail          bool // accepted; inert, as in keepalived (vrrp.md §13.2)
 }
 
+// TrackFile is one track_file: a file that holds a number, which each Track of it multiplies by its weight.
+type TrackFile struct {
+	Name      string
+	Path      string
+	Weight    int // for who tracks it without a weight of its own; only to be shown
+	Reverse   bool
+	Init      bool // init_file: at the start the file is made with InitValue if it is absent, or in any case with Overwrite
+	InitValue int
+	Overwrite bool
+}
+
+// TrackProcess is one vrrp_track_process: a program of which a number of processes have to run.
+type TrackProcess struct {
+	Name        string
+	Process     string   // the name that the kernel has for the process, at most 15 bytes; with FullCommand the first word of its command line
+	Args        []string // what ParamMatch compares with
+	ParamMatch  ParamMatch
+	FullCommand bool
+	Weight      int // for who tracks it without a weight of its own; only to be shown
+	Reverse     bool
+	Quorum      int           // processes needed, from 0 on
+	QuorumMax   int           // most processes allowed; negative: any number
+	Fork        time.Duration // fork_delay: how long there have to be enough before it counts
+	Terminate   time.Duration // terminate_delay: the same for too few, or too many
+}
+
+// ParamMatch says how the arguments of a process are compared with TrackProcess.Args.
+type ParamMatch uint8
+
+const (
+	ParamNone    ParamMatch = iota // not at all
+	ParamExact                     // they are the same
+	ParamPartial                   // they begin with those
+	ParamInitial                   // they begin with those, and the last of those is the beginning of its counterpart
+)
+
+func (p ParamMatch) String() string {
+	switch p {
+	case ParamExact:
+		return "exact"
+	case ParamPartial:
+		return "partial"
+	case ParamInitial:
+		return "initial"
+	}
+	return "none"
+}
+
 // Address is one virtual address.
 type Address struct {
 	Prefix       netip.Prefix // address and prefix length, host bits kept
@@ -212,6 +264,8 @@ type SyncGroup struct {
 	Members         []string // instance names, in configuration order
 	TrackInterfaces []Track
 	TrackScripts    []Track
+	TrackFiles      []Track
+	TrackProcesses  []Track
 	TrackingWeight  bool // sync_group_tracking_weight
 
 	NotifyMaster, NotifyBackup, NotifyFault, NotifyStop, Notify *Script

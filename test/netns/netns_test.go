@@ -64,11 +64,3 @@ func noAdvert(t *testing.T, l *lab.Lab, node string, after time.Time) {
 		t.Errorf("%s sent %d adverts, first %v", node, len(f), f[0])
 	}
 }
-
-// needs skips the test if the daemon itself says of the keyword that it has no effect yet.
-func needs(t *testing.T, d *lab.Daemon, keyword string) {
-	t.Helper()
-	if d.Logged(keyword + ` has no effect yet`) {
-		t.Skipf("the daemon says that %s has no effect yet", keyword)
-	}
-}

@@ -107,9 +107,12 @@ func (r *rig) raw(text string) {
 func (r *rig) start(program string, args ...string) {
 	r.t.Helper()
 	p := func(name string) string { return filepath.Join(r.dir, name) }
-	args = append([]string{"netns", "exec", r.ns, program, "-n", "-l", "-D", "-f", p("keepalived.conf"),
+	args = append([]string{program, "-n", "-l", "-D", "-f", p("keepalived.conf"),
 		"-p", p("keepalived.pid"), "-r", p("vrrp.pid"), "-c", p("checkers.pid"), "-b", p("bfd.pid")}, args...)
-	r.daemon = exec.Command("ip", args...)
+	if r.ns != "" {
+		args = append([]string{"ip", "netns", "exec", r.ns}, args...)
+	}
+	r.daemon = exec.Command(args[0], args[1:]...)
 	r.daemon.Stdout, r.daemon.Stderr = r.log, r.log
 	r.daemon.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := r.daemon.Start(); err != nil {

@@ -50,7 +50,7 @@ var sites atomic.Int32
 // site is a network namespace, and so an IPVS table, of its own.
 type site struct {
 	t  *testing.T
-	ns string
+	ns string // empty: the initial one
 }
 
 func newSite(t *testing.T) *site {

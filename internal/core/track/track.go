@@ -1,4 +1,4 @@
-// Package track turns facts about tracked things (links, script results) into the faults and the priority of each VRRP instance.
+// Package track turns facts about tracked things (links, scripts, files, processes) into the faults and the priority of each VRRP instance.
 package track
 
 import (
@@ -9,12 +9,22 @@ import (
 	"github.com/keepalived-go/keepalived-go/internal/model"
 )
 
+// Lines that are logged of what a tracked thing does to an instance, letter for letter keepalived's.
+const (
+	lineFileStart    = "(%s): entering FAULT state (tracked file %s has status %d)"
+	lineFileFault    = "(%s): tracked file %s now FAULT state"
+	lineFileGood     = "(%s): tracked file %s leaving FAULT state"
+	lineProcessStart = "(%s) entering FAULT state (tracked process %s quorum not achieved)"
+)
+
 // Kind is a kind of tracked thing.
 type Kind uint8
 
 const (
 	Link       Kind = iota + 1 // a network interface: Up means that it exists, is up and running
 	ScriptDone                 // a vrrp_script has finished: OK
+	File                       // a track_file holds Value
+	Process                    // a vrrp_track_process: OK means that it has its quorum
 )
 
 // Fact is the newest state of a tracked thing.
@@ -22,7 +32,8 @@ type Fact struct {
 	Kind       Kind
 	Name       string
 	Exists, Up bool // Link
-	OK         bool // ScriptDone
+	OK         bool // ScriptDone, Process
+	Value      int  // File
 }
 
 // EffectKind says what an Effect changes.
@@ -31,6 +42,7 @@ type EffectKind uint8
 const (
 	Faults   EffectKind = iota + 1 // Count, Reason, Init
 	Priority                       // Total
+	Tell                           // log Line
 )
 
 // Effect is what an instance has to be told.
@@ -41,6 +53,7 @@ type Effect struct {
 	Reason   string // the first of them, in keepalived's words; may be empty
 	Init     bool   // a script of weight 0 has never finished
 	Total    int    // base priority and all weights, not clamped
+	Line     string
 }
 
 // health is what is known of a tracked thing.
@@ -48,7 +61,7 @@ type health uint8
 
 const (
 	unknown  health = iota // a script that has not finished yet: blocks at weight 0
-	deferred               // the same after a reload: does not block
+	deferred               // what is new since a reload, and not known yet: does not block
 	down
 	up
 )
@@ -66,6 +79,7 @@ type tracker struct {
 }
 
 type instance struct {
+	name     string
 	base     int
 	trackers []tracker
 	told     [2]Effect // last effects, by kind
@@ -77,12 +91,26 @@ type Set struct {
 	users     map[key][]int // instances by tracked thing
 	health    map[key]health
 	scripts   map[string]model.Script // what health of a script is about
+	paths     map[string]string       // the same of a file
+	values    map[string]int          // of files
+	blamed    map[blame]bool          // faults that have been logged
+	begun     bool                    // All has been called: from now on changes are logged as such
+}
+
+// blame is a tracked thing that is a fault for an instance.
+type blame struct {
+	instance string
+	key
 }
 
 // New builds the trackers of a configuration, keeping what old, which may be nil, knows. An interface that nobody told of
-// is down. Scripts that are new in a reload, or run another command, do not block before their first result.
+// is down. Scripts, files and processes that are
+// new in a reload, or have become others, neither block nor count before their first fact.
+//
+// Differs from keepalived: faults that are known already are not told anew.
 func New(v *model.VRRP, old *Set) *Set {
-	s := &Set{users: map[key][]int{}, health: map[key]health{}, scripts: map[string]model.Script{}}
+	s := &Set{users: map[key][]int{}, health: map[key]health{}, scripts: map[string]model.Script{},
+		paths: map[string]string{}, values: map[string]int{}, blamed: map[blame]bool{}}
 	if old != nil {
 		for k, h := range old.health {
 			if k.kind == Link {
@@ -102,6 +130,18 @@ func New(v *model.VRRP, old *Set) *Set {
 			s.health[k] = old.health[k]
 		}
 	}
+	for _, f := range v.Files {
+		s.paths[f.Name] = f.Path
+		if old != nil && old.paths[f.Name] == f.Path {
+			s.values[f.Name] = old.values[f.Name]
+		}
+	}
+	for _, p := range v.Processes {
+		k := key{Process, p.Name}
+		if s.health[k] = deferred; old != nil && old.health[k] != unknown {
+			s.health[k] = old.health[k]
+		}
+	}
 	groups := map[string]*model.SyncGroup{}
 	for i := range v.Groups {
 		for _, m := range v.Groups[i].Members {
@@ -111,8 +151,11 @@ func New(v *model.VRRP, old *Set) *Set {
 	s.instances = make([]instance, len(v.Instances))
 	for n := range v.Instances {
 		i := &v.Instances[n]
-		s.instances[n] = instance{base: int(i.Priority), trackers: trackers(i, groups[i.Name])}
+		s.instances[n] = instance{name: i.Name, base: int(i.Priority), trackers: trackers(i, groups[i.Name])}
 		for _, t := range s.instances[n].trackers {
+			if b := (blame{i.Name, t.key}); old != nil && old.blamed[b] {
+				s.blamed[b] = true
+			}
 			if !slices.Contains(s.users[t.key], n) {
 				s.users[t.key] = append(s.users[t.key], n)
 			}
@@ -145,9 +188,13 @@ func trackers(i *model.Instance, g *model.SyncGroup) []tracker {
 	if g != nil {
 		add(Link, g.TrackInterfaces)
 		add(ScriptDone, g.TrackScripts)
+		add(File, g.TrackFiles)
+		add(Process, g.TrackProcesses)
 	}
 	add(Link, i.TrackInterfaces)
 	add(ScriptDone, i.TrackScripts)
+	add(File, i.TrackFiles)
+	add(Process, i.TrackProcesses)
 	for _, vips := range [...][]model.Address{i.VIPs, i.ExcludedVIPs} {
 		for k := range vips {
 			if a := &vips[k]; !a.NoTrack && a.Interface != "" {
@@ -170,17 +217,33 @@ func (s *Set) Links() []string {
 	return names
 }
 
+// Value returns what a track_file holds, 0 if nobody told.
+func (s *Set) Value(file string) int { return s.values[file] }
+
 // Step takes a fact and appends to out what changes for whom.
 func (s *Set) Step(f Fact, out []Effect) []Effect {
 	k, h := key{f.Kind, f.Name}, down
 	if f.OK || f.Exists && f.Up {
 		h = up
 	}
-	if s.health[k] == h || s.users[k] == nil {
+	if s.users[k] == nil {
 		return out
 	}
-	s.health[k] = h
+	if f.Kind == File {
+		if s.values[f.Name] == f.Value {
+			return out
+		}
+		s.values[f.Name] = f.Value
+	} else {
+		if s.health[k] == h {
+			return out
+		}
+		s.health[k] = h
+	}
 	for _, n := range s.users[k] {
+		if s.begun {
+			out = s.judge(n, k, false, out)
+		}
 		faults, priority := s.effects(n)
 		for _, e := range [...]Effect{faults, priority} {
 			if told := &s.instances[n].told[e.Kind-Faults]; *told != e {
@@ -194,12 +257,83 @@ func (s *Set) Step(f Fact, out []Effect) []Effect {
 
 // All appends the effects on every instance: the state to begin with, or to go on with after New.
 func (s *Set) All(out []Effect) []Effect {
+	s.begun = true
 	for n := range s.instances {
 		i := &s.instances[n]
+		for _, t := range i.trackers {
+			out = s.judge(n, t.key, true, out)
+		}
 		i.told[0], i.told[1] = s.effects(n)
 		out = append(out, i.told[:]...)
 	}
 	return out
+}
+
+// judge appends what keepalived logs when a file or a process begins or ceases to be a fault; anew says that Set takes up its work.
+func (s *Set) judge(n int, k key, anew bool, out []Effect) []Effect {
+	i := &s.instances[n]
+	t := i.trackers[slices.IndexFunc(i.trackers, func(t tracker) bool { return t.key == k })]
+	b := blame{i.name, k}
+	is, was := s.fault(&t), s.blamed[b]
+	s.blamed[b] = is
+	var line string
+	switch {
+	case is == was || k.kind != File && k.kind != Process:
+	case anew && is && k.kind == File:
+		line = fmt.Sprintf(lineFileStart, i.name, t.name, min(s.offset(&t), faultOffset))
+	case anew && is:
+		line = fmt.Sprintf(lineProcessStart, i.name, t.name)
+	case k.kind == Process: // its own line tells
+	case is:
+		line = fmt.Sprintf(lineFileFault, i.name, t.name)
+	default:
+		line = fmt.Sprintf(lineFileGood, i.name, t.name)
+	}
+	if line != "" {
+		out = append(out, Effect{Kind: Tell, Instance: n, Line: line})
+	}
+	return out
+}
+
+// fault reports whether the thing keeps its instance from taking part.
+func (s *Set) fault(t *tracker) bool {
+	switch h := s.known(t.key); {
+	case t.kind == File:
+		return s.offset(t) <= faultOffset
+	case h == unknown || h == deferred:
+		return false
+	default:
+		return t.weight == 0 && (h == up) == t.reverse
+	}
+}
+
+func (s *Set) known(k key) health {
+	h := s.health[k]
+	if k.kind == Link && h != up {
+		h = down
+	}
+	return h
+}
+
+// faultOffset is the change of the priority from which on a file is a fault; maxOffset is the greatest change.
+const (
+	faultOffset = -254
+	maxOffset   = 253
+)
+
+// offset is what a file adds to the priority: its number times the weight. With weight 0 any number but 0 is a fault; reversed, 0 is.
+func (s *Set) offset(t *tracker) int {
+	v, w := s.values[t.name], t.weight
+	if w == 0 {
+		if (v != 0) != t.reverse {
+			return faultOffset
+		}
+		return 0
+	}
+	if t.reverse {
+		w = -w
+	}
+	return min(v*w, maxOffset) // at most 2³¹ times 254
 }
 
 // effects is keepalived's arithmetic: weight 0 makes a failure a fault; a positive weight is added while the thing is
@@ -209,20 +343,17 @@ func (s *Set) effects(n int) (faults, priority Effect) {
 	faults = Effect{Kind: Faults, Instance: n}
 	priority = Effect{Kind: Priority, Instance: n, Total: i.base}
 	for _, t := range i.trackers {
-		h := s.health[t.key]
-		if t.kind == Link && h != up {
-			h = down
-		}
+		h := s.known(t.key)
 		switch {
+		case s.fault(&t):
+			if faults.Count++; faults.Reason == "" && t.kind == Link {
+				faults.Reason = fmt.Sprintf("interface %s %v", t.name, h)
+			}
+		case t.kind == File:
+			priority.Total += s.offset(&t)
 		case h == unknown:
 			faults.Init = faults.Init || t.weight == 0
-		case h == deferred:
-		case t.weight == 0:
-			if (h == up) == t.reverse {
-				if faults.Count++; faults.Reason == "" && t.kind == Link {
-					faults.Reason = fmt.Sprintf("interface %s %v", t.name, h)
-				}
-			}
+		case h == deferred, t.weight == 0:
 		default:
 			switch counts := (h == up) == (t.weight > 0); {
 			case counts && t.reverse:

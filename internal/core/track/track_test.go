@@ -30,9 +30,10 @@ type state struct {
 func apply(states map[int]state, effects []Effect) {
 	for _, e := range effects {
 		s := states[e.Instance]
-		if e.Kind == Faults {
+		switch e.Kind {
+		case Faults:
 			s.Faults, s.Reason, s.Init = e.Count, e.Reason, e.Init
-		} else {
+		case Priority:
 			s.Total = e.Total
 		}
 		states[e.Instance] = s
@@ -88,6 +89,31 @@ func TestSet(t *testing.T) {
 		{"weighted script, bad", scripts(-20), []Fact{linkUp("eth0"), script("chk", false)}, state{Total: base - 20}},
 		{"positive script, good", scripts(20), []Fact{linkUp("eth0"), script("chk", true)}, state{Total: base + 20}},
 
+		{"file of the default weight", files(1, false), []Fact{linkUp("eth0"), file(10)}, state{Total: base + 10}},
+		{"file, nothing heard", files(1, false), []Fact{linkUp("eth0")}, state{Total: base}},
+		{"file times weight", files(-3, false), []Fact{linkUp("eth0"), file(10)}, state{Total: base - 30}},
+		{"file reverse", files(3, true), []Fact{linkUp("eth0"), file(-10)}, state{Total: base + 30}},
+		{"file, most that counts", files(2, false), []Fact{linkUp("eth0"), file(2147483647)}, state{Total: base + 253}},
+		{"file, least that counts", files(1, false), []Fact{linkUp("eth0"), file(-253)}, state{Total: base - 253}},
+		{"file, less is a fault", files(2, false), []Fact{linkUp("eth0"), file(-127)}, state{Faults: 1, Total: base}},
+		{"file reverse, much is a fault", files(1, true), []Fact{linkUp("eth0"), file(254)}, state{Faults: 1, Total: base}},
+		{"file of weight 0", files(0, false), []Fact{linkUp("eth0"), file(1)}, state{Faults: 1, Total: base}},
+		{"file of weight 0 and number 0", files(0, false), []Fact{linkUp("eth0"), file(1), file(0)}, state{Total: base}},
+		{"file of weight 0 reverse", files(0, true), []Fact{linkUp("eth0"), file(1)}, state{Total: base}},
+		{"file of weight 0 reverse, nothing heard", files(0, true), []Fact{linkUp("eth0")}, state{Faults: 1, Total: base}},
+
+		{"process, nothing heard", processes(0, false), []Fact{linkUp("eth0")}, state{Total: base}},
+		{"process with its quorum", processes(0, false), []Fact{linkUp("eth0"), process(true)}, state{Total: base}},
+		{"process without", processes(0, false), []Fact{linkUp("eth0"), process(false)}, state{Faults: 1, Total: base}},
+		{"process weight 5", processes(5, false), []Fact{linkUp("eth0"), process(true)}, state{Total: base + 5}},
+		{"process weight 5 reverse", processes(5, true), []Fact{linkUp("eth0"), process(true)}, state{Total: base - 5}},
+		{"process weight -5, without quorum", processes(-5, false), []Fact{linkUp("eth0"), process(false)}, state{Total: base - 5}},
+		{"group's file and process", func(v *model.VRRP, i *model.Instance) {
+			files(1, false)(v, i)
+			v.Groups = []model.SyncGroup{{Name: "G", Members: []string{"VI_1"}, TrackFiles: []model.Track{{Name: "f", Weight: 4}},
+				TrackProcesses: []model.Track{{Name: "p", Weight: 7}}}}
+		}, []Fact{linkUp("eth0"), file(2), process(true)}, state{Total: base + 15}},
+
 		{"group tracks for its member", func(v *model.VRRP, _ *model.Instance) {
 			v.Groups = []model.SyncGroup{{Name: "G", Members: []string{"VI_1"}, TrackInterfaces: []model.Track{{Name: "eth1"}}}}
 		}, []Fact{linkUp("eth0")}, state{1, "interface eth1 down", false, base}},
@@ -111,7 +137,7 @@ func TestSet(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			v := &model.VRRP{Instances: []model.Instance{{Name: "VI_1", Interface: "eth0", Priority: base}},
-				Scripts: []model.TrackScript{{Name: "chk"}}}
+				Scripts: []model.TrackScript{{Name: "chk"}}, Files: []model.TrackFile{{Name: "f", Path: "/f"}}, Processes: []model.TrackProcess{{Name: "p"}}}
 			if tt.setup != nil {
 				tt.setup(v, &v.Instances[0])
 			}
@@ -140,6 +166,21 @@ func links(name string, weight int, reverse bool) func(*model.VRRP, *model.Insta
 		i.TrackInterfaces = []model.Track{{Name: name, Weight: weight, Reverse: reverse}}
 	}
 }
+
+func files(weight int, reverse bool) func(*model.VRRP, *model.Instance) {
+	return func(_ *model.VRRP, i *model.Instance) {
+		i.TrackFiles = []model.Track{{Name: "f", Weight: weight, Reverse: reverse}}
+	}
+}
+
+func processes(weight int, reverse bool) func(*model.VRRP, *model.Instance) {
+	return func(_ *model.VRRP, i *model.Instance) {
+		i.TrackProcesses = []model.Track{{Name: "p", Weight: weight, Reverse: reverse}}
+	}
+}
+
+func file(value int) Fact  { return Fact{Kind: File, Name: "f", Value: value} }
+func process(ok bool) Fact { return Fact{Kind: Process, Name: "p", OK: ok} }
 
 func scripts(weight int) func(*model.VRRP, *model.Instance) {
 	return func(_ *model.VRRP, i *model.Instance) { i.TrackScripts = []model.Track{{Name: "chk", Weight: weight}} }
@@ -208,5 +249,47 @@ func TestReload(t *testing.T) {
 				t.Errorf("after a failure: %+v", states[0])
 			}
 		})
+	}
+}
+
+// Files and processes have lines of their own: at the start and in a reload those of faults that are new, later those of changes.
+func TestTrackerLines(t *testing.T) {
+	config := func(path string) *model.VRRP {
+		return &model.VRRP{Instances: []model.Instance{{Name: "A", Interface: "eth0", Priority: 100,
+			TrackFiles: []model.Track{{Name: "f"}}, TrackProcesses: []model.Track{{Name: "p"}}}},
+			Files: []model.TrackFile{{Name: "f", Path: path}}, Processes: []model.TrackProcess{{Name: "p"}}}
+	}
+	lines := func(effects []Effect) (out []string) {
+		for _, e := range effects {
+			if e.Kind == Tell {
+				out = append(out, e.Line)
+			}
+		}
+		return out
+	}
+	var s *Set
+	expect := func(what string, effects []Effect, want ...string) {
+		t.Helper()
+		if diff := cmp.Diff(want, lines(effects)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", what, diff)
+		}
+	}
+	s = New(config("/a"), nil)
+	expect("before the start", s.Step(file(3), nil))
+	s.Step(process(false), nil)
+	s.Step(linkUp("eth0"), nil)
+	expect("start", s.All(nil), "(A): entering FAULT state (tracked file f has status -254)",
+		"(A) entering FAULT state (tracked process p quorum not achieved)")
+	expect("still a fault", s.Step(file(4), nil))
+	s = New(config("/a"), s)
+	expect("reload", s.All(nil))
+	expect("good", s.Step(file(0), nil), "(A): tracked file f leaving FAULT state")
+	expect("process", s.Step(process(true), nil))
+	expect("bad", s.Step(file(1), nil), "(A): tracked file f now FAULT state")
+	s = New(config("/b"), s)
+	s.Step(file(0), nil)
+	expect("another file", s.All(nil), "(A): tracked file f leaving FAULT state")
+	if v := s.Value("f"); v != 0 {
+		t.Errorf("the value of the other file is %d", v)
 	}
 }

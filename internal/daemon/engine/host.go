@@ -61,27 +61,44 @@ func (v *vrrpPart) link(now time.Time, ev hostnet.Event, touched map[string]bool
 		if v.used(was.Name) {
 			v.log.Info(fmt.Sprintf("Interface %s deleted", was.Name))
 		}
+		v.debounce.Gone(was.Name)
 		v.fact(now, track.Fact{Kind: track.Link, Name: was.Name})
 		known = false
 	}
 	if !exists {
 		return
 	}
-	if v.used(is.Name) {
-		if !known {
-			v.log.Info(fmt.Sprintf("Interface %s added", is.Name))
-		}
-		if up := is.Up(); known && was.Up() != up {
-			state := "down"
-			if up {
-				state = "up"
-			}
-			v.log.Info(fmt.Sprintf("Netlink reports %s %s", is.Name, state))
-		}
+	changed, delayed := v.debounce.Link(now, is.Name, is.Up(), is.Flags)
+	switch {
+	case !v.used(is.Name):
+	case !known:
+		v.log.Info(fmt.Sprintf("Interface %s added", is.Name))
+	case changed:
+		v.sayLink(is.Name)
+	case delayed != "":
+		logging.Detail(v.log, delayed)
 	}
 	// A link that comes back may have got its addresses while it was away.
 	v.refresh(now, func(name string) bool { return name == is.Name })
-	v.fact(now, track.Fact{Kind: track.Link, Name: is.Name, Exists: true, Up: is.Up()})
+	v.fact(now, track.Fact{Kind: track.Link, Name: is.Name, Exists: true, Up: v.debounce.Up(is.Name)})
+}
+
+func (v *vrrpPart) sayLink(name string) {
+	state := "down"
+	if v.debounce.Up(name) {
+		state = "up"
+	}
+	v.log.Info(fmt.Sprintf("Netlink reports %s %s", name, state))
+}
+
+// expireLinks acts on changes of links that have lasted long enough.
+func (v *vrrpPart) expireLinks(now time.Time) {
+	for name, ok := v.debounce.Due(now); ok; name, ok = v.debounce.Due(now) {
+		if v.used(name) {
+			v.sayLink(name)
+		}
+		v.fact(now, track.Fact{Kind: track.Link, Name: name, Exists: true, Up: v.debounce.Up(name)})
+	}
 }
 
 // used reports whether a router has something to do with an interface.
@@ -95,8 +112,8 @@ func (v *vrrpPart) used(name string) bool {
 // linkFacts tells the trackers of the links that they need to know.
 func (v *vrrpPart) linkFacts() {
 	for _, name := range v.track.Links() {
-		l, ok := v.host.Link(name)
-		v.effects = v.track.Step(track.Fact{Kind: track.Link, Name: name, Exists: ok, Up: ok && l.Up()}, v.effects[:0])
+		_, ok := v.host.Link(name)
+		v.effects = v.track.Step(track.Fact{Kind: track.Link, Name: name, Exists: ok, Up: ok && v.debounce.Up(name)}, v.effects[:0])
 	}
 }
 

@@ -132,6 +132,14 @@ func (v *vrrpPart) snapshot(s *status.Snapshot) {
 		}
 		s.Scripts = append(s.Scripts, n)
 	}
+	for _, f := range v.conf.Files {
+		s.Files = append(s.Files, status.File{TrackFile: f, Value: v.track.Value(f.Name)})
+	}
+	for _, q := range v.processes.quorums {
+		n := status.Process{TrackProcess: *q.Config(), Current: q.Count(), Quorum: q.Have()}
+		n.ForkTimer, n.TerminateTimer = q.Waiting()
+		s.Processes = append(s.Processes, n)
+	}
 	for _, l := range v.host.Links() {
 		s.Interfaces = append(s.Interfaces, v.iface(l))
 	}
@@ -152,7 +160,7 @@ func (v *vrrpPart) instance(r *router) status.Instance {
 	if r.faults.Init {
 		n.ScriptsInit = 1
 	}
-	if l, ok := v.host.Link(i.Interface); i.Interface != "" && (!ok || !l.Up()) {
+	if i.Interface != "" && !v.debounce.Up(i.Interface) {
 		n.InterfaceFaults = append(n.InterfaceFaults, "i/f down")
 	}
 	if !n.Source.IsValid() {
@@ -199,6 +207,8 @@ func (v *vrrpPart) iface(l hostnet.Link) status.Interface {
 	if n.Flags&net.FlagBroadcast != 0 {
 		n.Broadcast = net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 	}
+	d := v.debounce.Delays(l.Name)
+	n.DebounceUp, n.DebounceDown, n.DelayedChange = d.Up, d.Down, v.debounce.Waiting(l.Name)
 	none := func(netip.Addr) bool { return false }
 	n.IPv4, _ = v.host.Source(l.Index, model.IPv4, none)
 	n.IPv6, _ = v.host.Source(l.Index, model.IPv6, none)

@@ -21,6 +21,7 @@ import (
 	"github.com/keepalived-go/keepalived-go/internal/model"
 	"github.com/keepalived-go/keepalived-go/internal/sys/netlink"
 	"github.com/keepalived-go/keepalived-go/internal/sys/rawnet"
+	"github.com/keepalived-go/keepalived-go/internal/sys/watch"
 )
 
 // vrrpPart is the component of VRRP: virtual routers, sync groups, what they track and what they announce.
@@ -33,7 +34,7 @@ type vrrpPart struct {
 	host  hostnet.Host // what the kernel is known to have
 	lane  *netlink.Lane
 	frame *rawnet.Sender
-	end   context.CancelFunc // of the goroutines
+	ctx   context.Context // of the goroutines
 
 	routers    []*router // in configuration order
 	byMachine  map[*vrrp.Machine]*router
@@ -47,6 +48,9 @@ type vrrpPart struct {
 	groups     map[string]*vrrp.Group
 	track      *track.Set
 	scripts    []*trackScript
+	debounce   *track.Debounce
+	files      *watch.Files // nil until there is one to watch
+	processes  processWatch
 	queue      *announce.Queue
 	sockets    map[rawnet.Spec]*socket
 	sources    map[sourceKey]netip.Addr // addresses that were said to be assigned
@@ -55,7 +59,8 @@ type vrrpPart struct {
 	reopen     time.Time                // when sockets that failed are tried again
 	delay      time.Time                // end of the start-up delay, to be logged
 
-	running bool // machines are started
+	running     bool // machines are started
+	initialised bool // track files have been made
 
 	later   []pendingEvent
 	actions []vrrp.Action
@@ -117,8 +122,8 @@ func (v *vrrpPart) open() error {
 		return fmt.Errorf("open frame socket: %w", err)
 	}
 	v.part = v.loop.Add("vrrp", v)
-	ctx, cancel := context.WithCancel(context.Background())
-	v.end = cancel
+	ctx := context.Background()
+	v.ctx = ctx
 	supervise(ctx, v.part, v.log, "address lane", func() error { return v.lane.Run(ctx) })
 	supervise(ctx, v.part, v.log, "netlink watch", func() error {
 		return watch.Run(ctx, func(events []hostnet.Event) {
@@ -135,7 +140,14 @@ func (v *vrrpPart) begin(now time.Time) {
 	v.collectVirtual()
 	v.queue = announce.New(v.conf.GARPDelay)
 	v.track = track.New(v.conf, nil)
+	v.debounce = track.NewDebounce(v.conf.IfDebounce)
+	for _, l := range v.host.Links() {
+		v.debounce.Link(now, l.Name, l.Up(), l.Flags)
+	}
 	v.linkFacts()
+	v.initFiles()
+	v.watchFiles()
+	v.startProcesses(now)
 	v.removeResidual()
 	for i := range v.conf.Instances {
 		v.routers = append(v.routers, v.newRouter(&v.conf.Instances[i]))
@@ -450,6 +462,10 @@ func (v *vrrpPart) flush(now time.Time) {
 // tell passes the trackers' effects on to the routers.
 func (v *vrrpPart) tell(now time.Time) {
 	for _, e := range v.effects {
+		if e.Kind == track.Tell {
+			v.log.Info(e.Line)
+			continue
+		}
 		r := v.routers[e.Instance]
 		if e.Kind == track.Priority {
 			v.step(now, r, &vrrp.Event{Kind: vrrp.Priority, Total: e.Total})
@@ -482,7 +498,7 @@ func (v *vrrpPart) Deadline() time.Time {
 		return time.Time{}
 	}
 	d := v.due.Next()
-	for _, t := range []time.Time{v.queue.Deadline(), v.reopen, v.delay, v.scriptDeadline(), v.judgeAt} {
+	for _, t := range []time.Time{v.queue.Deadline(), v.reopen, v.delay, v.scriptDeadline(), v.debounce.Deadline(), v.processes.deadline(), v.judgeAt} {
 		if !t.IsZero() && (d.IsZero() || t.Before(d)) {
 			d = t
 		}
@@ -511,8 +527,10 @@ func (v *vrrpPart) Expire(now time.Time) {
 		v.reopen = time.Time{}
 		v.refresh(now, all)
 	}
+	v.expireLinks(now)
 	v.judgeMissing(now)
 	v.expireScripts(now)
+	v.expireProcesses(now)
 	v.flush(now)
 }
 
@@ -535,7 +553,10 @@ func (v *vrrpPart) reconfigure(now time.Time, next *model.VRRP) {
 	v.collectVirtual()
 	v.queue.SetDelays(next.GARPDelay)
 	v.track = track.New(next, v.track)
+	v.debounce.Reconfigure(now, next.IfDebounce)
 	v.linkFacts()
+	v.watchFiles()
+	v.reloadProcesses(now)
 
 	old := v.routers
 	was := make([]model.Instance, len(old))

@@ -38,6 +38,18 @@ func WriteData(w io.Writer, s *Snapshot) error {
 			p.trackScript(s, &s.Scripts[i])
 		}
 	}
+	if len(s.Files) > 0 {
+		p.section(0, "VRRP Track files")
+		for i := range s.Files {
+			p.trackFile(s, &s.Files[i])
+		}
+	}
+	if len(s.Processes) > 0 {
+		p.section(0, "VRRP Track processes")
+		for i := range s.Processes {
+			p.trackProcess(s, &s.Processes[i])
+		}
+	}
 	p.section(0, "Interfaces")
 	for i := range s.Interfaces {
 		p.iface(s, &s.Interfaces[i])
@@ -168,6 +180,8 @@ func (p page) instance(s *Snapshot, i *Instance) {
 	p.unicast(i)
 	p.tracks("Tracked interfaces", i.TrackInterfaces)
 	p.tracks("Tracked scripts", i.TrackScripts)
+	p.tracksMore("Tracked files", i.TrackFiles)
+	p.tracksMore("Tracked processes", i.TrackProcesses)
 	p.line(3, "Using smtp notification = %s", yesNo(i.SMTPAlert))
 	p.line(3, "Notify deleted = %s", choose(i.NotifyDeletedState, "Deleted", "Fault"))
 	p.script(3, "Backup state transition script", i.NotifyBackup)
@@ -226,6 +240,17 @@ func (p page) tracks(title string, list []model.Track) {
 	}
 }
 
+// tracksMore is tracks for the kinds that have a comma.
+func (p page) tracksMore(title string, list []model.Track) {
+	if len(list) == 0 {
+		return
+	}
+	p.line(3, "%s :", title)
+	for _, t := range list {
+		p.line(5, "%s, weight %s", t.Name, track(t))
+	}
+}
+
 // interval is in seconds in version 2, which knows no fractions.
 func interval(version int, d time.Duration) string {
 	if version == 2 {
@@ -243,6 +268,8 @@ func (p page) group(g *Group) {
 	}
 	p.tracks("Tracked interfaces", g.TrackInterfaces)
 	p.tracks("Tracked scripts", g.TrackScripts)
+	p.tracksMore("Tracked files", g.TrackFiles)
+	p.tracksMore("Tracked process", g.TrackProcesses)
 	p.line(3, "Using smtp notification = %s", yesNo(g.SMTPAlert))
 	p.script(3, "Backup state transition script", g.NotifyBackup)
 	p.script(3, "Master state transition script", g.NotifyMaster)
@@ -272,6 +299,61 @@ func (p page) trackScript(s *Snapshot, c *Script) {
 		}
 	}
 	p.line(3, "State = %s", c.Run)
+}
+
+func (p page) trackFile(s *Snapshot, f *File) {
+	p.line(1, "Track file = %s", f.Name)
+	p.line(3, "File = %s", f.Path)
+	p.line(3, "Status = %d", f.Value)
+	p.line(3, "Weight = %s", track(model.Track{Weight: f.Weight, Reverse: f.Reverse}))
+	p.trackedBy(s, f.Name, func(i *Instance) []model.Track { return i.TrackFiles }, func(g *Group) []model.Track { return g.TrackFiles })
+}
+
+func (p page) trackProcess(s *Snapshot, t *Process) {
+	p.line(1, "VRRP Track process = %s", t.Name)
+	p.line(3, "Process = %s", t.Process)
+	if len(t.Args) > 0 {
+		p.line(3, "Parameters = %s", strings.Join(t.Args, " "))
+	}
+	switch t.ParamMatch {
+	case model.ParamExact:
+		p.line(3, "Param match")
+	case model.ParamPartial, model.ParamInitial:
+		p.line(3, "Param match = %s", t.ParamMatch)
+	}
+	p.line(3, "Min processes = %d", t.TrackProcess.Quorum)
+	if t.QuorumMax >= 0 {
+		p.line(3, "Max processes = %d", t.QuorumMax)
+	}
+	p.line(3, "Current processes = %d", t.Current)
+	p.line(3, "Have quorum = %t", t.Quorum)
+	p.line(3, "Weight = %s", track(model.Track{Weight: t.Weight, Reverse: t.Reverse}))
+	p.line(3, "Terminate delay = %fs", t.Terminate.Seconds())
+	p.line(3, "Fork delay = %fs", t.Fork.Seconds())
+	p.line(3, "Fork delay timer %srunning", choose(t.ForkTimer, "", "not "))
+	p.line(3, "Terminate delay timer %srunning", choose(t.TerminateTimer, "", "not "))
+	p.line(3, "Full command = %t", t.FullCommand)
+	p.trackedBy(s, t.Name, func(i *Instance) []model.Track { return i.TrackProcesses }, func(g *Group) []model.Track { return g.TrackProcesses })
+}
+
+// trackedBy lists the instances that track something, by themselves or through their group.
+func (p page) trackedBy(s *Snapshot, name string, own func(*Instance) []model.Track, group func(*Group) []model.Track) {
+	p.line(3, "Tracking instances :")
+	list := func(instance string, tracks []model.Track) {
+		for _, t := range tracks {
+			if t.Name == name {
+				p.line(5, "%s, weight %s", instance, track(t))
+			}
+		}
+	}
+	for i := range s.Instances {
+		list(s.Instances[i].Name, own(&s.Instances[i]))
+	}
+	for i := range s.Groups {
+		for _, member := range s.Groups[i].Members {
+			list(member, group(&s.Groups[i]))
+		}
+	}
 }
 
 func (p page) iface(s *Snapshot, i *Interface) {

@@ -24,8 +24,9 @@ func WriteJSON(w io.Writer, s *Snapshot, version int) error {
 	var v any = all
 	if version == 2 {
 		v = struct {
-			VRRP []jsonInstance `json:"vrrp"`
-		}{all}
+			VRRP      []jsonInstance `json:"vrrp"`
+			Processes []jsonProcess  `json:"track_process,omitempty"`
+		}{all, jsonProcesses(s.Processes)}
 	}
 	var text strings.Builder
 	enc := json.NewEncoder(&text)
@@ -87,8 +88,44 @@ type jsonData struct {
 	ExcludedVIPs         []string    `json:"evips,omitempty"`
 	TrackInterfaces      []string    `json:"track_ifp,omitempty"`
 	TrackScripts         []string    `json:"track_script,omitempty"`
+	TrackProcesses       []string    `json:"track_process,omitempty"`
 	AuthType             uint8       `json:"auth_type"`
 	AuthData             string      `json:"auth_data,omitempty"`
+}
+
+// jsonProcess is a vrrp_track_process.
+type jsonProcess struct {
+	Process        string  `json:"process"`
+	Parameters     string  `json:"parameters,omitempty"`
+	ParamMatch     string  `json:"param_match"`
+	Min            int     `json:"min_processes"`
+	Max            *int    `json:"max_processes,omitempty"`
+	Current        int     `json:"current_processes"`
+	Quorum         bool    `json:"have_quorum"`
+	Weight         int     `json:"weight"`
+	Terminate      seconds `json:"terminate_delay"`
+	Fork           seconds `json:"fork_delay"`
+	ForkTimer      bool    `json:"fork_delay_timer_running"`
+	TerminateTimer bool    `json:"terminate_delay_timer_running"`
+	FullCommand    bool    `json:"full_command"`
+}
+
+func jsonProcesses(list []Process) (out []jsonProcess) {
+	for i := range list {
+		p := &list[i]
+		j := jsonProcess{Process: p.Process, Parameters: strings.Join(p.Args, " "), ParamMatch: p.ParamMatch.String(),
+			Min: p.TrackProcess.Quorum, Current: p.Current, Quorum: p.Quorum, Weight: p.Weight,
+			Terminate: seconds(p.Terminate), Fork: seconds(p.Fork),
+			ForkTimer: p.ForkTimer, TerminateTimer: p.TerminateTimer, FullCommand: p.FullCommand}
+		if p.Reverse {
+			j.Weight = -j.Weight
+		}
+		if p.QuorumMax >= 0 {
+			j.Max = &p.QuorumMax
+		}
+		out = append(out, j)
+	}
+	return out
 }
 
 // zeroOne is a truth that keepalived writes as 0 or 1.
@@ -180,6 +217,9 @@ func instanceData(i *Instance, commands map[string]string) jsonData {
 	}
 	for _, t := range i.TrackScripts {
 		d.TrackScripts = append(d.TrackScripts, commands[t.Name])
+	}
+	for _, t := range i.TrackProcesses {
+		d.TrackProcesses = append(d.TrackProcesses, t.Name)
 	}
 	if i.AuthType != model.AuthNone {
 		d.AuthData = i.AuthPass.String()

@@ -17,6 +17,8 @@ type Snapshot struct {
 	Instances  []Instance // in configuration order, as all lists here
 	Groups     []Group
 	Scripts    []Script
+	Files      []File
+	Processes  []Process
 	Interfaces []Interface
 	Services   []Service
 }
@@ -74,6 +76,20 @@ type Script struct {
 	Result int  // 0..Rise+Fall-1; good from Rise up
 	Known  bool // there was a result
 	Run    RunState
+}
+
+// File is a track_file.
+type File struct {
+	model.TrackFile
+	Value int // what it holds
+}
+
+// Process is a vrrp_track_process.
+type Process struct {
+	model.TrackProcess
+	Current                   int  // processes
+	Quorum                    bool // there are enough, and not too many
+	ForkTimer, TerminateTimer bool // that delay runs
 }
 
 // RunState says what the program of a script does.

@@ -1,0 +1,186 @@
+package config
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/keepalived-go/keepalived-go/internal/model"
+)
+
+// tracker is a Tracker that can be used.
+type tracker struct {
+	*Tracker
+	used bool // an instance or group tracks it
+}
+
+// trackerSet is the usable trackers, in the order of the configuration; of two with the same kind and name the first counts.
+type trackerSet []*tracker
+
+func (res *resolver) trackers() (set trackerSet) {
+	for _, t := range res.c.Trackers {
+		var problem string
+		switch {
+		case t.Kind == trackFile && !t.path.IsSet():
+			problem = "has no file"
+		case t.Kind == trackFile:
+			problem = res.fileProblem(t.path.V)
+		case t.Kind == trackProcess && !t.process.IsSet():
+			problem = "has no process"
+		case t.Kind == trackBFD && !t.neighbor.IsSet():
+			problem = "has no neighbor_ip"
+		}
+		if problem != "" {
+			res.r.Errorf(t.At, "%s %s %s - ignoring it", t.block(), t.Name, problem)
+			continue
+		}
+		set = append(set, &tracker{Tracker: t})
+	}
+	return set
+}
+
+// block is the keyword that defines the tracker.
+func (t *Tracker) block() string {
+	switch t.Kind {
+	case trackProcess:
+		return "vrrp_track_process"
+	case trackBFD:
+		return "bfd_instance"
+	}
+	return string(t.Kind)
+}
+
+// fileProblem says why a file cannot be watched. It need not exist, but its directory has to.
+func (res *resolver) fileProblem(path string) string {
+	if !strings.HasPrefix(path, "/") {
+		return fmt.Sprintf("has a relative path %q", path)
+	}
+	dir := filepath.Dir(path)
+	if _, err := res.host.RealPath(dir); err != nil {
+		return fmt.Sprintf("is in %q, which is not accessible", dir)
+	}
+	if f, err := res.host.Stat(path); err == nil && f.Mode.IsDir() {
+		return fmt.Sprintf("%q is a directory", path)
+	}
+	return ""
+}
+
+// find returns what an entry of a track_* block names; it has to be defined above.
+func (set trackerSet) find(kind trackKind, e opt[trackEntry]) *tracker {
+	i := slices.IndexFunc(set, func(t *tracker) bool { return t.Kind == kind && t.Name == e.V.Name && t.At.Seq < e.At.Seq })
+	if i < 0 {
+		return nil
+	}
+	return set[i]
+}
+
+// defaultWeight is the weight of an entry that has none of its own.
+func (t *Tracker) defaultWeight() weight {
+	if t.Kind == trackFile && !t.weight.IsSet() {
+		return weight{W: 1}
+	}
+	return t.weight.V
+}
+
+// resolveTrack looks an entry up. A weight of its own takes the place of the tracker's, direction and all.
+func (res *resolver) resolveTrack(e opt[trackEntry], set trackerSet, kind trackKind) (*tracker, weight) {
+	t := set.find(kind, e)
+	if t == nil {
+		res.r.Errorf(e.At, "%s %s is not defined above - ignoring it", kind, e.V.Name)
+		return nil, weight{}
+	}
+	if e.V.Weight.IsSet() {
+		return t, e.V.Weight.V
+	}
+	return t, t.defaultWeight()
+}
+
+// groupTracks resolves the entries of a sync group.
+func (res *resolver) groupTracks(list []opt[trackEntry], set trackerSet, kind trackKind) (out []model.Track) {
+	for _, e := range list {
+		if t, w := res.resolveTrack(e, set, kind); t != nil {
+			t.used = true
+			out = append(out, t.entry(w))
+		}
+	}
+	return out
+}
+
+// memberTracks resolves the entries of an instance. Where the priority is not the instance's own affair (why), a file of the default
+// weight becomes a fault and one of another weight is dropped; processes keep theirs. That is keepalived's way with each.
+func (res *resolver) memberTracks(list []opt[trackEntry], set trackerSet, kind trackKind, inGroup func(string) bool, why string, say sayer) (out []model.Track) {
+	what := strings.Replace(string(kind), "track_", "tracked ", 1)
+	for _, e := range list {
+		t, w := res.resolveTrack(e, set, kind)
+		switch {
+		case t == nil:
+			continue
+		case why != "" && kind == trackFile && w.W == 1:
+			say(e.At, "ignoring weight from %s %s due to %s. specify weight 0", what, t.Name, why)
+			w.W = 0
+		case why != "" && kind == trackFile && w.W != 0:
+			say(e.At, "ignoring %s %s with weight %d due to %s", what, t.Name, w.W, why)
+			continue
+		}
+		if inGroup(string(kind) + " " + t.Name) {
+			say(e.At, "%s %s is configured on VRRP instance and sync group. Remove vrrp instance config", kind, t.Name)
+			continue
+		}
+		t.used = true
+		out = append(out, t.entry(w))
+	}
+	return out
+}
+
+// entry limits the weight of a process to what a priority can change by; a file's is a factor.
+func (t *Tracker) entry(w weight) model.Track {
+	if t.Kind == trackProcess {
+		w.W = max(-253, min(w.W, 253))
+	}
+	return model.Track{Name: t.Name, Weight: w.W, Reverse: w.Reverse}
+}
+
+// used returns the files and processes that something tracks, in the order of the configuration.
+func (set trackerSet) used() (files []model.TrackFile, processes []model.TrackProcess) {
+	for _, t := range set {
+		switch {
+		case !t.used:
+		case t.Kind == trackFile:
+			w := t.defaultWeight()
+			files = append(files, model.TrackFile{Name: t.Name, Path: filepath.Clean(t.path.V), Weight: w.W, Reverse: w.Reverse,
+				Init: t.init.IsSet(), InitValue: t.init.V.value, Overwrite: t.init.V.overwrite})
+		case t.Kind == trackProcess:
+			processes = append(processes, t.processModel())
+		}
+	}
+	return files, processes
+}
+
+func (t *Tracker) processModel() model.TrackProcess {
+	p := model.TrackProcess{Name: t.Name, Process: t.process.V[0], Args: t.process.V[1:], ParamMatch: t.paramMatch.V,
+		FullCommand: t.fullCommand.V, Weight: t.weight.V.W, Reverse: t.weight.V.Reverse,
+		Quorum: t.quorum, QuorumMax: t.quorumMax,
+		Fork: last(t.delay, t.fork), Terminate: last(t.delay, t.terminate)}
+	if len(p.Args) == 0 {
+		p.Args = nil
+	} else if p.ParamMatch == model.ParamNone {
+		p.ParamMatch = model.ParamExact
+	}
+	p.FullCommand = p.FullCommand || p.ParamMatch != model.ParamNone
+	if p.QuorumMax == anyNumber {
+		p.QuorumMax = -1
+	} else {
+		p.Quorum = min(p.Quorum, p.QuorumMax)
+	}
+	return p
+}
+
+// last is the value that was written last.
+func last(a, b opt[time.Duration]) time.Duration {
+	if a.IsSet() && (!b.IsSet() || a.At.Seq > b.At.Seq) {
+		return a.V
+	}
+	return b.V
+}
