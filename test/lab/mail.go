@@ -96,3 +96,25 @@ func (m *MailServer) Mails() []string {
 func (m *MailServer) Mailed(expr string) bool {
 	return slices.ContainsFunc(m.Mails(), regexp.MustCompile(expr).MatchString)
 }
+
+// SilentServer takes connections on a port of the node and never says a word.
+func (n *Node) SilentServer(port int) {
+	n.lab.t.Helper()
+	n.lab.in(n.ns, func() error {
+		ln, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
+		if err != nil {
+			return err
+		}
+		n.lab.t.Cleanup(func() { ln.Close() })
+		go func() {
+			for {
+				c, err := ln.Accept()
+				if err != nil {
+					return
+				}
+				defer c.Close()
+			}
+		}()
+		return nil
+	})
+}
