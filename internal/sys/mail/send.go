@@ -42,8 +42,8 @@ const (
 // Send delivers m in keepalived's dialogue: plain SMTP, with HELO, on a connection of its own. It tells say of each stage, with a line for
 // the log. The connection, and each command with its reply, may take conf.Timeout; the end of ctx ends it all.
 //
-// Differs from keepalived: replies may end in a bare line feed, a refused QUIT is not repeated, and a reply is read at most to its 64th
-// line and each line to its 1024th byte.
+// Differs from keepalived: replies may end in a bare line feed, a refused QUIT is not repeated, a reply without a code has code 0 and is
+// read at most to its 64th line and each line to its 1024th byte; the line about a refused connection gives the reason.
 func Send(ctx context.Context, conf *model.Mail, m Message, say func(s Stage, line string)) {
 	name := fmt.Sprintf("[%s]:%d", conf.Server.Addr(), conf.Server.Port())
 	dialer := net.Dialer{Timeout: conf.Timeout}
