@@ -221,7 +221,7 @@ func (c *Cluster) checked(k *check, ev Event, out []Action) []Action {
 		out = s.notifyReal(r, false, out)
 	}
 	if changed && (turned || !c.l.NoCheckerEmails) && ev.Mail != "" && r.r.SMTPAlert {
-		out = append(out, s.realAlert(r, !failed, ev.Mail))
+		out = append(out, s.realAlert(r, alive, ev.Mail)) // the subject is the server's state, the body the checker's
 	}
 	return out
 }
