@@ -106,6 +106,9 @@ func mails(t *testing.T, program, extra string) mailed {
 
 	at := d.Reload(config(one, two, quiet))
 	wait(1, "VI_4 - Deleted")
+	if !strings.Contains(extra, "no_email_faults") {
+		wait(2, "VI_5 - Entering FAULT")
+	}
 	l.WaitFrames(soon, 4, "advert", lab.Adverts("a"), lab.After(at))
 	d.Signal(syscall.SIGTERM)
 	d.WaitExit(10 * time.Second)
