@@ -17,8 +17,13 @@ import (
 // Global is the global_defs block.
 type Global struct {
 	RouterID         opt[string]
-	Mails            []opt[string]
+	MailTo           []opt[string]
+	MailFrom         opt[string]
 	SMTPServer       opt[smtpServer]
+	HELO             opt[string]
+	SMTPTimeout      opt[time.Duration]
+	NoEmailFaults    opt[bool]
+	NoCheckerEmails  opt[bool]
 	DynamicIf        opt[bool]
 	DefaultInterface opt[string]
 	Umask            opt[int]
@@ -83,7 +88,6 @@ type lvsTimeouts struct{ TCP, TCPFin, UDP time.Duration }
 
 // Why keywords wait for later parts.
 const (
-	noMail     = "mails are not sent"
 	noSNMP     = "there is no SNMP agent"
 	noDBus     = "there is no D-Bus service"
 	noFirewall = "no packet filter is programmed"
@@ -121,26 +125,30 @@ var repeat = schema.One("<1-4294967295>", func(s string) (int, error) {
 var globalDefs = concat(gtable{
 	schema.Inherited("router_id", schema.Word, func(g *Global) *opt[string] { return &g.RouterID },
 		"Name of this node in mails, SNMP and dumps; default the host name.").Lenient(),
-	schema.Check[Global]("notification_email_from", schema.Exactly(schema.Word), "Sender of alert mails.").Lenient().Pending(noMail),
-	schema.Line("smtp_server", "HOST|IPADDR [PORT]", readSMTPServer, "Mail server.").Pending(noMail),
-	schema.Check[Global]("smtp_helo_name", orEmpty(schema.Word), "Name sent to the mail server.").Pending(noMail),
-	schema.Check[Global]("smtp_connect_timeout", schema.One("<1-4294 seconds>", func(s string) (time.Duration, error) {
+	schema.Inherited("notification_email_from", schema.Exactly(schema.Word), func(g *Global) *opt[string] { return &g.MailFrom },
+		"Sender of alert mails; default the user at the host.").Lenient(),
+	schema.Line("smtp_server", "HOST|IPADDR [PORT]", readSMTPServer, "Mail server; of a name the first address counts."),
+	schema.Inherited("smtp_helo_name", orEmpty(schema.Word), func(g *Global) *opt[string] { return &g.HELO },
+		"Name sent to the mail server; default the host name."),
+	schema.Value("smtp_connect_timeout", schema.One("<1-4294 seconds>", func(s string) (time.Duration, error) {
 		n, err := schema.ParseInt(s, 0, 4294)
 		if err == nil && n == 0 {
 			return time.Second, schema.Corrected("%q is too low - using 1", s)
 		}
 		return time.Duration(n) * time.Second, err
-	}), "How long the mail server may take.").Pending(noMail),
-	schema.WordList("notification_email", schema.Word, func(g *Global) *[]opt[string] { return &g.Mails },
-		"Recipients of alert mails.").NotEmpty().Pending(noMail),
+	}), 30*time.Second, func(g *Global) *opt[time.Duration] { return &g.SMTPTimeout },
+		"How long the mail server may take to connect, and for each reply."),
+	schema.WordList("notification_email", schema.Word, func(g *Global) *[]opt[string] { return &g.MailTo },
+		"Recipients of alert mails.").NotEmpty(),
 	schema.Inherited("smtp_alert", schema.Bool, func(g *Global) *opt[bool] { return &g.SMTPAlert },
-		"Default of all smtp_alert keywords.").Pending(noMail),
+		"Default of all smtp_alert keywords."),
 	schema.Inherited("smtp_alert_vrrp", schema.Bool, func(g *Global) *opt[bool] { return &g.SMTPAlertVRRP },
-		"Default of smtp_alert in VRRP blocks.").Pending(noMail),
+		"Default of smtp_alert in VRRP blocks."),
 	schema.Inherited("smtp_alert_checker", schema.Bool, func(g *Global) *opt[bool] { return &g.SMTPAlertChecker },
-		"Default of smtp_alert in LVS blocks.").Pending(noMail),
-	schema.Flag("no_email_faults", true, ignored[Global], "No mail for FAULT.").Pending(noMail),
-	schema.Check[Global]("no_checker_emails", schema.Bool, "Mail about quorums only.").Pending(noMail),
+		"Default of smtp_alert in LVS blocks."),
+	schema.Flag("no_email_faults", true, func(g *Global) *opt[bool] { return &g.NoEmailFaults }, "No mail for FAULT."),
+	schema.Inherited("no_checker_emails", schema.Bool, func(g *Global) *opt[bool] { return &g.NoCheckerEmails },
+		"Mail about a real server only when it comes or goes."),
 
 	schema.Flag("process_names", true, ignored[Global], "Give the processes names of their own.").Pending(noNames),
 	schema.Check[Global]("process_name", schema.ShortWord(15), "Name of the parent process.").Pending(noNames),
@@ -446,6 +454,7 @@ func readSMTPServer(g *Global, n *syntax.Node, r *source.Report) {
 		r.Add(source.MissingWord, n.At(), "'smtp_server' is missing a required parameter (word 2)")
 		return
 	}
+	g.SMTPServer = opt[smtpServer]{} // an earlier one does not stand in for one that is wrong
 	s := smtpServer{Host: n.Args[0].Text, Port: 25}
 	if len(n.Args) > 1 {
 		port, err := schema.ParseInt(n.Args[1].Text, 1, 65535)

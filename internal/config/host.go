@@ -14,8 +14,9 @@ type Host interface {
 	// LookupUser returns an account by name or number.
 	LookupUser(name string) (User, bool)
 	LookupGroup(name string) (gid uint32, ok bool)
-	// Self is the account the daemon runs as.
+	// Self is the account the daemon runs as, Username its name.
 	Self() User
+	Username() string
 	// Stat describes a file; a symbolic link itself, not what it leads to.
 	Stat(path string) (File, error)
 	// RealPath returns the path without symbolic links.

@@ -101,6 +101,15 @@ func (System) LookupGroup(name string) (uint32, bool) {
 // Self is the account of this process.
 func (System) Self() User { return User{UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())} }
 
+// Username is the name of this process's account, its number if it has none.
+func (System) Username() string {
+	u, err := user.LookupId(strconv.Itoa(os.Geteuid()))
+	if err != nil {
+		return strconv.Itoa(os.Geteuid())
+	}
+	return u.Username
+}
+
 // Stat describes a file, or a symbolic link itself.
 func (System) Stat(path string) (File, error) {
 	st, err := os.Lstat(path)

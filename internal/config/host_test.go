@@ -57,7 +57,8 @@ func (h *fakeHost) LookupGroup(name string) (uint32, bool) {
 	return u.GID, ok
 }
 
-func (h *fakeHost) Self() User { return User{} }
+func (h *fakeHost) Self() User       { return User{} }
+func (h *fakeHost) Username() string { return "root" }
 
 func (h *fakeHost) Stat(p string) (File, error) {
 	// Directories on the way may be links, the last part is not followed.

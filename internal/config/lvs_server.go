@@ -56,7 +56,7 @@ var realServer = concat(schema.Table[RealServer]{
 		"The server is down until its first successful check."),
 	connectTimeoutRow(func(s *RealServer) *timing { return &s.timing }),
 	schema.Inherited("smtp_alert", schema.Bool, func(s *RealServer) *opt[bool] { return &s.SMTPAlert },
-		"Mails about this server.").Pending(noMail),
+		"Mails about this server."),
 	schema.Inherited("virtualhost", schema.Word, func(s *RealServer) *opt[string] { return &s.VirtualHost },
 		"Host name of HTTP_GET and SSL_GET.").Lenient(),
 	schema.Check[RealServer]("snmp_name", schema.Exactly(schema.Word), "Name of the server in SNMP.").Lenient().Pending(noSNMP),

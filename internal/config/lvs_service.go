@@ -195,7 +195,7 @@ var virtualServer = concat(schema.Table[VirtualServer]{
 	schema.Flag("ha_suspend", true, func(v *VirtualServer) *opt[bool] { return &v.HASuspend },
 		"Check only while the address of the service is on this node."),
 	schema.Inherited("smtp_alert", schema.Bool, func(v *VirtualServer) *opt[bool] { return &v.SMTPAlert },
-		"Mails about the quorum.").Pending(noMail),
+		"Mails about the quorum."),
 	schema.Inherited("virtualhost", schema.Word, func(v *VirtualServer) *opt[string] { return &v.VirtualHost },
 		"Host name of HTTP_GET and SSL_GET.").Lenient(),
 	schema.Check[VirtualServer]("snmp_name", schema.Exactly(schema.Word), "Name of the service in SNMP.").Lenient().Pending(noSNMP),

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"net/netip"
 	"slices"
 	"time"
 
@@ -80,11 +79,7 @@ func (res *resolver) process(p *model.Process) {
 			*f = model.FIFO{}
 		}
 	}
-	if s := g.SMTPServer; s.IsSet() {
-		if _, err := netip.ParseAddr(s.V.Host); err != nil && len(res.host.LookupHost(s.V.Host)) == 0 {
-			res.r.Errorf(s.At, "smtp_server: host %q has no address - no mail server is used", s.V.Host)
-		}
-	}
+	p.Mail = res.mail()
 	for role, cpus := range map[string]opt[[]int]{"vrrp": g.Sched.CPUs, "checker": g.CheckerSched.CPUs} {
 		for _, n := range cpus.V {
 			if n >= res.host.NumCPU() {
@@ -130,6 +125,7 @@ func (res *resolver) lvsGlobal(l *model.LVS) {
 	l.TimeoutTCP, l.TimeoutTCPFin, l.TimeoutUDP = g.LVSTimeouts.TCP, g.LVSTimeouts.TCPFin, g.LVSTimeouts.UDP
 	l.Flush, l.FlushOnStop = g.LVSFlush.V, g.LVSFlushOnStop.V
 	l.RSInitNotifies, l.LogAllFailures = g.RSInitNotifies.V, g.LogAllFailures.V
+	l.NoCheckerEmails = g.NoCheckerEmails.V
 }
 
 // iface looks an interface up and reports one that is not there, unless interfaces may come later (dynamic_interfaces above the place).

@@ -287,7 +287,7 @@ var vrrpInstance = concat(itable{
 		"Run when a master hears a lower-priority advert.").Quoted().FirstWins(),
 	schema.Line("notify_deleted", "[CMD [USER [GROUP]]]", readNotifyDeleted,
 		"What is told when a reload removes the instance; without a command the state is DELETED, not FAULT.").Quoted(),
-	schema.Inherited("smtp_alert", schema.Bool, func(i *Instance) *opt[bool] { return &i.SMTPAlert }, "Mail on changes.").Pending(noMail),
+	schema.Inherited("smtp_alert", schema.Bool, func(i *Instance) *opt[bool] { return &i.SMTPAlert }, "Mail on changes."),
 	schema.Inherited("notify_priority_changes", schema.Bool, func(i *Instance) *opt[bool] { return &i.NotifyPriority },
 		"Report priority changes; default that of the group, then vrrp_notify_priority_changes."),
 
@@ -358,7 +358,7 @@ func scriptRows[T any](of func(*T) *Scripts) schema.Table[T] {
 
 var syncGroup = concat(schema.Table[SyncGroup]{
 	schema.WordList("group", schema.Word, func(g *SyncGroup) *[]opt[string] { return &g.Members }, "The instances.").NotEmpty().FirstWins(),
-	schema.Inherited("smtp_alert", schema.Bool, func(g *SyncGroup) *opt[bool] { return &g.SMTPAlert }, "Mail on changes.").Pending(noMail),
+	schema.Inherited("smtp_alert", schema.Bool, func(g *SyncGroup) *opt[bool] { return &g.SMTPAlert }, "Mail on changes."),
 	schema.Inherited("notify_priority_changes", schema.Bool, func(g *SyncGroup) *opt[bool] { return &g.NotifyPriority },
 		"Report priority changes of the members."),
 	schema.Flag("sync_group_tracking_weight", true, func(g *SyncGroup) *opt[bool] { return &g.TrackingWeight },

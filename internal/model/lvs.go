@@ -16,6 +16,7 @@ type LVS struct {
 	FlushOnStop      FlushOnStop // lvs_flush_on_stop
 	RSInitNotifies   bool        // rs_init_notifies
 	LogAllFailures   bool        // checker_log_all_failures
+	NoCheckerEmails  bool        // no_checker_emails: mails about a real server only if it really comes or goes
 	TimeoutTCP       time.Duration
 	TimeoutTCPFin    time.Duration
 	TimeoutUDP       time.Duration // lvs_timeouts; 0: the kernel's

@@ -36,6 +36,24 @@ type Process struct {
 	VRRPSched, CheckerSched Scheduling
 
 	JSONVersion int // 1 or 2
+
+	Mail Mail
+}
+
+// Mail says how alerts are mailed. None are without a server and a recipient.
+type Mail struct {
+	Server   netip.AddrPort // smtp_server; zero: none
+	HELO     string         // smtp_helo_name; default the host name
+	Timeout  time.Duration  // smtp_connect_timeout: of the connection, and of each reply
+	From     Mailbox        // notification_email_from
+	To       []Mailbox      // notification_email
+	NoFaults bool           // no_email_faults: nothing about FAULT
+}
+
+// Mailbox is a sender or recipient of mails.
+type Mailbox struct {
+	Header string // as it stands in the header, with a display name quoted if it must be
+	Addr   string // as it stands in the envelope
 }
 
 // Scheduling is the wish of one role for its place among the machine's processes.

@@ -210,16 +210,18 @@ func (c *Cluster) checked(k *check, ev Event, out []Action) []Action {
 	s, r, failed := k.service, k.server, ev.Kind == CheckDown
 	first, changed := !k.hasRun, k.failed != failed
 	k.hasRun, k.failed = true, failed
-	switch alive := !r.anyFailed(); {
-	case changed && alive != r.alive:
+	alive := !r.anyFailed()
+	turned := changed && alive != r.alive
+	switch {
+	case turned:
 		out = c.turn(s, r, alive, out)
 		out = c.settle(s, false, out)
 	case !changed && first && failed && k.spec.Kind != model.HTTPGet && k.spec.Kind != model.SSLGet:
 		// An alpha checker whose first run fails announces a server down that never was up, once per checker.
 		out = s.notifyReal(r, false, out)
 	}
-	if changed && ev.Mail != "" && r.r.SMTPAlert {
-		out = append(out, s.realAlert(r, !failed, ev.Mail))
+	if changed && (turned || !c.l.NoCheckerEmails) && ev.Mail != "" && r.r.SMTPAlert {
+		out = append(out, s.realAlert(r, alive, ev.Mail)) // the subject is the server's state, the body the checker's
 	}
 	return out
 }

@@ -420,6 +420,30 @@ func TestMail(t *testing.T) {
 	w.step("still down", w.c.Step(Event{Check: id, Kind: CheckDown, Mail: "=> TCP CHECK failed on service <="}, nil), ``)
 }
 
+// Each checker is mailed about, unless no_checker_emails asks for what happens to the server only.
+func TestCheckerMail(t *testing.T) {
+	const body = "=> TCP CHECK failed on service <="
+	const mail = "\n\t\tmail Realserver [127.0.0.11]:tcp:80 of virtual server [10.0.0.1]:tcp:80 - "
+	for _, quiet := range []bool{false, true} {
+		l := one(webService(real("127.0.0.11", mailed, twice), real("127.0.0.12")))
+		l.NoCheckerEmails = quiet
+		w := newWorld(t, l)
+		w.c.Start(nil)
+		w.settle()
+		second, back := mail+"DOWN "+body, mail+"DOWN => again <="
+		if quiet {
+			second, back = "", ""
+		}
+		w.step("first fails", w.c.Step(Event{Check: w.check(web, "127.0.0.11", 0), Kind: CheckDown, Mail: body}, nil), `
+		say Removing service [127.0.0.11]:tcp:80 from VS [10.0.0.1]:tcp:80
+		fifo RS [127.0.0.11]:tcp:80 [10.0.0.1]:tcp:80 DOWN and run RDOWN`+mail+"DOWN "+body+`
+		DEL_DEST 10.0.0.1:tcp:80 -> 127.0.0.11:80`)
+		w.step("second fails", w.c.Step(Event{Check: w.check(web, "127.0.0.11", 1), Kind: CheckDown, Mail: body}, nil), second)
+		// The server stays down with its first checker, and that is what the subject says.
+		w.step("second recovers", w.c.Step(Event{Check: w.check(web, "127.0.0.11", 1), Kind: CheckUp, Mail: "=> again <="}, nil), back)
+	}
+}
+
 func TestDynamicWeight(t *testing.T) {
 	l := one(webService(real("127.0.0.11", misc, weight(10))), sorry("127.0.0.99"))
 	w := newWorld(t, l)

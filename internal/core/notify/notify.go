@@ -1,4 +1,4 @@
-// Package notify says which scripts and FIFO lines a change of state causes.
+// Package notify says which scripts, FIFO lines and mails a change of state causes.
 package notify
 
 import (
@@ -88,13 +88,10 @@ const (
 func Plan(c Change) []Delivery { return c.deliveries() }
 
 func (c Instance) deliveries() []Delivery {
-	i, to := c.Of, c.To
-	if to == model.Deleted && !i.NotifyDeletedState {
-		// The observable state of an instance that has gone is FAULT, unless the configuration asks for more.
-		if c.From != model.Master && c.From != model.Backup {
-			return nil
-		}
-		to = model.Fault
+	i := c.Of
+	to, told := c.told()
+	if !told {
+		return nil
 	}
 	var out []Delivery
 	tracked := to == model.Stop
@@ -106,6 +103,15 @@ func (c Instance) deliveries() []Delivery {
 			Extra: []string{"INSTANCE", i.Name, to.String(), strconv.Itoa(int(c.Priority))}})
 	}
 	return append(out, instanceLine(i, to.String(), c.Priority))
+}
+
+// told is the state that the outside hears of, if it hears of the change: that of an instance which has gone is FAULT, unless the
+// configuration asks for more.
+func (c Instance) told() (to model.State, ok bool) {
+	if c.To == model.Deleted && !c.Of.NotifyDeletedState {
+		return model.Fault, c.From == model.Master || c.From == model.Backup
+	}
+	return c.To, true
 }
 
 func (c Group) deliveries() []Delivery {

@@ -185,6 +185,8 @@ func (c *checkers) act(out []lvs.Action) {
 			} else {
 				c.scripts.notify(notify.VirtualServer{Of: a.Service, Up: a.Up})
 			}
+		case lvs.Alert:
+			c.mails.alert(a)
 		}
 	}
 	if t := c.cluster.Delta(); t != nil {

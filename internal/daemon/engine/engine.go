@@ -27,7 +27,7 @@ const (
 	exitSoftware = 70
 )
 
-// stopPatience is how long an orderly stop may wait for the kernel and for scripts before the worker ends all the same.
+// stopPatience is how long an orderly stop may wait for the kernel, for scripts and for alerts before the worker ends all the same.
 const stopPatience = 3 * time.Second
 
 // Options say what a worker works with.
@@ -52,6 +52,7 @@ type engine struct {
 
 	control  *control
 	scripts  *scripts
+	mails    *mails
 	vrrp     *vrrpPart // nil if the role does not run
 	checkers *checkers // nil if the role does not run
 
@@ -113,6 +114,7 @@ func (e *engine) build() error {
 	if e.scripts, err = newScripts(e); err != nil {
 		return err
 	}
+	e.mails = newMails(e)
 	if e.flags.VRRP {
 		if e.vrrp, err = newVRRP(e); err != nil {
 			return err
@@ -257,6 +259,7 @@ func (e *engine) reload(now time.Time, next *model.Model, flags link.Flags) {
 	e.enlarge(flags)
 	changes := model.Diff(old, next)
 	e.scripts.reload(old, next)
+	e.mails.plan.Forget()
 	if e.vrrp != nil && e.vrrp.running {
 		e.vrrp.reload(now, &next.VRRP, changes)
 	}
@@ -311,13 +314,15 @@ func (e *engine) maybeEnd(now time.Time) {
 	if !e.stopping || e.ended {
 		return
 	}
-	done := (e.vrrp == nil || e.vrrp.released()) && (e.checkers == nil || e.checkers.released)
-	if !done && now.Before(e.stopBy) {
+	released := (e.vrrp == nil || e.vrrp.released()) && (e.checkers == nil || e.checkers.released)
+	// Differs from keepalived: it leaves a second to the alerts about its end, which hardly ever arrive.
+	if !(released && e.mails.box.Idle()) && now.Before(e.stopBy) {
 		return
 	}
-	if !done {
+	if !released {
 		e.log.Warn("not everything was released in time")
 	}
+	e.mails.box.Close()
 	e.ended = true
 	if e.checkers != nil {
 		e.checkers.close()

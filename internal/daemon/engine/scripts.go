@@ -148,7 +148,7 @@ func (s *scripts) resultsDue() bool {
 	return false
 }
 
-// notify delivers what a change causes.
+// notify delivers what a change causes, the mail last.
 func (s *scripts) notify(c notify.Change) {
 	for _, d := range notify.Plan(c) {
 		if d.Script != nil {
@@ -163,6 +163,7 @@ func (s *scripts) notify(c notify.Change) {
 			s.write(2, d.Line)
 		}
 	}
+	s.e.mails.changed(c)
 }
 
 func (s *scripts) write(i int, line string) {

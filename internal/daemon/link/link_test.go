@@ -32,7 +32,8 @@ func pair(t *testing.T) (*Conn, *Conn) {
 func sample() *model.Model {
 	return &model.Model{
 		Process: model.Process{RouterID: "r1", Instance: "blue", ChildWaitTime: 5 * time.Second, Umask: -1,
-			StartupScript: &model.Script{Args: []string{"/bin/true"}, UID: 7, Groups: []uint32{1, 2}}},
+			StartupScript: &model.Script{Args: []string{"/bin/true"}, UID: 7, Groups: []uint32{1, 2}},
+			Mail:          model.Mail{Server: netip.MustParseAddrPort("[2001:db8::1]:25"), Timeout: time.Second, To: []model.Mailbox{{Header: "a <b@c>", Addr: "b@c"}}}},
 		VRRP: model.VRRP{Instances: []model.Instance{{
 			Name: "VI_1", VRID: 51, Family: model.IPv4, Group: netip.MustParseAddr("224.0.0.18"), AuthPass: model.Secret("pw"),
 			VIPs: []model.Address{{Prefix: netip.MustParsePrefix("10.1.0.100/24"), Interface: "eth0"}},
@@ -83,7 +84,7 @@ func TestModelRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if d := cmp.Diff(m, got, cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); d != "" {
+		if d := cmp.Diff(m, got, cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, netip.Prefix{})); d != "" {
 			t.Errorf("%s: %s", name, d)
 		}
 		if c := model.Diff(m, got); !c.Empty() {

@@ -29,8 +29,12 @@ func (p page) global(s *Snapshot) {
 		p.line(1, "Instance name = %s", g.Instance)
 	}
 	p.line(1, "Router ID = %s", g.RouterID)
+	p.mail(&g.Mail)
 	p.line(1, "Checkers log all failures = %t", s.LVS.LogAllFailures)
 	p.line(1, "Dynamic interfaces = %t", g.DynamicInterface)
+	if g.Mail.NoFaults {
+		p.line(1, "Send emails for fault transitions = off")
+	}
 	for _, t := range []struct {
 		name  string
 		value time.Duration
@@ -48,6 +52,7 @@ func (p page) global(s *Snapshot) {
 	p.scheduling("VRRP", g.VRRPSched)
 	p.scheduling("Checker", g.CheckerSched)
 	p.line(1, "rs_init_notifies = %d", bit(s.LVS.RSInitNotifies))
+	p.line(1, "no_checker_emails = %d", bit(s.LVS.NoCheckerEmails))
 	if g.Umask >= 0 {
 		p.line(1, "umask = 0%o", g.Umask)
 	} else {
@@ -68,6 +73,23 @@ func (p page) startStop(g *model.Process) {
 	}
 	if c := g.ShutdownScript; c != nil {
 		p.line(1, "Shutdown script = %s, uid:gid %d:%d, timeout %s", command(c), c.UID, c.GID, secs(g.ShutdownScriptTimeout))
+	}
+}
+
+func (p page) mail(m *model.Mail) {
+	if !m.Server.IsValid() {
+		return
+	}
+	p.line(1, "Smtp server = %s", m.Server.Addr())
+	p.line(1, "Smtp server port = %d", m.Server.Port())
+	p.line(1, "Smtp HELO name = %s", m.HELO)
+	p.line(1, "Smtp server connection timeout = %s", plain(m.Timeout))
+	p.line(1, "Email notification from = %s", m.From.Header)
+	if len(m.To) > 0 {
+		p.line(1, "Email notification to:")
+		for _, to := range m.To {
+			p.line(3, "%s", to.Header)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -190,7 +191,9 @@ func TestGlobal(t *testing.T) {
 	g.StartupScript, g.StartupScriptTimeout = root("/usr/bin/true"), 10*time.Second
 	g.ShutdownScript, g.ShutdownScriptTimeout = root("/usr/bin/true", "x"), 3*time.Second
 	g.VRRPSched = model.Scheduling{Nice: -5, RTPriority: 10, NoSwap: true, CPUs: []int{0, 2}, RLimitRT: 10 * time.Millisecond}
-	s.LVS = model.LVS{Flush: true, FlushOnStop: model.FlushVS, TimeoutTCP: 100 * time.Second, TimeoutUDP: 20 * time.Second, RSInitNotifies: true}
+	g.Mail = model.Mail{Server: netip.MustParseAddrPort("127.0.0.1:2525"), HELO: "vm", Timeout: 30 * time.Second, NoFaults: true,
+		From: model.Mailbox{Header: "root@vm"}, To: []model.Mailbox{{Header: "Net Ops <net@example.com>"}, {Header: `"Net.Ops" <net2@example.com>`}}}
+	s.LVS = model.LVS{NoCheckerEmails: true, Flush: true, FlushOnStop: model.FlushVS, TimeoutTCP: 100 * time.Second, TimeoutUDP: 20 * time.Second, RSInitNotifies: true}
 	s.VRRP = model.VRRP{StartupDelay: 1500 * time.Millisecond, LogUnknownVRIDs: true}
 	golden(t, "global.data", render(t, WriteGlobal, s))
 }
