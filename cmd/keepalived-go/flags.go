@@ -25,6 +25,7 @@ type options struct {
 	test       bool
 	reloadTest bool   // of test: the exit code says only whether a reload would take the configuration
 	testLog    string // empty: standard error
+	offline    bool   // of test: without this machine's interfaces, users, scripts and kernel
 
 	noVRRP, noCheckers, noBFD, all bool
 	releaseVIPs, keepVRRP          bool
@@ -128,6 +129,7 @@ var table = []option{
 		o.test, o.reloadTest = true, true
 		return ""
 	}},
+	{0, "offline", none, "", "With -t: judge the file without this machine's interfaces, users, scripts and kernel", flag(func(o *options) *bool { return &o.offline })},
 	{0, "config-fd", required, "N", "Accepted without effect", noMeaning("--config-fd")},
 	{0, "ignore-sigint", none, "", "Ignore SIGINT", flag(func(o *options) *bool { return &o.ignoreInterrupt })},
 	{0, "perf", optional, "WHEN", "Accepted without effect", noMeaning("--perf")},
@@ -282,5 +284,9 @@ func usage(w io.Writer, program string) {
 			name += "[=" + row.value + "]"
 		}
 		fmt.Fprintf(w, "  %-34s %s\n", name, row.help)
+	}
+	fmt.Fprintf(w, "or: %s COMMAND [OPTION...]\n", program)
+	for _, s := range subcommands() {
+		fmt.Fprintf(w, "  %-34s %s\n", s.name+" "+s.usage, s.help)
 	}
 }

@@ -59,6 +59,9 @@ func front(program string, args []string) int {
 	if program == "genhash" {
 		return genhash()
 	}
+	if s := lookup(args); s != nil {
+		return s.run(args[2:])
+	}
 	o, words, ok := parse(args[1:], os.Stderr)
 	switch {
 	case o.version:
@@ -133,21 +136,25 @@ func test(o options) int {
 		return parent.ExitFatal
 	}
 	defer out.Close()
-	if ns := o.netNamespace(); ns != "" {
+	if ns := o.netNamespace(); ns != "" && !o.offline {
 		if err := parent.EnterNamespace(ns); err != nil {
 			fmt.Fprintln(out, err)
 			return source.ExitFatal
 		}
 	}
 	_, r := o.read()
-	_, notTTY := unix.IoctlGetTermios(int(out.Fd()), unix.TCGETS)
-	if err := r.Write(out, notTTY == nil); err != nil {
+	if err := r.Write(out, terminal(out)); err != nil {
 		return parent.ExitFatal
 	}
 	if o.reloadTest && !r.Refused() {
 		return parent.ExitOK
 	}
 	return r.ExitCode()
+}
+
+func terminal(f *os.File) bool {
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
 }
 
 // testOutput opens what -t writes to. A log file is appended to, readable by its owner only, and not followed when a link.

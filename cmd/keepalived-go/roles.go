@@ -50,11 +50,19 @@ func prober(o options) int {
 
 // read is the one way from a command line to a model, for the daemon and for the test.
 func (o options) read() (*model.Model, *source.Report) {
-	m, r := config.Load(config.System{}, o.configFile, o.config(), config.System{})
+	m, r := config.Load(config.System{}, o.configFile, o.config(), o.host())
 	if m != nil && o.namespace != "" {
 		m.Process.NetNamespace = o.namespace
 	}
 	return m, r
+}
+
+// host is what the configuration is judged beside.
+func (o options) host() config.Host {
+	if o.offline {
+		return &config.Offline{Node: config.System{}.Hostname()}
+	}
+	return config.System{}
 }
 
 func (o options) config() config.Options {

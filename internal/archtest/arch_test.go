@@ -27,6 +27,7 @@ var allowed = []struct {
 	{"internal/config/syntax", []string{"internal/config/source"}},
 	{"internal/config/schema", []string{"internal/config/source", "internal/config/syntax"}},
 	{"internal/config", []string{"internal/config/...", "internal/model"}},
+	{"internal/plan", []string{"internal/model", "internal/core/lvs"}},                                   // a plan pairs checks as the daemon does
 	{"internal/sys/ipvs/ipvstest", []string{"internal/model", "internal/core/...", "internal/sys/ipvs"}}, // the fake Kernel of tests
 	{"internal/sys/probe", []string{"internal/model", "internal/core/...", "internal/loop", "internal/sys/regex"}},
 	{"internal/sys/...", []string{"internal/model", "internal/core/...", "internal/loop"}},
@@ -38,7 +39,7 @@ var allowed = []struct {
 	{"internal/daemon/engine", []string{"internal/model", "internal/core/...", "internal/sys/...", "internal/loop",
 		"internal/daemon/link", "internal/daemon/logging", "internal/daemon/status"}},
 	{"internal/archtest", nil},
-	{"cmd/keepalived-go", []string{"internal/config", "internal/config/source", "internal/model", "internal/daemon/parent", "internal/daemon/engine",
+	{"cmd/keepalived-go", []string{"internal/config", "internal/config/source", "internal/model", "internal/plan", "internal/daemon/parent", "internal/daemon/engine",
 		"internal/daemon/link", "internal/daemon/logging", "internal/sys/probe"}},
 }
 
@@ -147,6 +148,7 @@ func TestRules(t *testing.T) {
 		want     bool
 	}{
 		{"internal/core/vrrp", "internal/model", true},
+		{"internal/plan", "internal/config", false},
 		{"internal/core/vrrp", "internal/core/track", false},
 		{"internal/core/vrrp", "internal/sys/rawnet", false},
 		{"internal/sys/rawnet", "internal/core/vrrp", true},

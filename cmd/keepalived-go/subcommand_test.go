@@ -1,0 +1,60 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// config writes a configuration and returns its path.
+func configFile(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "keepalived.conf")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+const instanceElsewhere = `vrrp_instance V {
+    interface nosuch0
+    virtual_router_id 7
+    virtual_ipaddress {
+        192.0.2.7/24
+    }
+}
+`
+
+func TestPlan(t *testing.T) {
+	old := configFile(t, instanceElsewhere)
+	moved := configFile(t, strings.Replace(instanceElsewhere, "192.0.2.7", "192.0.2.8", 1))
+	broken := configFile(t, "vrrp_instance V {\n interface nosuch0\n}\n")
+	for _, c := range []struct {
+		args           []string
+		stdout, stderr string // parts
+		code           int
+	}{
+		{[]string{"--offline", old, moved}, "+ virtual_ipaddress 192.0.2.8/24 dev nosuch0", "", 0},
+		{[]string{"--offline", old, old}, "0 to add, 0 to remove, 0 to change, 2 to keep", "", 0},
+		{[]string{"--offline", old, broken}, "", "virtual router id must be set", 5},
+		{[]string{old, moved}, "", "interface nosuch0 doesn't exist", 5},
+		{[]string{old}, "", "Usage: keepalived-go plan", 1},
+		{[]string{"--help"}, "", "Usage: keepalived-go plan", 0},
+	} {
+		stdout, stderr, code := program(t, "keepalived-go", append([]string{"plan"}, c.args...)...)
+		if code != c.code || !strings.Contains(stdout, c.stdout) || !strings.Contains(stderr, c.stderr) || c.stdout == "" && stdout != "" {
+			t.Errorf("plan %v: exit code %d, want %d; wanted %q and %q\n%s%s", c.args, code, c.code, c.stdout, c.stderr, stdout, stderr)
+		}
+	}
+}
+
+func TestOfflineTest(t *testing.T) {
+	f := configFile(t, instanceElsewhere)
+	if _, stderr, code := program(t, "keepalived-go", "-t", "--offline", "-f", f); code != 0 || stderr != "" {
+		t.Errorf("-t --offline: exit code %d\n%s", code, stderr)
+	}
+	if _, stderr, code := program(t, "keepalived-go", "-t", "-f", f); code != 4 && code != 5 {
+		t.Errorf("-t without the interface: exit code %d\n%s", code, stderr)
+	}
+}
