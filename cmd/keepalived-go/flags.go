@@ -121,7 +121,7 @@ var table = []option{
 	{'e', "all-config", none, "", "All include checks on, main file included", flag(func(o *options) *bool { return &o.checkAll })},
 	{'i', "config-id", required, "ID", "Config id for @ lines, default the node name", text(func(o *options) *string { return &o.configID })},
 	{0, "signum", required, "NAME", "Print the number of STOP, RELOAD, DATA, STATS, STATS_CLEAR or JSON", text(func(o *options) *string { return &o.signum })},
-	{'t', "config-test", optional, "LOGFILE", "Check the configuration and exit; findings go to standard error or LOGFILE", func(o *options, v string) string {
+	{'t', "config-test", optional, "LOGFILE", "Check the configuration and exit; findings go to standard error or LOGFILE, as JSON to standard output if that is json", func(o *options, v string) string {
 		o.test, o.testLog = true, v
 		return ""
 	}},

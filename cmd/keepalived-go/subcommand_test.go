@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -56,5 +57,44 @@ func TestOfflineTest(t *testing.T) {
 	}
 	if _, stderr, code := program(t, "keepalived-go", "-t", "-f", f); code != 4 && code != 5 {
 		t.Errorf("-t without the interface: exit code %d\n%s", code, stderr)
+	}
+}
+
+func TestJSONTest(t *testing.T) {
+	type report struct {
+		ExitCode int `json:"exit_code"`
+		Usable   bool
+		Findings []struct {
+			Line  int
+			Class string
+		}
+	}
+	for _, c := range []struct {
+		text   string
+		code   int
+		usable bool
+		class  string
+	}{
+		{instanceElsewhere, 0, true, ""},
+		{instanceElsewhere + "bogus\n", 5, true, "unknown-keyword"},
+		{"vrrp_instance V {\n interface nosuch0\n}\n", 5, false, "error"},
+		{"net_namespace nosuchns\n", 0, true, ""},
+	} {
+		stdout, stderr, code := program(t, "keepalived-go", "--config-test=json", "--offline", "-f", configFile(t, c.text))
+		var r report
+		if err := json.Unmarshal([]byte(stdout), &r); err != nil {
+			t.Errorf("%v: %q", err, stdout)
+			continue
+		}
+		if code != c.code || r.ExitCode != code || r.Usable != c.usable || stderr != "" ||
+			(len(r.Findings) > 0) != (c.class != "") || c.class != "" && r.Findings[0].Class != c.class {
+			t.Errorf("%q: exit code %d, want %d: %+v %s", c.text, code, c.code, r, stderr)
+		}
+	}
+	// A network namespace that is not there is a finding too, not a line that breaks the form.
+	stdout, _, code := program(t, "keepalived-go", "-tjson", "-f", configFile(t, "net_namespace nosuchns\n"))
+	var r report
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil || code != 4 || len(r.Findings) != 1 || r.Findings[0].Class != "fatal" {
+		t.Errorf("a missing network namespace: exit code %d, %v\n%s", code, err, stdout)
 	}
 }
