@@ -18,6 +18,7 @@ type subcommand struct {
 func subcommands() []subcommand {
 	return []subcommand{
 		{"plan", planUsage, "Print what a reload from one configuration to another would do", plan},
+		{"fmt", formatUsage, "Print a configuration file in the canonical layout; -w rewrites it, -d shows what would change", format},
 	}
 }
 

@@ -98,3 +98,63 @@ func TestJSONTest(t *testing.T) {
 		t.Errorf("a missing network namespace: exit code %d, %v\n%s", code, err, stdout)
 	}
 }
+
+func TestFmt(t *testing.T) {
+	const ugly, neat = "global_defs {\nrouter_id  x\n}\n", "global_defs {\n    router_id x\n}\n"
+	f := configFile(t, ugly)
+	dir := filepath.Dir(f)
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink("keepalived.conf", link); err != nil {
+		t.Fatal(err)
+	}
+	read := func() string {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	for _, c := range []struct {
+		args   []string
+		stdout string
+		code   int
+		file   string
+	}{
+		{[]string{f}, neat, 0, ugly},
+		{[]string{"-d", f}, "--- " + f + "\n+++ " + f + "\n@@ -2,1 +2,1 @@\n-router_id  x\n+    router_id x\n", 1, ugly},
+		{[]string{"-w", link}, "", 0, neat},
+		{[]string{"-d", f}, "", 0, neat},
+		{[]string{"-w", f}, "", 0, neat},
+		{[]string{dir}, "", 1, neat},
+		{[]string{filepath.Join(dir, "absent")}, "", 1, neat},
+		{nil, "", 1, neat},
+	} {
+		stdout, stderr, code := program(t, "keepalived-go", append([]string{"fmt"}, c.args...)...)
+		if stdout != c.stdout || code != c.code || read() != c.file {
+			t.Errorf("fmt %v: exit code %d, want %d; %q, want %q; the file has %q\n%s", c.args, code, c.code, stdout, c.stdout, read(), stderr)
+		}
+	}
+	if st, err := os.Lstat(link); err != nil || st.Mode()&os.ModeSymlink == 0 {
+		t.Error("the link is gone")
+	}
+	if st, err := os.Stat(f); err != nil || st.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, want 0600", st.Mode())
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, ".*")); len(left) > 0 {
+		t.Errorf("left over: %v", left)
+	}
+}
+
+func TestDifference(t *testing.T) {
+	lines := func(s string) []string { return strings.SplitAfter(s, "\n") }
+	for _, c := range []struct{ a, b, want string }{
+		{"a\nb\nc\n", "a\nb\nc\n", ""},
+		{"a\nb\nc\n", "a\nc\n", "@@ -2,1 +2,0 @@\n-b\n"},
+		{"a\nc\n", "a\nb\nc\nd\n", "@@ -2,0 +2,1 @@\n+b\n@@ -3,0 +4,1 @@\n+d\n"},
+		{"", "a\n", "@@ -1,0 +1,1 @@\n+a\n"},
+	} {
+		if got := difference(lines(c.a), lines(c.b)); got != c.want {
+			t.Errorf("%q %q: %q, want %q", c.a, c.b, got, c.want)
+		}
+	}
+}
