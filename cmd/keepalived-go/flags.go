@@ -25,6 +25,7 @@ type options struct {
 	test       bool
 	reloadTest bool   // of test: the exit code says only whether a reload would take the configuration
 	testLog    string // empty: standard error
+	lint       bool   // of test: also tell what is accepted but regretted
 	offline    bool   // of test: without this machine's interfaces, users, scripts and kernel
 
 	noVRRP, noCheckers, noBFD, all bool
@@ -130,6 +131,7 @@ var table = []option{
 		return ""
 	}},
 	{0, "offline", none, "", "With -t: judge the file without this machine's interfaces, users, scripts and kernel", flag(func(o *options) *bool { return &o.offline })},
+	{0, "lint", none, "", "With -t: also tell what is accepted but regretted later, see docs/lint.md", flag(func(o *options) *bool { return &o.lint })},
 	{0, "config-fd", required, "N", "Accepted without effect", noMeaning("--config-fd")},
 	{0, "ignore-sigint", none, "", "Ignore SIGINT", flag(func(o *options) *bool { return &o.ignoreInterrupt })},
 	{0, "perf", optional, "WHEN", "Accepted without effect", noMeaning("--perf")},

@@ -158,3 +158,18 @@ func TestDifference(t *testing.T) {
 		}
 	}
 }
+
+func TestLint(t *testing.T) {
+	f := configFile(t, strings.Replace(instanceElsewhere, "virtual_router_id 7", "virtual_router_id 51", 1))
+	if _, stderr, code := program(t, "keepalived-go", "-t", "--offline", "-f", f); code != 0 || stderr != "" {
+		t.Errorf("without --lint: exit code %d\n%s", code, stderr)
+	}
+	_, stderr, code := program(t, "keepalived-go", "-t", "--offline", "--lint", "-f", f)
+	if code != 0 || !strings.Contains(stderr, "Line 3) (V) virtual_router_id 51 [vrid-of-samples] (choose another number") {
+		t.Errorf("--lint: exit code %d\n%s", code, stderr)
+	}
+	stdout, _, _ := program(t, "keepalived-go", "-tjson", "--offline", "--lint", "-f", f)
+	if !strings.Contains(stdout, `"rule": "vrid-of-samples"`) {
+		t.Errorf("as JSON:\n%s", stdout)
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"io/fs"
 	"net/netip"
 	"path"
-	"strings"
 )
 
 // Offline is a Host of which nothing is known: it answers yes whenever existence is asked for, so that a configuration can be judged away
@@ -13,7 +12,7 @@ import (
 type Offline struct {
 	Node string // the target's host name, for @id lines without -i
 
-	programs map[string]bool // asked for by RealPath
+	programs map[string]bool // asked for by RealPath: false for the directories above them
 }
 
 // Hostname returns Node.
@@ -47,25 +46,32 @@ func (o *Offline) LookupGroup(name string) (uint32, bool) {
 // Self is root.
 func (o *Offline) Self() User { return User{} }
 
-// Stat takes a path that RealPath was asked for as a program, and any other as a directory.
+// Stat takes a path that RealPath was asked for as a program, those above it as directories, and any other as a file for root alone.
 func (o *Offline) Stat(p string) (File, error) {
-	if o.programs[path.Clean(p)] {
+	switch program, known := o.programs[path.Clean(p)]; {
+	case program:
 		return File{Mode: 0o755}, nil
+	case known:
+		return File{Mode: fs.ModeDir | 0o755}, nil
 	}
-	return File{Mode: fs.ModeDir | 0o755}, nil
+	return File{Mode: 0o600}, nil
 }
 
 // RealPath returns an absolute path as it is.
 func (o *Offline) RealPath(p string) (string, error) {
-	if !strings.HasPrefix(p, "/") {
-		p = "/" + p
-	}
-	p = path.Clean(p)
+	p = path.Clean("/" + p)
 	if o.programs == nil {
 		o.programs = map[string]bool{}
 	}
 	o.programs[p] = true
-	return p, nil
+	for dir := path.Dir(p); ; dir = path.Dir(dir) {
+		if _, known := o.programs[dir]; !known {
+			o.programs[dir] = false
+		}
+		if dir == "/" {
+			return p, nil
+		}
+	}
 }
 
 // SearchPath has the one directory in which every bare program name is found.

@@ -60,6 +60,7 @@ type jsonFinding struct {
 	Text     string     `json:"text"`
 	Instead  string     `json:"instead,omitempty"`
 	Hint     string     `json:"hint,omitempty"`
+	Rule     string     `json:"rule,omitempty"`
 	Source   string     `json:"source,omitempty"`
 	Chain    []jsonStep `json:"chain,omitempty"`
 }
@@ -75,7 +76,7 @@ type jsonStep struct {
 func (r *Report) WriteJSON(w io.Writer, file string, exitCode int) error {
 	out := jsonReport{Version: 1, File: file, ExitCode: exitCode, Usable: !r.Refused(), Dropped: r.dropped, Findings: []jsonFinding{}}
 	for _, d := range r.All() {
-		f := jsonFinding{Class: d.Class.String(), ExitCode: d.Class.exitCode(), Text: d.Text, Instead: d.Instead(), Hint: d.Hint}
+		f := jsonFinding{Class: d.Class.String(), ExitCode: d.Class.exitCode(), Text: d.Text, Instead: d.Instead(), Hint: d.Hint, Rule: d.Rule}
 		if d.At.IsSet() {
 			f.File, f.Line, f.Column = d.At.File, d.At.Line, d.At.Col
 			f.Source, _ = r.sourceLine(d.At)
