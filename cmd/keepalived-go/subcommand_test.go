@@ -173,3 +173,14 @@ func TestLint(t *testing.T) {
 		t.Errorf("as JSON:\n%s", stdout)
 	}
 }
+
+func TestExplain(t *testing.T) {
+	stdout, stderr, code := program(t, "keepalived-go", "explain", "advert_int")
+	if code != 0 || stderr != "" || !strings.HasPrefix(stdout, "advert_int <0.01-255 seconds>\n") {
+		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
+	}
+	stdout, stderr, code = program(t, "keepalived-go", "explain", "advert_in")
+	if code != 1 || stdout != "" || stderr != "explain: there is no keyword \"advert_in\" (did you mean \"advert_int\"?)\n" {
+		t.Errorf("a misspelt one: exit code %d\n%s%s", code, stdout, stderr)
+	}
+}
