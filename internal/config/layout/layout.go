@@ -61,7 +61,7 @@ type printed struct {
 
 var (
 	define  = regexp.MustCompile(`^(@\S*[ \t\v\f\r]+)?\$[A-Za-z_][A-Za-z0-9_]*=`)
-	include = regexp.MustCompile(`^include[rmwba]?[ \t\v\f\r]`)
+	include = regexp.MustCompile(`^include[rmwba]?([ \t\v\f\r]|$)`)
 )
 
 func isBlank(r rune) bool { return r == ' ' || '\t' <= r && r <= '\r' }

@@ -62,6 +62,7 @@ func TestLines(t *testing.T) {
 		{"a {\n@x  b  {\n@^x  c  {\nd\n}\n}", "a {\n    @x  b  {\n    @^x  c  {\n        d\n    }\n}\n"},
 		{"a { @x b }", "a { @x b }\n"},             // at the begin of a line it would be a condition
 		{"a { include  b }", "a { include  b }\n"}, // and this would be an include
+		{"includea{b", "includea{b\n"},             // with a blank before the brace too
 		{"include  b  c", "include  b  c\n"},
 		{"a $B\n{\n}", "a $B\n{\n}\n"}, // a multi-line definition counts only at the end of a line
 		{"$A=\\\n  b {\\\nc  d\\\n\n\n}", "$A=\\\n    b {\\\n        c  d\\\n\n}\n"},
