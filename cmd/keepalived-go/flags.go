@@ -25,6 +25,8 @@ type options struct {
 	test       bool
 	reloadTest bool   // of test: the exit code says only whether a reload would take the configuration
 	testLog    string // empty: standard error
+	lint       bool   // of test: also tell what is accepted but regretted
+	offline    bool   // of test: without this machine's interfaces, users, scripts and kernel
 
 	noVRRP, noCheckers, noBFD, all bool
 	releaseVIPs, keepVRRP          bool
@@ -120,7 +122,7 @@ var table = []option[options]{
 	{'e', "all-config", none, "", "All include checks on, main file included", flag(func(o *options) *bool { return &o.checkAll })},
 	{'i', "config-id", required, "ID", "Config id for @ lines, default the node name", text(func(o *options) *string { return &o.configID })},
 	{0, "signum", required, "NAME", "Print the number of STOP, RELOAD, DATA, STATS, STATS_CLEAR or JSON", text(func(o *options) *string { return &o.signum })},
-	{'t', "config-test", optional, "LOGFILE", "Check the configuration and exit; findings go to standard error or LOGFILE", func(o *options, v string) string {
+	{'t', "config-test", optional, "LOGFILE", "Check the configuration and exit; findings go to standard error or LOGFILE, as JSON to standard output if that is json", func(o *options, v string) string {
 		o.test, o.testLog = true, v
 		return ""
 	}},
@@ -128,6 +130,8 @@ var table = []option[options]{
 		o.test, o.reloadTest = true, true
 		return ""
 	}},
+	{0, "offline", none, "", "With -t: judge the file without this machine's interfaces, users, scripts and kernel", flag(func(o *options) *bool { return &o.offline })},
+	{0, "lint", none, "", "With -t: also tell what is accepted but regretted later, see docs/lint.md", flag(func(o *options) *bool { return &o.lint })},
 	{0, "config-fd", required, "N", "Accepted without effect", noMeaning("--config-fd")},
 	{0, "ignore-sigint", none, "", "Ignore SIGINT", flag(func(o *options) *bool { return &o.ignoreInterrupt })},
 	{0, "perf", optional, "WHEN", "Accepted without effect", noMeaning("--perf")},
@@ -287,5 +291,9 @@ func usage(w io.Writer, program string) {
 			name += "[=" + row.value + "]"
 		}
 		fmt.Fprintf(w, "  %-34s %s\n", name, row.help)
+	}
+	fmt.Fprintf(w, "or: %s COMMAND [OPTION...]\n", program)
+	for _, s := range subcommands() {
+		fmt.Fprintf(w, "  %-34s %s\n", s.name+" "+s.usage, s.help)
 	}
 }

@@ -85,12 +85,12 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// Every option of keepalived 2.4.3 is there, with its short form and its value, and one of ours: check-reload.
+// Every option of keepalived 2.4.3 is there, with its short form and its value, and ours: check-reload, offline and lint.
 func TestTable(t *testing.T) {
 	const want = `f,use-file: P,vrrp C,check B,no_bfd ,all l,log-console D,log-detail S,log-facility: g,log-file? ,flush-log-file
 G,no-syslog u,umask: X,release-vips V,dont-release-vrrp I,dont-release-ipvs R,dont-respawn n,dont-fork d,dump-conf p,pid: r,vrrp_pid:
 c,checkers_pid: b,bfd_pid: T,genhash a,address-monitoring x,snmp A,snmp-agent-socket: s,namespace: m,core-dump M,core-dump-pattern?
-e,all-config i,config-id: ,signum: t,config-test? ,check-reload ,config-fd: ,ignore-sigint ,perf? ,debug? ,no-mem-check L,mem-check-log
+e,all-config i,config-id: ,signum: t,config-test? ,check-reload ,offline ,lint ,config-fd: ,ignore-sigint ,perf? ,debug? ,no-mem-check L,mem-check-log
 O,openssl-mem-check v,version h,help`
 	var got []string
 	for _, row := range table {

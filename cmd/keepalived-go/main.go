@@ -59,6 +59,9 @@ func front(program string, args []string) int {
 	if program == "genhash" {
 		return genhash(args[0], args[1:])
 	}
+	if s := lookup(args); s != nil {
+		return s.run(args[2:])
+	}
 	o, words, ok := parse(args[1:], os.Stderr)
 	switch {
 	case o.version:
@@ -128,27 +131,52 @@ func test(o options) int {
 		return parent.ExitFatal
 	}
 	defer out.Close()
-	if ns := o.netNamespace(); ns != "" {
+	r := o.judge()
+	code := r.ExitCode()
+	if o.reloadTest && !r.Refused() {
+		code = parent.ExitOK
+	}
+	if o.testLog == jsonLog {
+		err = r.WriteJSON(out, o.configFile, code)
+	} else {
+		err = r.Write(out, terminal(out))
+	}
+	if err != nil {
+		return parent.ExitFatal
+	}
+	return code
+}
+
+// judge reads the configuration where it is to be used.
+func (o options) judge() *source.Report {
+	if ns := o.netNamespace(); ns != "" && !o.offline {
 		if err := parent.EnterNamespace(ns); err != nil {
-			fmt.Fprintln(out, err)
-			return source.ExitFatal
+			r := &source.Report{}
+			r.Refuse(source.Fatal, source.Pos{}, "%v", err)
+			return r
 		}
 	}
 	_, r := o.read()
-	_, notTTY := unix.IoctlGetTermios(int(out.Fd()), unix.TCGETS)
-	if err := r.Write(out, notTTY == nil); err != nil {
-		return parent.ExitFatal
-	}
-	if o.reloadTest && !r.Refused() {
-		return parent.ExitOK
-	}
-	return r.ExitCode()
+	return r
 }
 
-// testOutput opens what -t writes to. A log file is appended to, readable by its owner only, and not followed when a link.
+// jsonLog is the name in place of a log file that asks for the findings as JSON on standard output.
+//
+// Differs from keepalived: it would write to a file of that name; ./json still means the file.
+const jsonLog = "json"
+
+func terminal(f *os.File) bool {
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}
+
+// testOutput returns what -t writes to. A log file is appended to, readable by its owner only, and not followed when a link.
 func (o options) testOutput() (*os.File, error) {
-	if o.testLog == "" {
+	switch o.testLog {
+	case "":
 		return os.Stderr, nil
+	case jsonLog:
+		return os.Stdout, nil
 	}
 	f, err := os.OpenFile(o.testLog, os.O_WRONLY|os.O_APPEND|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err != nil {

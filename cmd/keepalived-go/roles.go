@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/keepalived-go/keepalived-go/internal/config"
+	"github.com/keepalived-go/keepalived-go/internal/config/lint"
 	"github.com/keepalived-go/keepalived-go/internal/config/source"
 	"github.com/keepalived-go/keepalived-go/internal/daemon/engine"
 	"github.com/keepalived-go/keepalived-go/internal/daemon/link"
@@ -50,11 +51,23 @@ func prober(o options) int {
 
 // read is the one way from a command line to a model, for the daemon and for the test.
 func (o options) read() (*model.Model, *source.Report) {
-	m, r := config.Load(config.System{}, o.configFile, o.config(), config.System{})
+	host := o.host()
+	c, m, r := config.LoadWritten(config.System{}, o.configFile, o.config(), host)
+	if o.test && o.lint && m != nil {
+		lint.Check(c, m, host, r)
+	}
 	if m != nil && o.namespace != "" {
 		m.Process.NetNamespace = o.namespace
 	}
 	return m, r
+}
+
+// host is what the configuration is judged beside.
+func (o options) host() config.Host {
+	if o.offline {
+		return &config.Offline{Node: config.System{}.Hostname()}
+	}
+	return config.System{}
 }
 
 func (o options) config() config.Options {

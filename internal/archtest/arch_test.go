@@ -25,8 +25,11 @@ var allowed = []struct {
 	{"internal/core/...", []string{"internal/model"}},
 	{"internal/config/source", nil},
 	{"internal/config/syntax", []string{"internal/config/source"}},
+	{"internal/config/layout", []string{"internal/config/source"}},
+	{"internal/config/lint", []string{"internal/config", "internal/config/source", "internal/model"}},
 	{"internal/config/schema", []string{"internal/config/source", "internal/config/syntax"}},
 	{"internal/config", []string{"internal/config/...", "internal/model", "internal/sys/regex"}},
+	{"internal/plan", []string{"internal/model", "internal/core/lvs"}},                                   // a plan pairs checks as the daemon does
 	{"internal/sys/ipvs/ipvstest", []string{"internal/model", "internal/core/...", "internal/sys/ipvs"}}, // the fake Kernel of tests
 	{"internal/sys/probe", []string{"internal/model", "internal/core/...", "internal/loop", "internal/sys/regex"}},
 	{"internal/sys/regex", nil},
@@ -39,7 +42,8 @@ var allowed = []struct {
 	{"internal/daemon/engine", []string{"internal/model", "internal/core/...", "internal/sys/...", "internal/loop",
 		"internal/daemon/link", "internal/daemon/logging", "internal/daemon/status"}},
 	{"internal/archtest", nil},
-	{"cmd/keepalived-go", []string{"internal/config", "internal/config/source", "internal/model", "internal/daemon/parent", "internal/daemon/engine",
+	{"cmd/keepalived-go", []string{"internal/config", "internal/config/layout", "internal/config/lint", "internal/config/source", "internal/model",
+		"internal/plan", "internal/daemon/parent", "internal/daemon/engine",
 		"internal/daemon/link", "internal/daemon/logging", "internal/core/check", "internal/sys/probe"}},
 }
 
@@ -148,6 +152,7 @@ func TestRules(t *testing.T) {
 		want     bool
 	}{
 		{"internal/core/vrrp", "internal/model", true},
+		{"internal/plan", "internal/config", false},
 		{"internal/core/vrrp", "internal/core/track", false},
 		{"internal/core/vrrp", "internal/sys/rawnet", false},
 		{"internal/sys/rawnet", "internal/core/vrrp", true},

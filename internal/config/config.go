@@ -26,6 +26,12 @@ type Options struct {
 // Load reads, checks and resolves the configuration called name. The model is nil if the report refuses it, that is if a daemon must not
 // run with it; findings that do not refuse it have been corrected as the report says.
 func Load(files source.Files, name string, opt Options, host Host) (*model.Model, *source.Report) {
+	_, m, r := LoadWritten(files, name, opt, host)
+	return m, r
+}
+
+// LoadWritten is Load that also returns the configuration as written.
+func LoadWritten(files source.Files, name string, opt Options, host Host) (*Config, *model.Model, *source.Report) {
 	r := &source.Report{}
 	if opt.ConfigID == "" {
 		opt.ConfigID = shortName(host.Hostname())
@@ -35,9 +41,9 @@ func Load(files source.Files, name string, opt Options, host Host) (*model.Model
 	c := Read(syntax.Parse(lines, root(), r), r)
 	m := Resolve(c, host, r)
 	if r.Refused() {
-		return nil, r
+		return c, nil, r
 	}
-	return m, r
+	return c, m, r
 }
 
 // Config is a configuration as written.

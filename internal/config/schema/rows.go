@@ -2,6 +2,9 @@ package schema
 
 import (
 	"errors"
+	"reflect"
+	"strconv"
+	"time"
 
 	"github.com/keepalived-go/keepalived-go/internal/config/source"
 	"github.com/keepalived-go/keepalived-go/internal/config/syntax"
@@ -9,7 +12,7 @@ import (
 
 // Value declares a keyword with one value, of which the last occurrence counts.
 func Value[T, V any](name string, kind Kind[V], def V, field func(*T) *Opt[V], doc string) Keyword[T] {
-	return Keyword[T]{Name: name, Usage: kind.Usage, Doc: doc, shape: syntax.Leaf,
+	return Keyword[T]{Name: name, Usage: kind.Usage, Doc: doc, shape: syntax.Leaf, def: printed(def),
 		init: func(t *T) { field(t).V = def },
 		read: func(k *Keyword[T], t *T, n *syntax.Node, r *source.Report) {
 			f := field(t)
@@ -21,6 +24,20 @@ func Value[T, V any](name string, kind Kind[V], def V, field func(*T) *Opt[V], d
 				*f = Opt[V]{v, n.At()}
 			}
 		}}
+}
+
+// printed is a default in the words of the configuration; zero values are left to the documentation, since most mean "not set".
+func printed(v any) string {
+	if d, ok := v.(time.Duration); ok && d != 0 {
+		return strconv.FormatFloat(d.Seconds(), 'f', -1, 64)
+	}
+	switch v := reflect.ValueOf(v); {
+	case v.Type() == reflect.TypeFor[int]() && v.Int() > 0:
+		return strconv.FormatInt(v.Int(), 10)
+	case v.Kind() == reflect.String:
+		return v.String()
+	}
+	return ""
 }
 
 // Inherited declares a value whose default comes from elsewhere: Resolve looks whether it is set.

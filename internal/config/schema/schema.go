@@ -27,6 +27,7 @@ type Keyword[T any] struct {
 	sub   walker   // table of the block
 	words []string // option words of the line or of the entries, for the list of keywords
 	init  func(*T)
+	def   string // what init stores, for the list of keywords
 	read  func(*Keyword[T], *T, *syntax.Node, *source.Report)
 
 	aliases    []alias
@@ -167,6 +168,10 @@ type Row struct {
 	Usage   string
 	Doc     string
 	Pending string
+	Default string // of a value; empty: see Doc
+	Same    string // the keyword that this is another name of
+	Instead string // what to write in place of a deprecated one
+	Option  bool   // a word inside the line or entries of a keyword
 }
 
 type walker interface {
@@ -182,7 +187,11 @@ func (t Table[T]) Walk(block string, visit func(Row)) {
 			names = append(names, a.name)
 		}
 		for _, n := range names {
-			visit(Row{block, n, k.Usage, k.Doc, k.pending})
+			row := Row{Block: block, Name: n, Usage: k.Usage, Doc: k.Doc, Pending: k.pending, Default: k.def, Instead: k.instead}
+			if n != k.Name {
+				row.Same = k.Name
+			}
+			visit(row)
 			inner := block + "/" + n
 			if block == Root {
 				inner = n
@@ -192,7 +201,7 @@ func (t Table[T]) Walk(block string, visit func(Row)) {
 				if i := strings.LastIndexByte(w, '/'); i >= 0 {
 					b, w = inner+"/"+w[:i], w[i+1:]
 				}
-				visit(Row{b, w, "", k.Doc, k.pending})
+				visit(Row{Block: b, Name: w, Doc: k.Doc, Pending: k.pending, Option: true})
 			}
 			if k.sub != nil {
 				k.sub.Walk(inner, visit)
@@ -206,10 +215,19 @@ const Root = "(root)"
 
 // Suggest returns the keyword nearest to a misspelt one, or "".
 func (t Table[T]) Suggest(word string) string {
+	names := make([]string, len(t))
+	for i, k := range t {
+		names[i] = k.Name
+	}
+	return Nearest(word, names)
+}
+
+// Nearest returns the first of the names nearest to a misspelt one, or "" if none is near.
+func Nearest(word string, names []string) string {
 	best, least := "", max(1, min(3, len(word)/3))+1
-	for _, k := range t {
-		if d := distance(strings.ToLower(word), k.Name, least); d < least {
-			best, least = k.Name, d
+	for _, name := range names {
+		if d := distance(strings.ToLower(word), name, least); d < least {
+			best, least = name, d
 		}
 	}
 	return best

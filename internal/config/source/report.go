@@ -88,10 +88,14 @@ type Diagnostic struct {
 	At    Pos
 	Text  string
 	Hint  string // what to write instead, or what happens instead; may be empty
+	Rule  string // identifier of the lint rule that found it; empty: keepalived's parser would have found it too
 }
 
 // String is keepalived's log form: "(file: Line N) text", or the text alone for a finding without a place.
 func (d Diagnostic) String() string {
+	if d.Rule != "" {
+		d.Text += " [" + d.Rule + "]"
+	}
 	if !d.At.IsSet() {
 		return d.Text
 	}
