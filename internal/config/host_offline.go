@@ -18,6 +18,9 @@ type Offline struct {
 // Hostname returns Node.
 func (o *Offline) Hostname() string { return o.Node }
 
+// Username returns root, as whom the daemon is expected to run.
+func (*Offline) Username() string { return "root" }
+
 // Interface returns an interface of any name; lo is the loopback.
 func (o *Offline) Interface(name string) (Interface, bool) {
 	if name == "lo" {

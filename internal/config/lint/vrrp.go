@@ -354,7 +354,7 @@ func garpOff(s *subject) {
 }
 
 func mailWithout(s *subject) {
-	if len(s.config.Global.Mails) > 0 {
+	if len(s.config.Global.MailTo) > 0 {
 		return
 	}
 	for _, at := range []source.Pos{s.config.Global.SMTPAlert.At, s.config.Global.SMTPAlertVRRP.At, s.config.Global.SMTPAlertChecker.At} {
