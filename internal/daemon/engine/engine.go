@@ -77,6 +77,9 @@ func run(ctx context.Context, o Options, built func(*engine)) int {
 		return exitFatal
 	}
 	o.Log.Rename(first.Flags.Namespace, m.Process.Instance)
+	if first.Flags.Clean {
+		return clean(ctx, o, m, first.Flags)
+	}
 	e := &engine{Options: o, flags: first.Flags, model: m, log: o.Log.Role(speaker(first.Flags))}
 	if e.loop, err = loop.New(); err == nil {
 		err = e.build()

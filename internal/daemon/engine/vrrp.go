@@ -186,7 +186,7 @@ func (v *vrrpPart) startDelay(now time.Time) time.Time {
 
 // removeResidual takes from the interfaces what a daemon that did not end well has left there.
 func (v *vrrpPart) removeResidual() {
-	var list []model.Address
+	list := v.flags.Stale
 	for k := range v.conf.Instances {
 		i := &v.conf.Instances[k]
 		list = append(list, addresses(i)...)
@@ -198,6 +198,7 @@ func (v *vrrpPart) removeResidual() {
 		}
 	}
 	v.lane.RemoveStale(list)
+	v.flags.Stale = nil
 }
 
 // addresses are all that an instance owns as master, in the order of setting them.

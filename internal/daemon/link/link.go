@@ -77,6 +77,10 @@ type Flags struct {
 	Namespace           string // the network namespace in force, from -s or net_namespace
 	TempDir             string // where status files go: $TMPDIR or /tmp
 	Respawned           bool   // an earlier worker died: expect what it left behind
+
+	Stale []model.Address // addresses that workers which died may have left, of whatever configuration they had
+	// Clean asks for nothing but that: remove what dead workers have left, with Checkers the IPVS services too, and exit.
+	Clean bool
 }
 
 // Message is one message. Only the fields named at its Kind are carried.

@@ -60,7 +60,7 @@ func (p *Parent) spawn() {
 		}
 	}()
 	flags := p.flags
-	flags.Respawned = p.bereaved
+	flags.Respawned, flags.Stale = p.bereaved, p.stale
 	if err := w.conn.Send(link.Message{Kind: link.Load, Flags: flags, Model: p.encoded}); err != nil {
 		p.log.Error("Cannot send the configuration to the worker", "err", err) // its link is closed: it will exit
 	}
@@ -152,10 +152,16 @@ func (p *Parent) died() {
 		if errno != 0 {
 			notify(fmt.Sprintf("ERRNO=%d", errno))
 		}
+		if w.ready {
+			p.bereaved = true
+			p.bury()
+			p.clean(true)
+		}
 		p.exit(st.ExitStatus())
 		return
 	}
 	p.bereaved = true
+	p.bury()
 	what := "Respawning"
 	if p.o.NoRespawn {
 		what = "Exiting"
@@ -164,6 +170,7 @@ func (p *Parent) died() {
 		p.log.Log(context.Background(), logging.LevelAlert, fmt.Sprintf("%s child process(%d) died: %s", s, w.pid(), what))
 	}
 	if p.o.NoRespawn {
+		p.clean(true)
 		p.exit(ExitFatal)
 		return
 	}
@@ -174,7 +181,62 @@ func (p *Parent) died() {
 		p.reloadFailed("the worker died of it")
 	}
 	p.release()
-	p.delayRestart(time.Since(w.started))
+	if p.delayRestart(time.Since(w.started)) > 0 {
+		p.clean(false)
+	}
+}
+
+// cleanPatience bounds clean. It is less than the shortest delay of a restart, whose worker may own again what is removed here.
+const cleanPatience = 900 * time.Millisecond
+
+// bury notes what the worker that died may have left on the interfaces. The next worker removes it, or clean does.
+func (p *Parent) bury() {
+	for _, encoded := range []link.Encoded{p.encoded, p.pendingModel()} {
+		m, err := encoded.Decode()
+		if err != nil {
+			continue // none
+		}
+		for i := range m.VRRP.Instances {
+			p.stale = append(p.stale, m.VRRP.Instances[i].VIPs...)
+			p.stale = append(p.stale, m.VRRP.Instances[i].ExcludedVIPs...)
+		}
+	}
+}
+
+func (p *Parent) pendingModel() link.Encoded {
+	if p.pending == nil {
+		return nil
+	}
+	return p.pending.encoded
+}
+
+// clean removes what a worker that died has left, now that none is there that would: a peer has taken over its addresses by now.
+// At the end of the daemon the IPVS table goes too.
+//
+// Differs from keepalived: it leaves everything to the next start, up to a minute later or never.
+func (p *Parent) clean(end bool) {
+	if p.flags.KeepVRRP {
+		p.stale = nil
+	}
+	if len(p.stale) == 0 && !(end && p.bereaved && p.flags.Checkers) {
+		return
+	}
+	w, err := p.startWorker()
+	if err != nil {
+		p.log.Error("Cannot remove what the worker has left", "err", err)
+		return
+	}
+	kill := time.AfterFunc(cleanPatience, func() { w.cmd.Process.Kill() })
+	defer kill.Stop()
+	f := p.flags
+	f.Clean, f.Stale, f.Checkers = true, p.stale, f.Checkers && end
+	if err := w.conn.Send(link.Message{Kind: link.Load, Flags: f, Model: p.encoded}); err != nil {
+		p.log.Error("Cannot remove what the worker has left", "err", err)
+	}
+	if err := w.cmd.Wait(); err == nil {
+		p.stale = nil
+	}
+	w.conn.Close()
 }
 
 var pleaseReport = []string{
@@ -183,12 +245,13 @@ var pleaseReport = []string{
 	"  copies of the keepalived system log entries around the time this happened",
 }
 
-func (p *Parent) delayRestart(ran time.Duration) {
+func (p *Parent) delayRestart(ran time.Duration) time.Duration {
 	d := p.respawn.delay(ran)
 	for _, s := range p.roles() {
 		p.log.Info(fmt.Sprintf("Restart of %s process delayed %d seconds to limit respawn rate", s, d/time.Second))
 	}
 	p.restart = time.After(d)
+	return d
 }
 
 // permanent says whether a worker that ended like this would end so again, and what to call that.

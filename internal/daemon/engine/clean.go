@@ -1,0 +1,71 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/keepalived-go/keepalived-go/internal/core/lvs"
+	"github.com/keepalived-go/keepalived-go/internal/daemon/link"
+	"github.com/keepalived-go/keepalived-go/internal/daemon/logging"
+	"github.com/keepalived-go/keepalived-go/internal/loop"
+	"github.com/keepalived-go/keepalived-go/internal/model"
+	"github.com/keepalived-go/keepalived-go/internal/sys/ipvs"
+	"github.com/keepalived-go/keepalived-go/internal/sys/netlink"
+)
+
+// cleanPatience is how long a cleaner may take.
+const cleanPatience = 800 * time.Millisecond
+
+// cleaner is the worker of a daemon whose worker died and is not, or not yet, replaced: it removes what that one left.
+type cleaner struct {
+	loop *loop.Loop
+	left int // things not yet removed
+	end  time.Time
+}
+
+func clean(ctx context.Context, o Options, m *model.Model, f link.Flags) int {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c := &cleaner{end: time.Now().Add(cleanPatience)}
+	var err error
+	if c.loop, err = loop.New(); err != nil {
+		return exitFatal
+	}
+	part := c.loop.Add("cleaner", c)
+	log := o.Log.Role(speaker(f))
+	done := func(time.Time) {
+		if c.left--; c.left == 0 {
+			c.loop.Stop(nil)
+		}
+	}
+	if len(f.Stale) > 0 {
+		lane, err := netlink.OpenLane(o.Log.Role(logging.VRRP), func(f func()) { part.Post(func(time.Time) { f() }) })
+		if err != nil {
+			log.Error(err.Error())
+			return exitFatal
+		}
+		c.left++
+		lane.Together(func() {
+			lane.RemoveStale(f.Stale)
+			lane.Own("cleaner", nil, func(error) { done(time.Now()) })
+		})
+		supervise(ctx, part, log, "address lane", func() error { return lane.Run(ctx) })
+	}
+	if f.Checkers && !f.KeepIPVS && len(m.LVS.Services) > 0 {
+		lane := ipvs.OpenLane(func() (ipvs.Kernel, error) { return ipvs.Open(m.Process.NetNamespaceIPVS) }, o.Log.Role(logging.Checkers))
+		c.left++
+		cluster := lvs.New(&m.LVS)
+		cluster.Stop(nil)
+		lane.Want(cluster.Delta())
+		lane.Then(func() { part.Post(done) })
+		supervise(ctx, part, log, "IPVS lane", func() error { lane.Run(ctx); return nil })
+	}
+	if c.left > 0 {
+		_ = c.loop.Run(ctx)
+	}
+	return exitOK
+}
+
+func (c *cleaner) Deadline() time.Time            { return c.end }
+func (c *cleaner) Expire(time.Time)               { c.end = time.Time{}; c.loop.Stop(nil) }
+func (c *cleaner) Recover(_ time.Time, err error) { c.loop.Stop(err) }
