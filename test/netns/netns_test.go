@@ -21,6 +21,9 @@ var config = lab.Config
 
 var vip = netip.MustParseAddr("10.1.0.100")
 
+// other is the address of a second instance.
+var other = netip.MustParseAddr("10.1.0.101")
+
 // soon bounds what has no protocol timer in it: starting, reading a configuration, setting an address. It is generous
 // since other tests run on the same processors; what is measured has bounds of its own.
 const soon = 3 * time.Second

@@ -202,6 +202,56 @@ func TestWorkerKilled(t *testing.T) {
 	}
 }
 
+// What a worker that died has left must not wait for the next one, which may be a minute away: a peer has the addresses by then. Nor
+// for one that never comes, or that has another configuration.
+func TestWorkerKilledTwice(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, lab.Plan{Nodes: []string{"a"}})
+	keep := instance{Priority: 255}
+	drop := instance{Name: "VI_2", VRID: 52, Priority: 255, VIPs: "10.1.0.101/24"}
+	a := l.Node("a").Start(lab.Ours(), lab.Config(keep, drop))
+	if lab.IsKeepalived(lab.Ours()) {
+		t.Skip("the original leaves them")
+	}
+	l.WaitHolder(soon, vip, "a")
+	l.WaitHolder(soon, other, "a")
+
+	kill := func() {
+		t.Helper()
+		killed := time.Now()
+		syscall.Kill(a.Worker(), syscall.SIGKILL)
+		a.WaitLogAfter(killed, soon, "Restart of VRRP process delayed")
+	}
+	kill() // the first is replaced at once
+	l.Wait(soon, "a new worker", func() bool { return a.Worker() > 0 })
+	l.WaitHolder(soon, other, "a")
+	kill()
+	l.WaitHolder(soon, vip, "")
+	l.WaitHolder(soon, other, "")
+	back := time.Now()
+	a.Reload(lab.Config(keep))
+	l.WaitHolder(soon, vip, "a")
+	kill()
+	a.Stop()
+	l.WaitHolder(soon, vip, "")
+	for _, e := range l.Entries(func(e lab.Entry) bool { return e.Addr != nil && e.At.After(back) }) {
+		if e.Addr.Prefix.Addr() == other && !e.Addr.Gone {
+			t.Errorf("the address that a reload dropped came back: %v", e)
+		}
+	}
+}
+
+// A reload that leaves an instance no address takes those that it had.
+func TestReloadToNoAddress(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, lab.Plan{Nodes: []string{"a"}})
+	i := instance{Priority: 255}
+	a := lone(t, l, i)
+	a.Reload("vrrp_instance VI_1 {\n  interface eth0\n  virtual_router_id 51\n  priority 255\n  state MASTER\n}\n")
+	l.WaitHolder(soon, vip, "")
+	a.Stop()
+}
+
 // When the parent is killed the worker must not go on alone: it stops in order.
 func TestParentKilled(t *testing.T) {
 	t.Parallel()
