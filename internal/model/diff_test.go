@@ -119,3 +119,38 @@ func TestGob(t *testing.T) {
 		t.Errorf("the decoded model differs: %+v", c)
 	}
 }
+
+func TestSameProbe(t *testing.T) {
+	url := func(path string) Check {
+		return Check{Kind: HTTPGet, HTTP: HTTPOpts{URLs: []URL{{Path: path, Digest: []byte{1}}}}}
+	}
+	misc := func(args ...string) Check {
+		return Check{Kind: MiscCheck, Misc: MiscOpts{Script: Script{Args: args}}}
+	}
+	with := func(c Check, f func(*Check)) Check { f(&c); return c }
+	for _, test := range []struct {
+		name string
+		a, b Check
+		want bool
+	}{
+		{"TLS or not", url("/"), with(url("/"), func(c *Check) { c.Kind = SSLGet }), true},
+		{"path", url("/"), url("/x"), false},
+		{"digest", url("/"), with(url("/"), func(c *Check) { c.HTTP.URLs[0].Digest = []byte{2} }), false},
+		{"number of urls", url("/"), with(url("/"), func(c *Check) { c.HTTP.URLs = append(c.HTTP.URLs, URL{}) }), false},
+		{"tls_compliant", url("/"), with(url("/"), func(c *Check) { c.HTTP.URLs[0].TLSClose = true }), true},
+		{"fast_recovery", url("/"), with(url("/"), func(c *Check) { c.HTTP.FastRecovery = true }), true},
+		{"delay_loop", url("/"), with(url("/"), func(c *Check) { c.DelayLoop = 1 }), true},
+		{"fwmark", url("/"), with(url("/"), func(c *Check) { c.Conn.Mark = 1 }), false},
+		{"kind", url("/"), Check{Kind: TCPCheck}, false},
+		{"misc_timeout", misc("a"), with(misc("a"), func(c *Check) { c.Misc.Timeout = 1 }), true},
+		{"script", misc("a", "b"), misc("a", "c"), false},
+		{"misc_dynamic", misc("a"), with(misc("a"), func(c *Check) { c.Misc.Dynamic = true }), false},
+		{"HELO", Check{Kind: SMTPCheck}, Check{Kind: SMTPCheck, SMTP: SMTPOpts{HELO: "x"}}, false},
+		{"DNS name", Check{Kind: DNSCheck}, Check{Kind: DNSCheck, DNS: DNSOpts{Name: "x"}}, false},
+		{"UDP payload", Check{Kind: UDPCheck}, Check{Kind: UDPCheck, UDP: UDPOpts{Payload: []byte{1}}}, false},
+	} {
+		if got := test.a.SameProbe(&test.b); got != test.want {
+			t.Errorf("%s: %v, want %v", test.name, got, test.want)
+		}
+	}
+}

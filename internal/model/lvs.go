@@ -3,6 +3,8 @@ package model
 import (
 	"fmt"
 	"net/netip"
+	"reflect"
+	"slices"
 	"time"
 )
 
@@ -334,4 +336,20 @@ func (r *RealServer) Name(v *VirtualServer) string {
 		p = 0
 	}
 	return fmt.Sprintf("[%s]:%s:%d", r.Addr, p, r.Port)
+}
+
+// SameProbe reports whether two checkers probe the same in the same way, so that over a reload what one found holds for the other.
+// When and how often they probe does not matter, nor does HTTP against TLS (ipvs.md §11); a changed mail, DNS or UDP option is
+// another probe.
+func (c *Check) SameProbe(o *Check) bool {
+	web := func(k CheckKind) bool { return k == HTTPGet || k == SSLGet }
+	if c.Kind != o.Kind && !(web(c.Kind) && web(o.Kind)) {
+		return false
+	}
+	return c.Conn == o.Conn && c.Misc.Dynamic == o.Misc.Dynamic && slices.Equal(c.Misc.Script.Args, o.Misc.Script.Args) &&
+		c.SMTP == o.SMTP && c.DNS == o.DNS && reflect.DeepEqual(c.UDP, o.UDP) &&
+		slices.EqualFunc(c.HTTP.URLs, o.HTTP.URLs, func(a, b URL) bool {
+			a.TLSClose, b.TLSClose = false, false
+			return reflect.DeepEqual(a, b)
+		})
 }

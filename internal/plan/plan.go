@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/keepalived-go/keepalived-go/internal/core/lvs"
 	"github.com/keepalived-go/keepalived-go/internal/model"
 )
 
@@ -35,7 +34,7 @@ type Item struct {
 type Plan []Item
 
 // Compare makes the plan of a reload. Identity is that of the running daemon: instances by model.Instance.Key, services by
-// model.VirtualServer.Key, servers by address and port, checks by lvs.SameProbe; the things of an instance by what they name.
+// model.VirtualServer.Key, servers by address and port, checks by model.Check.SameProbe; the things of an instance by what they name.
 func Compare(old, new *model.Model) Plan {
 	var p Plan
 	p = settings(p, "global_defs", "process", old.Process, new.Process)
@@ -195,7 +194,7 @@ func checkItems(old, new *model.RealServer) []Item {
 	for i := range is {
 		it := Item{Sign: Add, Kind: string(is[i].Kind), Name: checkName(&is[i])}
 		for j := range was {
-			if taken[j] || !lvs.SameProbe(&was[j], &is[i]) {
+			if taken[j] || !was[j].SameProbe(&is[i]) {
 				continue
 			}
 			taken[j] = true

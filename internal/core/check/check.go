@@ -210,11 +210,11 @@ func (m *Monitor) Open() (run uint32, ok bool) { return m.run, m.phase == probin
 func (m *Monitor) Deadline() time.Time { return m.due }
 
 // Adopt makes m continue where old, the checker of the configuration before a reload, has got to, and reports whether it did: the
-// two must look at the same thing (sameProbe). If nothing at all changed, even a probe that is out stays valid.
+// two must look at the same thing ([model.Check.SameProbe]). If nothing at all changed, even a probe that is out stays valid.
 //
 // Differs from keepalived: it restarts every checker at a reload after 1 s and the warm-up, so that reloading often starves them.
 func (m *Monitor) Adopt(now time.Time, old *Monitor) bool {
-	if old.phase == idle || !sameProbe(old.spec, m.spec) {
+	if old.phase == idle || !old.spec.SameProbe(m.spec) {
 		return false
 	}
 	m.phase, m.suspended, m.run, m.began, m.due = old.phase, old.suspended, old.run, old.began, old.due
@@ -230,20 +230,6 @@ func (m *Monitor) Adopt(now time.Time, old *Monitor) bool {
 		}
 	}
 	return true
-}
-
-// sameProbe reports whether a state found with options a is worth something under options b: what is compared is what
-// keepalived compares (ipvs.md §11), so that a changed retry or delay keeps the state.
-func sameProbe(a, b *model.Check) bool {
-	switch {
-	case isWeb(a) && isWeb(b):
-		return a.Conn == b.Conn && reflect.DeepEqual(a.HTTP.URLs, b.HTTP.URLs)
-	case a.Kind != b.Kind:
-		return false
-	case a.Kind == model.MiscCheck:
-		return a.Misc.Dynamic == b.Misc.Dynamic && reflect.DeepEqual(a.Misc.Script.Args, b.Misc.Script.Args)
-	}
-	return a.Conn == b.Conn && a.SMTP == b.SMTP && a.DNS == b.DNS && reflect.DeepEqual(a.UDP, b.UDP)
 }
 
 func isWeb(c *model.Check) bool { return c.Kind == model.HTTPGet || c.Kind == model.SSLGet }

@@ -2,14 +2,13 @@ package lvs
 
 import (
 	"fmt"
-	"reflect"
 	"slices"
 
 	"github.com/keepalived-go/keepalived-go/internal/model"
 )
 
 // Reload makes l the configuration (ipvs.md §11). Virtual servers are the same by [model.VirtualServer.Key], real servers and
-// sorry servers by address and port, checkers by [SameProbe]; what is the same keeps its state, and a checker its CheckID.
+// sorry servers by address and port, checkers by [model.Check.SameProbe]; what is the same keeps its state, and a checker its CheckID.
 // A checker added to a real server that stays starts as up, even an alpha one, unless an old failure remains there.
 //
 // Differs from keepalived: a virtual server of a group is known by group, protocol and family, not by its number in the group;
@@ -128,7 +127,7 @@ func (c *Cluster) carryServer(s *service, o *server, r *model.RealServer) *serve
 	rest := slices.Clone(o.checks)
 	broken := false
 	for i := range r.Checks {
-		if at := slices.IndexFunc(rest, func(k *check) bool { return SameProbe(k.spec, &r.Checks[i]) }); at >= 0 {
+		if at := slices.IndexFunc(rest, func(k *check) bool { return k.spec.SameProbe(&r.Checks[i]) }); at >= 0 {
 			k := rest[at]
 			rest = slices.Delete(rest, at, at+1)
 			k.spec, k.service, k.server = &r.Checks[i], s, n
@@ -165,24 +164,4 @@ func entryName(e model.GroupEntry, p model.Protocol) string {
 		return fmt.Sprintf("[%s]:%s:%d", e.First, p, e.Port)
 	}
 	return fmt.Sprintf("[%s]:%s:%d-%s", e.First, p, e.Port, e.Last)
-}
-
-// SameProbe reports whether two checkers probe the same in the same way, so that what one found holds for the other: when and
-// how often they probe does not matter, nor does HTTP against TLS (ipvs.md §11).
-func SameProbe(a, b *model.Check) bool {
-	if probe(a.Kind) != probe(b.Kind) || a.Conn != b.Conn || a.Misc.Dynamic != b.Misc.Dynamic ||
-		!slices.Equal(a.Misc.Script.Args, b.Misc.Script.Args) {
-		return false
-	}
-	return slices.EqualFunc(a.HTTP.URLs, b.HTTP.URLs, func(a, b model.URL) bool {
-		a.TLSClose, b.TLSClose = false, false
-		return reflect.DeepEqual(a, b)
-	})
-}
-
-func probe(k model.CheckKind) model.CheckKind {
-	if k == model.SSLGet {
-		return model.HTTPGet
-	}
-	return k
 }

@@ -188,35 +188,3 @@ func TestReloadAddsAlphaBesideFailure(t *testing.T) {
 		fifo VS [10.0.0.1]:tcp:80 UP and run QUP
 		NEW_DEST 10.0.0.1:tcp:80 -> 127.0.0.11:80 w1`)
 }
-
-func TestSameProbe(t *testing.T) {
-	url := func(path string) model.Check {
-		return model.Check{Kind: model.HTTPGet, HTTP: model.HTTPOpts{URLs: []model.URL{{Path: path, Digest: []byte{1}}}}}
-	}
-	misc := func(args ...string) model.Check {
-		return model.Check{Kind: model.MiscCheck, Misc: model.MiscOpts{Script: model.Script{Args: args}}}
-	}
-	with := func(c model.Check, f func(*model.Check)) model.Check { f(&c); return c }
-	for _, test := range []struct {
-		name string
-		a, b model.Check
-		want bool
-	}{
-		{"TLS or not", url("/"), with(url("/"), func(c *model.Check) { c.Kind = model.SSLGet }), true},
-		{"path", url("/"), url("/x"), false},
-		{"digest", url("/"), with(url("/"), func(c *model.Check) { c.HTTP.URLs[0].Digest = []byte{2} }), false},
-		{"number of urls", url("/"), with(url("/"), func(c *model.Check) { c.HTTP.URLs = append(c.HTTP.URLs, model.URL{}) }), false},
-		{"tls_compliant", url("/"), with(url("/"), func(c *model.Check) { c.HTTP.URLs[0].TLSClose = true }), true},
-		{"fast_recovery", url("/"), with(url("/"), func(c *model.Check) { c.HTTP.FastRecovery = true }), true},
-		{"delay_loop", url("/"), with(url("/"), func(c *model.Check) { c.DelayLoop = 1 }), true},
-		{"fwmark", url("/"), with(url("/"), func(c *model.Check) { c.Conn.Mark = 1 }), false},
-		{"kind", url("/"), model.Check{Kind: model.TCPCheck}, false},
-		{"misc_timeout", misc("a"), with(misc("a"), func(c *model.Check) { c.Misc.Timeout = 1 }), true},
-		{"script", misc("a", "b"), misc("a", "c"), false},
-		{"misc_dynamic", misc("a"), with(misc("a"), func(c *model.Check) { c.Misc.Dynamic = true }), false},
-	} {
-		if got := SameProbe(&test.a, &test.b); got != test.want {
-			t.Errorf("%s: %v, want %v", test.name, got, test.want)
-		}
-	}
-}
