@@ -11,8 +11,8 @@ step "lint, units, simulation, goldens"
 make -s lint
 go test -count=1 ./cmd/... ./internal/... ./test/config/... ./test/lab/...
 
-step "fuzz, a few seconds each"
-FUZZTIME=${FUZZTIME:-3s} test/fuzz.sh
+step "fuzz, a few thousand inputs each"
+FUZZTIME=${FUZZTIME:-20000x} test/fuzz.sh
 
 if [ "$(id -u)" != 0 ]; then
 	echo "not root: left out network namespaces, the real keepalived as peer"
