@@ -141,7 +141,10 @@ vrrp_instance V {
 	if r.ours {
 		r.raw(config("vrrp_instance W {\n  interface tp0\n  virtual_router_id 72\n  track_process {\n    two\n  }\n  virtual_ipaddress {\n    10.7.0.101/24\n  }\n}\n"))
 		r.daemon.Process.Signal(syscall.SIGHUP)
+		// Two processes say these, in either order.
+		reloaded := from
 		logs("(W) Changing effective priority from 100 to 110")
+		from = reloaded
 		logs("Reload complete")
 	}
 
