@@ -29,10 +29,9 @@ type options struct {
 	offline    bool   // of test: without this machine's interfaces, users, scripts and kernel
 
 	noVRRP, noCheckers, noBFD, all bool
-	releaseVIPs, keepVRRP          bool
+	keepVRRP                       bool
 	keepIPVS                       bool
 	addressMonitoring              bool
-	dumpConfig                     bool
 	foreground, noRespawn          bool
 	ignoreInterrupt                bool
 	umask                          int // -1: not given
@@ -97,12 +96,12 @@ var table = []option[options]{
 	{0, "flush-log-file", none, "", "Accepted: every line is flushed", func(*options, string) string { return "" }},
 	{'G', "no-syslog", none, "", "Do not log to syslog", flag(func(o *options) *bool { return &o.noSyslog })},
 	{'u', "umask", required, "MASK", "Umask, in C notation, default 0177", setUmask},
-	{'X', "release-vips", none, "", "Drop VIPs when a signal makes an instance go to backup", flag(func(o *options) *bool { return &o.releaseVIPs })},
+	{'X', "release-vips", none, "", "Accepted without effect", noMeaning("--release-vips")},
 	{'V', "dont-release-vrrp", none, "", "Keep VIPs, routes and rules at stop", flag(func(o *options) *bool { return &o.keepVRRP })},
 	{'I', "dont-release-ipvs", none, "", "Keep the IPVS table at stop", flag(func(o *options) *bool { return &o.keepIPVS })},
 	{'R', "dont-respawn", none, "", "End when the worker dies instead of restarting it", flag(func(o *options) *bool { return &o.noRespawn })},
 	{'n', "dont-fork", none, "", "Stay in the foreground", flag(func(o *options) *bool { return &o.foreground })},
-	{'d', "dump-conf", none, "", "Log the configuration", flag(func(o *options) *bool { return &o.dumpConfig })},
+	{'d', "dump-conf", none, "", "Accepted without effect yet", noMeaning("--dump-conf")},
 	{'p', "pid", required, "FILE", "Pid file of the parent", text(func(o *options) *string { return &o.pids.Parent })},
 	{'r', "vrrp_pid", required, "FILE", "Pid file of VRRP", text(func(o *options) *string { return &o.pids.VRRP })},
 	{'c', "checkers_pid", required, "FILE", "Pid file of the health checkers", text(func(o *options) *string { return &o.pids.Checkers })},

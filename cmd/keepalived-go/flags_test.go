@@ -34,8 +34,9 @@ func TestParse(t *testing.T) {
 		{args: "-t log", want: func(o *options) { o.test = true }, words: "log"},
 		{args: "-g -S 3 -u 022", want: func(o *options) { o.logFile, o.facility, o.umask = "/tmp/keepalived.log", 19, 0o22 }},
 		{args: "-g/x -B -C -G -X -V -I -R -d -a -e -i id", want: func(o *options) {
-			o.logFile, o.noBFD, o.noVRRP, o.noSyslog, o.releaseVIPs = "/x", true, true, true, true
-			o.keepVRRP, o.keepIPVS, o.noRespawn, o.dumpConfig, o.addressMonitoring, o.checkAll, o.configID = true, true, true, true, true, true, "id"
+			o.logFile, o.noBFD, o.noVRRP, o.noSyslog = "/x", true, true, true
+			o.keepVRRP, o.keepIPVS, o.noRespawn, o.addressMonitoring, o.checkAll, o.configID = true, true, true, true, true, "id"
+			o.noMeaning = []string{"--release-vips", "--dump-conf"}
 		}},
 		{args: "-c c -b b -s ns -m", want: func(o *options) {
 			o.pids.Checkers, o.pids.BFD, o.namespace, o.core = "c", "b", "ns", true

@@ -109,8 +109,8 @@ func daemon(o options, args []string, detached bool) int {
 	defer log.Close()
 	return parent.Run(parent.Options{
 		Args: args, Detached: detached, Version: keepalivedVersion, Revision: revision, Log: log,
-		Flags: link.Flags{VRRP: !o.noVRRP, Checkers: !o.noCheckers, BFD: !o.noBFD, ReleaseVIPs: o.releaseVIPs, KeepVRRP: o.keepVRRP,
-			KeepIPVS: o.keepIPVS, AddressMonitoring: o.addressMonitoring, DumpConfig: o.dumpConfig, IgnoreInterrupt: o.ignoreInterrupt},
+		Flags: link.Flags{VRRP: !o.noVRRP, Checkers: !o.noCheckers, BFD: !o.noBFD, KeepVRRP: o.keepVRRP,
+			KeepIPVS: o.keepIPVS, AddressMonitoring: o.addressMonitoring, IgnoreInterrupt: o.ignoreInterrupt},
 		All: o.all, NoRespawn: o.noRespawn, PIDFiles: o.pids, Namespace: o.namespace, Umask: o.umask, NoMeaning: o.noMeaning,
 	})
 }

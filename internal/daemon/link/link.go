@@ -68,11 +68,9 @@ const (
 // Flags are the choices of the command line that the worker acts on.
 type Flags struct {
 	VRRP, Checkers, BFD bool   // subsystems to run: allowed by -P -C -B and, without --all, configured at start
-	ReleaseVIPs         bool   // -X
 	KeepVRRP            bool   // -V: keep addresses, routes and rules at stop
 	KeepIPVS            bool   // -I: keep the IPVS table at stop
 	AddressMonitoring   bool   // -a
-	DumpConfig          bool   // -d
 	IgnoreInterrupt     bool   // --ignore-sigint
 	Namespace           string // the network namespace in force, from -s or net_namespace
 	TempDir             string // where status files go: $TMPDIR or /tmp
