@@ -28,11 +28,13 @@ func lone(t *testing.T, l *lab.Lab, i instance, args ...string) *lab.Daemon {
 // gave up mastership.
 func steady(t *testing.T, l *lab.Lab, since time.Time, n int, interval time.Duration) {
 	t.Helper()
-	frames := append([]*lab.Frame{l.LastFrame(lab.Adverts("a"), lab.Before(since))}, l.WaitFrames(soon+time.Duration(n)*interval, n, "advert", lab.Adverts("a"), lab.After(since))...)
-	for i, f := range frames[1:] {
-		if gap := f.At.Sub(frames[i].At); gap > interval*3/2+lab.Stalled(frames[i].At, f.At) {
+	after := l.WaitFrames(soon+time.Duration(n)*interval, n, "advert", lab.Adverts("a"), lab.After(since))
+	last := l.LastFrame(lab.Adverts("a"), lab.Before(since)) // asked for last: a capture tells of frames in order, but late
+	for _, f := range after {
+		if gap := f.At.Sub(last.At); gap > interval*3/2+lab.Stalled(last.At, f.At) {
 			t.Errorf("gap of %v between adverts", gap)
 		}
+		last = f
 		if f.Priority == 0 {
 			t.Errorf("gave up: %v", f)
 		}
