@@ -88,6 +88,9 @@ func (e *explained) write(b *strings.Builder) {
 		line("same as:", e.Same)
 	}
 	line("instead:", e.Instead)
+	if e.Ours {
+		line("note:", "keepalived does not know this keyword")
+	}
 	if e.Pending != "" {
 		line("pending:", "accepted, but has no effect yet: "+e.Pending)
 	}
@@ -118,6 +121,9 @@ func WriteKeywords(w io.Writer) error {
 		}
 		if e.Instead != "" {
 			meaning += " Deprecated: use " + e.Instead + "."
+		}
+		if e.Ours {
+			meaning += " *Not in keepalived.*"
 		}
 		if e.Pending != "" {
 			meaning += " *Pending: " + e.Pending + ".*"

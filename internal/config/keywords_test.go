@@ -10,7 +10,8 @@ import (
 	"github.com/keepalived-go/keepalived-go/internal/config/schema"
 )
 
-// TestKeywords compares the tables with the list of keepalived's keywords, in both directions.
+// TestKeywords compares the tables with the list of keepalived's keywords, in both directions. Our own keywords are marked as such and
+// listed in docs/compatibility.md.
 func TestKeywords(t *testing.T) {
 	text, err := os.ReadFile("../../test/compat/keywords.txt")
 	if err != nil {
@@ -22,9 +23,22 @@ func TestKeywords(t *testing.T) {
 			want[line] = true
 		}
 	}
+	document, err := os.ReadFile("../../docs/compatibility.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	got := map[string]bool{}
 	root().Walk(schema.Root, func(row schema.Row) {
-		got[row.Block+"\t"+row.Name] = true
+		if row.Ours {
+			switch {
+			case want[row.Block+"\t"+row.Name]:
+				t.Errorf("%s %s is keepalived's, not ours", row.Block, row.Name)
+			case !row.Option && !strings.Contains(string(document), "`"+row.Name):
+				t.Errorf("%s %s is ours and not in docs/compatibility.md", row.Block, row.Name)
+			}
+		} else {
+			got[row.Block+"\t"+row.Name] = true
+		}
 		if row.Doc == "" {
 			t.Errorf("%s %s has no documentation", row.Block, row.Name)
 		}

@@ -36,6 +36,7 @@ type Keyword[T any] struct {
 	quoted     bool
 	notEmpty   bool
 	pending    string
+	ours       bool
 	instead    string
 }
 
@@ -76,6 +77,9 @@ func (k Keyword[T]) Deprecated(use string) Keyword[T] { k.instead = use; return 
 
 // Pending marks a keyword that is read and checked but has no effect yet. It is told once per configuration.
 func (k Keyword[T]) Pending(why string) Keyword[T] { k.pending = why; return k }
+
+// Ours marks a keyword that keepalived does not know. Such ones change nothing unless they are written.
+func (k Keyword[T]) Ours() Keyword[T] { k.ours = true; return k }
 
 // Options names the words that may stand inside the line or in the entries, as "dev" or, one level down, "encap ip/id".
 func (k Keyword[T]) Options(words ...string) Keyword[T] {
@@ -168,6 +172,7 @@ type Row struct {
 	Usage   string
 	Doc     string
 	Pending string
+	Ours    bool   // keepalived does not know it
 	Default string // of a value; empty: see Doc
 	Same    string // the keyword that this is another name of
 	Instead string // what to write in place of a deprecated one
@@ -187,7 +192,7 @@ func (t Table[T]) Walk(block string, visit func(Row)) {
 			names = append(names, a.name)
 		}
 		for _, n := range names {
-			row := Row{Block: block, Name: n, Usage: k.Usage, Doc: k.Doc, Pending: k.pending, Default: k.def, Instead: k.instead}
+			row := Row{Block: block, Name: n, Usage: k.Usage, Doc: k.Doc, Pending: k.pending, Ours: k.ours, Default: k.def, Instead: k.instead}
 			if n != k.Name {
 				row.Same = k.Name
 			}
@@ -201,7 +206,7 @@ func (t Table[T]) Walk(block string, visit func(Row)) {
 				if i := strings.LastIndexByte(w, '/'); i >= 0 {
 					b, w = inner+"/"+w[:i], w[i+1:]
 				}
-				visit(Row{Block: b, Name: w, Doc: k.Doc, Pending: k.pending, Option: true})
+				visit(Row{Block: b, Name: w, Doc: k.Doc, Pending: k.pending, Ours: k.ours, Option: true})
 			}
 			if k.sub != nil {
 				k.sub.Walk(inner, visit)
