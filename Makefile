@@ -29,7 +29,7 @@ test: ## everything: check, fuzz, network namespaces, the real keepalived as pee
 demo: ## a failover to look at: two routers and a client in network namespaces (root, under 40 seconds)
 	test/demo.sh
 
-bench: ## takeover time beside the real keepalived's, in one run (root)
+bench: ## takeover and configuration beside the real keepalived, in one run (root)
 	PATH="$$(test/setup.sh):$$PATH" go run ./test/bench
 
 fuzz: ## ten seconds for each fuzz target (FUZZTIME=10m for longer)
