@@ -9,7 +9,7 @@ step() { echo "== $*"; }
 
 step "lint, units, simulation, goldens"
 make -s lint
-go test -count=1 ./cmd/... ./internal/... ./test/config/... ./test/lab/...
+go test -count=1 ./cmd/... ./internal/... ./test/config/... ./test/compat ./test/lab/...
 
 step "fuzz, a few thousand inputs each"
 FUZZTIME=${FUZZTIME:-20000x} test/fuzz.sh
