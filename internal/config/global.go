@@ -60,6 +60,8 @@ type Global struct {
 	V3ChecksumAsV2                                 opt[bool]
 	StartupDelay, DelayAfterBoot                   opt[time.Duration]
 	LogUnknownVRIDs                                opt[bool]
+	FlightRecorder                                 opt[int]
+	Safety
 
 	// LVS
 	LVSTimeouts    lvsTimeouts
@@ -240,6 +242,13 @@ var globalDefs = concat(gtable{
 		"Wait before VRRP instances start."),
 	schema.Inherited("vrrp_delay_after_boot", milli4294, func(g *Global) *opt[time.Duration] { return &g.DelayAfterBoot },
 		"The same, counted from the start of the host."),
+	schema.Inherited("vrrp_flight_recorder", schema.Kind[int]{Usage: "[<1-1000>]", Parse: func(w []source.Word) (int, error) {
+		if len(w) == 0 {
+			return 16, nil
+		}
+		return schema.ParseInt(w[0].Text, 1, 1000)
+	}}, func(g *Global) *opt[int] { return &g.FlightRecorder },
+		"Keep this many of each instance's last changes of state, with what led to them, for keepalived.data; default 16.").Ours(),
 	schema.Flag("log_unknown_vrids", true, func(g *Global) *opt[bool] { return &g.LogUnknownVRIDs },
 		"Log adverts of routers that are not configured."),
 	schema.Value("vrrp_notify_priority_changes", schema.Bool, false, func(g *Global) *opt[bool] { return &g.NotifyPriority },
@@ -327,6 +336,7 @@ var globalDefs = concat(gtable{
 	schema.Check[Global]("stats_dump_file", schema.Exactly(schema.Word), "File of the statistics dump.").Lenient().Pending(noFiles),
 	schema.Check[Global]("json_dump_file", schema.Exactly(schema.Word), "File of the JSON dump.").Lenient().Pending(noFiles),
 },
+	safetyRows("vrrp_", func(g *Global) *Safety { return &g.Safety }),
 	schedRows("vrrp", func(g *Global) *sched { return &g.Sched }, ""),
 	schedRows("checker", func(g *Global) *sched { return &g.CheckerSched }, ""),
 	schedRows("bfd", func(g *Global) *sched { return &g.BFDSched }, noBFD),

@@ -156,6 +156,7 @@ func (res *resolver) dynamic(at source.Pos) bool {
 func (res *resolver) vrrp(v *model.VRRP) {
 	c, g := res.c, &res.c.Global
 	v.LogUnknownVRIDs, v.StartupDelay, v.DelayAfterBoot = g.LogUnknownVRIDs.V, g.StartupDelay.V, g.DelayAfterBoot.V
+	v.FlightRecorder = g.FlightRecorder.V
 	scripts := res.trackScripts()
 	res.statics()
 	trackers := res.trackers()

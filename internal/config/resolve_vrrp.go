@@ -93,6 +93,7 @@ func (res *resolver) instance(i *Instance, grp *SyncGroup, scripts map[string]*t
 	}
 	res.preemption(i, &out, say)
 	res.garp(i, &out, say)
+	res.safety(i, &out)
 	res.interval(i, &out, say)
 	res.tracking(i, grp, &out, scripts, trackers, say)
 	if i.VMACXmitBase.V && (out.Strict || !i.VMAC.V) {

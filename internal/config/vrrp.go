@@ -61,6 +61,7 @@ type Instance struct {
 	GARPMasterDelay, GARPMasterRefresh, GARPLowerPrioDelay  opt[time.Duration]
 	GARPMasterRepeat, GARPRefreshRepeat, GARPLowerPrioCount opt[int]
 
+	Safety
 	Track trackLists
 	Scripts
 	DeletedState   opt[bool]
@@ -338,6 +339,7 @@ var vrrpInstance = concat(itable{
 	schema.Block("auth_hmac", "", func(i *Instance, _ *syntax.Node, _ *source.Report) *HMAC { return &i.HMAC }, hmacTable,
 		"Keyed trailer of adverts.").Pending(noHMAC),
 },
+	safetyRows("", func(i *Instance) *Safety { return &i.Safety }),
 	scriptRows(func(i *Instance) *Scripts { return &i.Scripts }),
 	trackRows(func(i *Instance) *trackLists { return &i.Track }),
 )

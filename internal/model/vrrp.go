@@ -17,6 +17,7 @@ type VRRP struct {
 	LogUnknownVRIDs bool
 	StartupDelay    time.Duration // vrrp_startup_delay
 	DelayAfterBoot  time.Duration // vrrp_delay_after_boot
+	FlightRecorder  int           // vrrp_flight_recorder: transitions kept of each instance; 0: off
 
 	// IfDebounce: interface_up_down_delays by interface name.
 	IfDebounce []Debounce
@@ -131,6 +132,9 @@ type Instance struct {
 
 	GARP GARP
 
+	Lease      time.Duration // vip_lease: whole seconds; 0: the addresses stay until they are removed
+	StallGuard bool          // stall_guard, or implied by Lease
+
 	TrackInterfaces  []Track
 	TrackScripts     []Track
 	TrackFiles       []Track
@@ -166,12 +170,13 @@ const (
 
 // GARP says how often gratuitous ARP and unsolicited NA are sent (vrrp.md §8.1). A zero repeat or delay switches that block off.
 type GARP struct {
-	MasterDelay     time.Duration
-	MasterRepeat    int
-	MasterRefresh   time.Duration
-	RefreshRepeat   int
-	LowerPrioDelay  time.Duration
-	LowerPrioRepeat int
+	MasterDelay      time.Duration
+	MasterRepeat     int
+	MasterRefresh    time.Duration
+	RefreshRepeat    int
+	LowerPrioDelay   time.Duration
+	LowerPrioRepeat  int
+	ContentionRepeat int // garp_contention_repeat: after a rival master has fallen silent
 }
 
 // Track is one entry of a track_* block.
@@ -253,6 +258,7 @@ type Address struct {
 	AutoJoin     bool
 	PreferredLft uint32 // IPv6 seconds; LifetimeForever: for ever
 	NoTrack      bool
+	Lease        uint32 // vip_lease: seconds until the kernel removes it unless it is renewed; 0: never
 }
 
 // LifetimeForever is the kernel's value of an endless address lifetime.

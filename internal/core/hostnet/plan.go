@@ -26,8 +26,9 @@ func (a Addr) Key(name string) Key { return Key{name, a.Prefix} }
 
 // Op is one change of the kernel's addresses.
 type Op struct {
-	Remove bool // otherwise: add
-	Addr   model.Address
+	Remove  bool // otherwise: add
+	Replace bool // of an add: if it is there, give it the lifetime
+	Addr    model.Address
 }
 
 // Plan returns what to do so that the kernel has want and nothing else of have, in the order in which it has to be done.
@@ -35,7 +36,7 @@ type Op struct {
 // have is what we set earlier; it may be gone since, so all of want is added and "exists" is a success. Removals come before
 // additions, except that of an address which only moves to another interface or prefix length: it is never missing in between.
 // An address whose label, scope or peer changes is removed and added, other options are not compared (vrrp.md: reload differences).
-// Of several wishes for one key the first counts.
+// Of several wishes for one key the first counts. An address with a lease, or that had one, has its lifetime set each time.
 func Plan(have, want []model.Address) []Op {
 	type place struct {
 		Interface string
@@ -53,8 +54,12 @@ func Plan(have, want []model.Address) []Op {
 		wantedAt[place{a.Interface, a.Prefix.Addr()}] = true
 	}
 
+	leased := map[Key]bool{}
 	var first, last []Op
 	for _, a := range have {
+		if a.Lease > 0 {
+			leased[KeyOf(a)] = true
+		}
 		ip := a.Prefix.Addr()
 		w, stays := wanted[KeyOf(a)]
 		switch {
@@ -72,7 +77,7 @@ func Plan(have, want []model.Address) []Op {
 	for _, a := range want {
 		k := KeyOf(a)
 		if w, ok := wanted[k]; ok {
-			out = append(out, Op{Addr: w})
+			out = append(out, Op{Addr: w, Replace: w.Lease > 0 || leased[k]})
 			delete(wanted, k)
 		}
 	}

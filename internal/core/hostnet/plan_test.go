@@ -19,6 +19,9 @@ func (o Op) String() string {
 	if o.Remove {
 		sign = "-"
 	}
+	if o.Replace {
+		sign = "!"
+	}
 	return fmt.Sprintf("%s%s@%s%s", sign, o.Addr.Prefix, o.Addr.Interface, o.Addr.Label)
 }
 
@@ -27,6 +30,8 @@ func TestPlan(t *testing.T) {
 	labelled.Label = ":x"
 	peer := addr("10.0.0.1/32", "eth0")
 	peer.Peer = netip.MustParsePrefix("10.0.9.1/24")
+	lease := addr("10.0.0.1/24", "eth0")
+	lease.Lease = 5
 	for _, c := range []struct {
 		name       string
 		have, want []model.Address
@@ -51,6 +56,9 @@ func TestPlan(t *testing.T) {
 			"[-fd00::1/64@eth0 +fd00::1/128@eth0]"},
 		{"IPv6 to another interface is a move", []model.Address{addr("fd00::1/64", "eth0")},
 			[]model.Address{addr("fd00::1/128", "eth1")}, "[+fd00::1/128@eth1 -fd00::1/64@eth0]"},
+		{"a lease is renewed", []model.Address{lease}, []model.Address{lease}, "[!10.0.0.1/24@eth0]"},
+		{"a lease begins", []model.Address{addr("10.0.0.1/24", "eth0")}, []model.Address{lease}, "[!10.0.0.1/24@eth0]"},
+		{"a lease ends", []model.Address{lease}, []model.Address{addr("10.0.0.1/24", "eth0")}, "[!10.0.0.1/24@eth0]"},
 		{"another label", []model.Address{addr("10.0.0.1/24", "eth0")}, []model.Address{labelled},
 			"[-10.0.0.1/24@eth0 +10.0.0.1/24@eth0:x]"},
 		{"a peer's prefix length counts", []model.Address{addr("10.0.0.1/24", "eth0")}, []model.Address{peer},

@@ -17,7 +17,7 @@ func (m *Machine) sayBackup(s *step) {
 }
 
 func (m *Machine) enterBackup(s *step, why Why) {
-	m.want, m.preempt, m.logged = model.Backup, false, 0
+	m.want, m.preempt, m.logged, m.listened = model.Backup, false, 0, false
 	if why != WhyOutranked {
 		m.forget(s)
 	}
@@ -41,6 +41,9 @@ func (m *Machine) after(now time.Time, d time.Duration) time.Time {
 
 // masterSilent: Master_Down_Timer fired.
 func (m *Machine) masterSilent(s *step) {
+	if m.listen(s) {
+		return
+	}
 	m.sayDetail(s, lineTimeout)
 	m.want = model.Master
 	if m.group != nil {
@@ -63,7 +66,7 @@ func (m *Machine) backupReceived(s *step, a *Advert) {
 		return
 	}
 	m.heard(s, a)
-	m.want = model.Backup
+	m.want, m.listened = model.Backup, false
 	m.deadline = a.At.Add(m.masterDown())
 	if m.group != nil {
 		m.group.memberHeardMaster(s, m)

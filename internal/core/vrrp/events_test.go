@@ -44,7 +44,7 @@ func storm(t *testing.T, script []byte) {
 		return int(b)
 	}
 	now := epoch
-	options := [][]string{{}, {"prio=255", "state=MASTER"}, {"nopreempt", "timer_expired=200"}, {"preempt_delay=2s"}, {"v=3", "prio=254"}, {"peers=10.0.0.9"}, {"int=2s", "prio=1"}, {"evips=10.0.0.101/32", "garp_refresh=1s"}}
+	options := [][]string{{}, {"prio=255", "state=MASTER"}, {"nopreempt", "timer_expired=200"}, {"stall_guard", "garp_contention=1"}, {"preempt_delay=2s"}, {"v=3", "prio=254"}, {"peers=10.0.0.9"}, {"int=2s", "prio=1"}, {"evips=10.0.0.101/32", "garp_refresh=1s"}}
 	for i, n := range names {
 		inst, err := instance(n, i+1, options[next()%len(options)])
 		if err != nil {

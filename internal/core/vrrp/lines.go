@@ -46,6 +46,7 @@ const (
 
 	lineStolen  = "Netlink reflector reports IP %v removed from %s"
 	lineOverrun = "VRRP thread timer expired %d.%06d seconds ago"
+	lineListen  = "(%s) timer expired %s seconds late, listening for a master before taking over"
 
 	lineGroupSync       = "VRRP_Group(%s) Syncing instances to %v state"
 	lineGroupStartFault = "VRRP_Group(%s): Syncing %s to FAULT state"

@@ -37,6 +37,8 @@ type Machine struct {
 	again     time.Time // second block of announcements
 	repeat    int       // its size
 	refresh   time.Time // periodic announcements
+	contested time.Time // a rival master has been heard, and is taken for gone then
+	listened  bool      // the stall guard has prolonged this silence once
 	preempt   bool      // a preempt delay was started
 	preemptAt time.Time // its end
 
@@ -53,6 +55,7 @@ type Machine struct {
 	keep     bool   // stopping without a word, the addresses stay
 
 	stats Stats
+	rec   *recorder // nil: off
 }
 
 // New returns the machine of a virtual router in state INIT.
@@ -98,7 +101,7 @@ func Step(now time.Time, m *Machine, ev *Event, out []Action) []Action {
 // Deadline returns when Timeout is due; zero: never.
 func (m *Machine) Deadline() time.Time {
 	d := m.deadline
-	for _, t := range [...]time.Time{m.again, m.refresh} {
+	for _, t := range [...]time.Time{m.again, m.refresh, m.contested} {
 		if !t.IsZero() && (d.IsZero() || t.Before(d)) {
 			d = t
 		}
@@ -200,6 +203,7 @@ func (m *Machine) change(s *step, to model.State, why Why) {
 	case model.Fault:
 		m.leaveFault(s, to)
 	}
+	m.record(s.now, to, why)
 	m.state, m.since, m.deadline = to, s.now, time.Time{}
 	switch to {
 	case model.Backup:
@@ -266,6 +270,7 @@ func (m *Machine) settle(s *step, gen uint32) {
 }
 
 func (m *Machine) timeout(s *step) {
+	m.recordLateness(s.now)
 	if due(s.now, m.deadline) {
 		switch m.state {
 		case model.Backup:
@@ -281,6 +286,10 @@ func (m *Machine) timeout(s *step) {
 	if due(s.now, m.refresh) {
 		m.announceBlock(s, m.inst.GARP.RefreshRepeat)
 		m.refresh = advance(s.now, m.refresh, m.inst.GARP.MasterRefresh)
+	}
+	if due(s.now, m.contested) {
+		m.contested = time.Time{}
+		m.announceBlock(s, m.inst.GARP.ContentionRepeat)
 	}
 }
 
@@ -310,6 +319,7 @@ func (m *Machine) received(s *step, p *Packet) {
 	if a.At = s.now; !p.At.IsZero() && p.At.Before(s.now) {
 		a.At = p.At
 	}
+	m.recordAdvert(&a)
 	if m.state == model.Backup {
 		m.backupReceived(s, &a)
 	} else {

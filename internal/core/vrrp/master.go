@@ -49,7 +49,7 @@ func (m *Machine) leaveMaster(s *step, farewell bool) {
 		m.disown(s)
 	}
 	m.stats.ReleaseMaster++
-	m.announce, m.again, m.refresh, m.logged = false, time.Time{}, time.Time{}, 0
+	m.announce, m.again, m.refresh, m.contested, m.logged = false, time.Time{}, time.Time{}, time.Time{}, 0
 }
 
 // send emits one logical advert.
@@ -88,12 +88,12 @@ func (m *Machine) answer(s *step) {
 	m.deadline = s.now.Add(m.inst.AdvertInt)
 }
 
-// overrun steps down if we have been silent for so long that a backup must have taken over (timer_expired_backup).
+// overrun steps down if we have been silent for so long that a backup must have taken over (timer_expired_backup, stall_guard).
 func (m *Machine) overrun(s *step) bool {
-	if m.inst.TimerExpired == 0 {
+	rival := m.rivalDown()
+	if rival == 0 {
 		return false
 	}
-	rival := 3*m.inst.AdvertInt + m.skew(uint8(m.inst.TimerExpired))
 	if s.now.Before(m.lastSent.Add(rival)) {
 		return false
 	}
@@ -143,6 +143,7 @@ func (m *Machine) outrank(s *step, a *Advert, ours uint8) {
 		m.answer(s)
 	}
 	m.reannounce(s)
+	m.contend(s, a)
 	if m.group != nil {
 		m.group.memberOutranks(s, m)
 	}
@@ -248,7 +249,7 @@ func (m *Machine) masterReconfigured(s *step, old *model.Instance) {
 	if same(old.VIPs, m.inst.VIPs) && same(old.ExcludedVIPs, m.inst.ExcludedVIPs) {
 		return
 	}
-	had, has := addresses(old), addresses(m.inst)
+	had, has := unleased(addresses(old)), unleased(addresses(m.inst))
 	for _, a := range had {
 		if !slices.Contains(has, a) {
 			m.say(s, lineGone, a.Prefix, a.Interface)
@@ -262,4 +263,12 @@ func (m *Machine) masterReconfigured(s *step, old *model.Instance) {
 
 func addresses(i *model.Instance) []model.Address {
 	return append(slices.Clone(i.VIPs), i.ExcludedVIPs...)
+}
+
+// unleased leaves out of list, which it changes, what neighbours need not be told of.
+func unleased(list []model.Address) []model.Address {
+	for i := range list {
+		list[i].Lease = 0
+	}
+	return list
 }

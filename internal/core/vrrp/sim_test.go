@@ -160,6 +160,7 @@ func newSim(seed uint64) *sim {
 	mixed := version == 3 && s.chance(0.2)
 	s.nopre = s.chance(0.3)
 	delayed := !s.nopre && s.chance(0.2)
+	guarded := s.chance(0.3)
 	owner := -1
 	if s.chance(0.2) {
 		owner = s.rng.IntN(count)
@@ -199,6 +200,9 @@ func newSim(seed uint64) *sim {
 				if expired {
 					options = append(options, "timer_expired=254")
 				}
+			}
+			if guarded {
+				options = append(options, "stall_guard", "garp_contention=1")
 			}
 			if pass && version == 2 {
 				options = append(options, "pass=secret")

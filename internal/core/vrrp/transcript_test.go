@@ -167,6 +167,13 @@ func (w *world) run(f []string) error {
 		}
 		w.wait(d)
 		return nil
+	case "later": // without any timer
+		d, err := time.ParseDuration(arg(1))
+		if err != nil {
+			return err
+		}
+		w.now = w.now.Add(d)
+		return nil
 	}
 	m := w.routers[arg(1)]
 	if m == nil {
@@ -183,6 +190,13 @@ func (w *world) run(f []string) error {
 			fmt.Fprintf(&w.log, " master %v prio %d every %v", m.MasterAddr(), m.MasterPriority(), m.MasterAdvInt())
 		}
 		w.log.WriteString("\n")
+	case "keep":
+		m.Keep(number())
+	case "history":
+		for _, t := range m.Transitions() {
+			fmt.Fprintf(&w.log, "  %.6f %v -> %v (%v) prio %d, heard %v prio %d %v ago, gaps %v, late %v\n", t.At.Sub(epoch).Seconds(), t.From, t.To, t.Why,
+				t.Priority, t.Peer, t.PeerPrio, t.Silence, t.Gaps, t.Late)
+		}
 	case "stats":
 		v := reflect.ValueOf(*m.Stats())
 		for i := range v.NumField() {
@@ -386,6 +400,10 @@ func instance(name string, n int, options []string) (*model.Instance, error) {
 			i.PreemptDelay = d
 		case "timer_expired":
 			i.TimerExpired = n
+		case "stall_guard":
+			i.StallGuard = true
+		case "garp_contention":
+			i.GARP.ContentionRepeat = n
 		case "lower_prio_no_advert":
 			i.LowerPrioNoAdvert = true
 		case "higher_prio_send_advert":

@@ -167,6 +167,12 @@ func (v *vrrpPart) instance(r *router) status.Instance {
 		n.InterfaceFaults = append(n.InterfaceFaults, "no source IP address")
 	}
 	n.VIPsSet, n.ExcludedSet = v.set(i.VIPs), v.set(i.ExcludedVIPs)
+	for _, t := range m.Transitions() {
+		n.Transitions = append(n.Transitions, status.Transition{
+			At: wall(t.At), From: t.From, To: t.To, Why: t.Why.String(), Reason: t.Reason, Priority: t.Priority,
+			Master: status.Master{Addr: t.Peer, Priority: t.PeerPrio}, Silence: t.Silence, Gaps: t.Gaps, Late: t.Late,
+		})
+	}
 	return n
 }
 

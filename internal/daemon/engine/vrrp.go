@@ -44,6 +44,7 @@ type vrrpPart struct {
 	judgeAt    time.Time                  // when that is to be judged
 	slots      []*router                  // by the number that due knows them by; nil: free
 	due        loop.Deadlines             // of the routers, by slot
+	leases     loop.Deadlines             // by slot: when the lifetimes of its addresses are set anew
 	scriptDue  loop.Deadlines
 	groups     map[string]*vrrp.Group
 	track      *track.Set
@@ -211,6 +212,7 @@ func (v *vrrpPart) newRouter(i *model.Instance) *router {
 		r.slot = len(v.slots)
 		v.slots = append(v.slots, nil)
 	}
+	r.m.Keep(v.conf.FlightRecorder)
 	v.slots[r.slot] = r
 	v.byMachine[r.m] = r
 	return r
@@ -226,6 +228,7 @@ func (v *vrrpPart) ownerName(i *model.Instance) string {
 func (v *vrrpPart) drop(r *router) {
 	v.release(r)
 	v.due.Set(r.slot, time.Time{})
+	v.leases.Set(r.slot, time.Time{})
 	v.queue.Drop(r.slot)
 	v.slots[r.slot] = nil
 	delete(v.byMachine, r.m)
@@ -337,6 +340,7 @@ func (v *vrrpPart) own(now time.Time, r *router, gen uint32, addrs []model.Addre
 	}
 	r.owned = true
 	r.waits = true
+	v.armLease(now, r, len(addrs) > 0)
 	v.lane.Own(r.owner, addrs, func(err error) {
 		now := time.Now()
 		if v.slots[r.slot] != r {
@@ -499,7 +503,7 @@ func (v *vrrpPart) Deadline() time.Time {
 		return time.Time{}
 	}
 	d := v.due.Next()
-	for _, t := range []time.Time{v.queue.Deadline(), v.reopen, v.delay, v.scriptDeadline(), v.debounce.Deadline(), v.processes.deadline(), v.judgeAt} {
+	for _, t := range []time.Time{v.queue.Deadline(), v.reopen, v.delay, v.scriptDeadline(), v.debounce.Deadline(), v.processes.deadline(), v.judgeAt, v.leases.Next()} {
 		if !t.IsZero() && (d.IsZero() || t.Before(d)) {
 			d = t
 		}
@@ -528,6 +532,7 @@ func (v *vrrpPart) Expire(now time.Time) {
 		v.reopen = time.Time{}
 		v.refresh(now, all)
 	}
+	v.expireLeases(now)
 	v.expireLinks(now)
 	v.judgeMissing(now)
 	v.expireScripts(now)
@@ -581,6 +586,9 @@ func (v *vrrpPart) reconfigure(now time.Time, next *model.VRRP) {
 		}
 	}
 	v.routers = routers
+	for _, r := range routers {
+		r.m.Keep(next.FlightRecorder)
+	}
 	for i, r := range routers {
 		if slices.Contains(changed, r) {
 			v.step(now, r, &vrrp.Event{Kind: vrrp.Reconfigured, Instance: &next.Instances[i]})
@@ -676,6 +684,7 @@ func (v *vrrpPart) Recover(now time.Time, cause error) {
 			v.maybeEnd(time.Now())
 		})
 		v.due.Set(r.slot, time.Time{})
+		v.leases.Set(r.slot, time.Time{})
 		v.release(r)
 	}
 	for _, s := range v.scripts {

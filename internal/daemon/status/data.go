@@ -54,6 +54,12 @@ func WriteData(w io.Writer, s *Snapshot) error {
 	for i := range s.Interfaces {
 		p.iface(s, &s.Interfaces[i])
 	}
+	if s.VRRP.FlightRecorder > 0 {
+		p.section(0, "Flight recorder")
+		for i := range s.Instances {
+			p.transitions(&s.Instances[i])
+		}
+	}
 	return p.close()
 }
 
@@ -202,6 +208,29 @@ func (s *Snapshot) ifIndex(i *Instance) string {
 		}
 	}
 	return ""
+}
+
+// transitions are told in the flight recorder's own form: keepalived has none. No line of it looks like one of another section.
+func (p page) transitions(i *Instance) {
+	p.line(1, "Transitions of %s = %d", i.Name, len(i.Transitions))
+	for _, t := range i.Transitions {
+		why := t.Why
+		if t.Reason != "" {
+			why += ", " + t.Reason
+		}
+		p.line(3, "%s %v to %v (%s), priority %d", moment(t.At), t.From, t.To, why, t.Priority)
+		if t.Master.Addr.IsValid() {
+			p.line(5, "heard %s with priority %d, %v before", t.Master.Addr, t.Master.Priority, t.Silence.Round(time.Microsecond))
+		}
+		if len(t.Gaps) > 0 {
+			gaps := make([]string, len(t.Gaps))
+			for k, g := range t.Gaps {
+				gaps[k] = g.Round(time.Microsecond).String()
+			}
+			p.line(5, "its adverts came after %s", strings.Join(gaps, ", "))
+		}
+		p.line(5, "own timers late by at most %v", t.Late.Round(time.Microsecond))
+	}
 }
 
 func (p page) unicast(i *Instance) {

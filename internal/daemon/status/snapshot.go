@@ -43,6 +43,20 @@ type Instance struct {
 	// VIPsSet and ExcludedSet say which of VIPs and ExcludedVIPs the kernel has; a shorter slice means that the rest is not set.
 	VIPsSet, ExcludedSet []bool
 	Stats                Stats
+	Transitions          []Transition // the oldest first; the flight recorder's
+}
+
+// Transition is a change of state and what led to it.
+type Transition struct {
+	At       time.Time // wall clock
+	From, To model.State
+	Why      string
+	Reason   string // of a fault
+	Priority uint8
+	Master   Master          // heard last, before the change
+	Silence  time.Duration   // since its last advert
+	Gaps     []time.Duration // between its last adverts
+	Late     time.Duration   // the worst lateness of our own timers since the change before
 }
 
 // Master is the router that an instance last heard; zero: none.

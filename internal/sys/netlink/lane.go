@@ -93,6 +93,16 @@ func (l *Lane) Own(owner string, addrs []model.Address, settled func(err error))
 	l.signal()
 }
 
+// Renew has the lifetimes of what owner wants begin anew.
+func (l *Lane) Renew(owner string) {
+	l.mu.Lock()
+	if i := slices.IndexFunc(l.wishes, func(o *wish) bool { return o.owner == owner }); i >= 0 {
+		l.dirty = append(l.dirty, l.wishes[i].keys...)
+	}
+	l.mu.Unlock()
+	l.signal()
+}
+
 // Disown removes what owner has, in the order in which it was given; it is Own of nothing.
 func (l *Lane) Disown(owner string, settled func(err error)) { l.Own(owner, nil, settled) }
 

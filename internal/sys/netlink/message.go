@@ -27,8 +27,11 @@ func encode(op hostnet.Op, index int, seq uint32) []byte {
 	a := &op.Addr
 	ip := a.Prefix.Addr()
 	typ, flags := unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_EXCL|unix.NLM_F_ACK
-	if op.Remove {
+	switch {
+	case op.Remove:
 		typ, flags = unix.RTM_DELADDR, unix.NLM_F_ACK
+	case op.Replace:
+		flags = unix.NLM_F_CREATE | unix.NLM_F_REPLACE | unix.NLM_F_ACK
 	}
 	req := &nl.NetlinkRequest{NlMsghdr: unix.NlMsghdr{Type: uint16(typ), Flags: unix.NLM_F_REQUEST | uint16(flags), Seq: seq}}
 	family := unix.AF_INET
@@ -62,11 +65,24 @@ func encode(op hostnet.Op, index int, seq uint32) []byte {
 		if a.Broadcast.IsValid() {
 			req.AddData(nl.NewRtAttr(unix.IFA_BROADCAST, a.Broadcast.AsSlice()))
 		}
-	} else if a.PreferredLft != model.LifetimeForever {
-		ci := &nl.IfaCacheInfo{IfaCacheinfo: unix.IfaCacheinfo{Prefered: a.PreferredLft, Valid: model.LifetimeForever}}
+	}
+	if preferred, valid := lifetimes(a); op.Replace || preferred != model.LifetimeForever {
+		ci := &nl.IfaCacheInfo{IfaCacheinfo: unix.IfaCacheinfo{Prefered: preferred, Valid: valid}}
 		req.AddData(nl.NewRtAttr(unix.IFA_CACHEINFO, ci.Serialize()))
 	}
 	return req.Serialize()
+}
+
+// lifetimes are those of IFA_CACHEINFO, in seconds; the preferred one must not be the longer.
+func lifetimes(a *model.Address) (preferred, valid uint32) {
+	preferred, valid = model.LifetimeForever, model.LifetimeForever
+	if a.Prefix.Addr().Is6() {
+		preferred = a.PreferredLft
+	}
+	if a.Lease > 0 {
+		preferred, valid = min(preferred, a.Lease), a.Lease
+	}
+	return preferred, valid
 }
 
 func flagsOf(a *model.Address) uint32 {

@@ -26,6 +26,14 @@ func TestEncode(t *testing.T) {
 		{"IPv4 without options has neither broadcast nor lifetimes",
 			hostnet.Op{Addr: model.Address{Prefix: netip.MustParsePrefix("10.0.0.1/24"), NoDAD: true}},
 			"3000 0000 1400 0506 09000000 00000000  02 18 00 00 03000000  0800 0200 0a000001  0800 0100 0a000001  0500 0b00 12000000"},
+		{"a lease replaces what is there",
+			hostnet.Op{Replace: true, Addr: model.Address{Prefix: netip.MustParsePrefix("10.0.0.1/24"), Lease: 5}},
+			"4400 0000 1400 0505 09000000 00000000  02 18 00 00 03000000  0800 0200 0a000001  0800 0100 0a000001  0500 0b00 12000000" +
+				"1400 0600 05000000 05000000 00000000 00000000"},
+		{"the end of a lease",
+			hostnet.Op{Replace: true, Addr: model.Address{Prefix: netip.MustParsePrefix("10.0.0.1/24")}},
+			"4400 0000 1400 0505 09000000 00000000  02 18 00 00 03000000  0800 0200 0a000001  0800 0100 0a000001  0500 0b00 12000000" +
+				"1400 0600 ffffffff ffffffff 00000000 00000000"},
 		{"a removal says only which, label and scope not", hostnet.Op{Remove: true,
 			Addr: model.Address{Prefix: netip.MustParsePrefix("10.0.0.1/24"), Label: "x", Scope: 253, NoDAD: true,
 				Peer: netip.MustParsePrefix("10.0.9.0/28")}},
