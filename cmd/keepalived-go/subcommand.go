@@ -19,7 +19,7 @@ func subcommands() []subcommand {
 	return []subcommand{
 		{"plan", planUsage, "Print what a reload from one configuration to another would do", plan},
 		{"fmt", formatUsage, "Print a configuration file in the canonical layout; -w rewrites it, -d shows what would change", format},
-		{"explain", explainUsage, "Print what keywords of the configuration mean", explain},
+		{"explain", explainUsage, "Print what keywords of the configuration mean, or with -f what the settings of a file come to and why", explain},
 	}
 }
 

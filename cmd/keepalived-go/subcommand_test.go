@@ -183,4 +183,26 @@ func TestExplain(t *testing.T) {
 	if code != 1 || stdout != "" || stderr != "explain: there is no keyword \"advert_in\" (did you mean \"advert_int\"?)\n" {
 		t.Errorf("a misspelt one: exit code %d\n%s%s", code, stdout, stderr)
 	}
+
+	f := configFile(t, "$P=7\nglobal_defs {\n vrrp_version 3\n}\n"+strings.Replace(instanceElsewhere, "virtual_router_id 7", "virtual_router_id $P\n    nopreempt", 1))
+	for _, c := range []struct {
+		args           []string
+		stdout, stderr string // parts
+		code           int
+	}{
+		{[]string{"-f", f, "--offline"}, "\n    virtual_router_id 7                             # " + f + ":7:5\n", "", 0},
+		{[]string{"-f", f, "--offline", "vrrp_instance", "V", "version"},
+			"vrrp_instance V {                                   # " + f + ":5:1\n" +
+				"    version 3                                       # inherited from global_defs/vrrp_version at " + f + ":3:2\n}\n", "", 0},
+		{[]string{"-f", f, "--offline", "-a", "vrrp_instance/V"}, "    # preempt_delay                                 # not set\n", "", 0},
+		{[]string{"-f", f, "--offline", "vrrp_instance/V/prioritty"}, "", `(did you mean "priority"?)`, 1},
+		{[]string{"-f", f}, "virtual_router_id 7", "interface nosuch0 doesn't exist", 5},
+		{[]string{"-f", f + ".absent", "--offline"}, "global_defs {", "a daemon refuses", 4},
+		{nil, "", "Usage: keepalived-go explain", 1},
+	} {
+		stdout, stderr, code := program(t, "keepalived-go", append([]string{"explain"}, c.args...)...)
+		if code != c.code || !strings.Contains(stdout, c.stdout) || !strings.Contains(stderr, c.stderr) || c.stdout == "" && stdout != "" {
+			t.Errorf("explain %v: exit code %d, want %d; wanted %q and %q\n%s%s", c.args, code, c.code, c.stdout, c.stderr, stdout, stderr)
+		}
+	}
 }

@@ -26,6 +26,7 @@ var allowed = []struct {
 	{"internal/config/source", nil},
 	{"internal/config/syntax", []string{"internal/config/source"}},
 	{"internal/config/layout", []string{"internal/config/source"}},
+	{"internal/config/effective", []string{"internal/config", "internal/config/schema", "internal/config/source", "internal/config/syntax", "internal/model"}},
 	{"internal/config/lint", []string{"internal/config", "internal/config/source", "internal/model"}},
 	{"internal/config/schema", []string{"internal/config/source", "internal/config/syntax"}},
 	{"internal/config", []string{"internal/config/...", "internal/model", "internal/sys/regex"}},
@@ -42,7 +43,8 @@ var allowed = []struct {
 	{"internal/daemon/engine", []string{"internal/model", "internal/core/...", "internal/sys/...", "internal/loop",
 		"internal/daemon/link", "internal/daemon/logging", "internal/daemon/status"}},
 	{"internal/archtest", nil},
-	{"cmd/keepalived-go", []string{"internal/config", "internal/config/layout", "internal/config/lint", "internal/config/source", "internal/model",
+	{"cmd/keepalived-go", []string{"internal/config", "internal/config/effective", "internal/config/layout", "internal/config/lint",
+		"internal/config/schema", "internal/config/source", "internal/model",
 		"internal/plan", "internal/daemon/parent", "internal/daemon/engine",
 		"internal/daemon/link", "internal/daemon/logging", "internal/core/check", "internal/sys/probe"}},
 }

@@ -15,6 +15,7 @@ import (
 type Checker struct {
 	Kind    model.CheckKind
 	At, End source.Pos
+	Run     int // the number in the model's server of its check, or of the last that it stands for, from 1; 0: it is not run
 
 	timing
 	Alpha, LogAllFailures opt[bool]

@@ -33,17 +33,21 @@ func Load(files source.Files, name string, opt Options, host Host) (*model.Model
 // LoadWritten is Load that also returns the configuration as written.
 func LoadWritten(files source.Files, name string, opt Options, host Host) (*Config, *model.Model, *source.Report) {
 	r := &source.Report{}
-	if opt.ConfigID == "" {
-		opt.ConfigID = shortName(host.Hostname())
-	}
-	env := source.Env{ConfigID: opt.ConfigID, CheckAll: opt.CheckAll, Getenv: opt.Getenv, Random: opt.Random}
-	lines := source.Load(files, name, env, r)
-	c := Read(syntax.Parse(lines, root(), r), r)
+	c := Read(Parse(files, name, opt, host, r), r)
 	m := Resolve(c, host, r)
 	if r.Refused() {
 		return c, nil, r
 	}
 	return c, m, r
+}
+
+// Parse reads the statements of the configuration called name.
+func Parse(files source.Files, name string, opt Options, host Host, r *source.Report) []*syntax.Node {
+	if opt.ConfigID == "" {
+		opt.ConfigID = shortName(host.Hostname())
+	}
+	env := source.Env{ConfigID: opt.ConfigID, CheckAll: opt.CheckAll, Getenv: opt.Getenv, Random: opt.Random}
+	return syntax.Parse(source.Load(files, name, env, r), root(), r)
 }
 
 // Config is a configuration as written.
@@ -96,8 +100,12 @@ func Read(nodes []*syntax.Node, r *source.Report) *Config {
 	root().Init(c)
 	globalDefs.Init(&c.Global)
 	root().Read(c, nodes, r)
+	root().Tell(source.Pos{}, c, r)
 	return c
 }
+
+// Tables are all keywords, as the table of the outermost ones.
+func Tables() schema.Walker { return root() }
 
 // root is the table of the outermost keywords: the common ones, then those of each subsystem.
 func root() schema.Table[Config] { return rootTable }

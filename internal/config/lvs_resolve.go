@@ -38,6 +38,7 @@ func resolveLVS(res *resolver, l *model.LVS) {
 		}
 		seen[out.Key()] = true
 		l.Services = append(l.Services, out)
+		v.Run = len(l.Services)
 	}
 }
 
@@ -234,6 +235,7 @@ func (res *resolver) realServers(v *VirtualServer, out *model.VirtualServer, ent
 			res.r.Errorf(v.At, "Virtual server %s: no forwarding method set, setting default NAT", out)
 		}
 		servers = append(servers, res.realServer(v, out, entries, s, m))
+		s.Run = len(servers)
 	}
 	return servers
 }
@@ -256,10 +258,11 @@ func (res *resolver) realServer(v *VirtualServer, out *model.VirtualServer, entr
 	rs.Port = port(out, &rs)
 	rs.NotifyUp = res.script("notify_up", s.NotifyUp)
 	rs.NotifyDown = res.script("notify_down", s.NotifyDown)
-	for _, c := range s.Checkers {
-		for _, c := range c.checkers() {
+	for _, written := range s.Checkers {
+		for _, c := range written.checkers() {
 			if check, ok := res.checker(v, s, &rs, c); ok {
 				rs.Checks = append(rs.Checks, check)
+				written.Run = len(rs.Checks)
 			}
 		}
 	}

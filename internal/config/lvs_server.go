@@ -13,6 +13,7 @@ import (
 // RealServer is a real_server block.
 type RealServer struct {
 	At   source.Pos
+	Run  int // its number in the service of the model, from 1, once that is made; 0: it is not run
 	Addr netip.AddrPort
 
 	timing

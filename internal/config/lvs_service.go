@@ -18,6 +18,7 @@ import (
 // VirtualServer is a virtual_server block.
 type VirtualServer struct {
 	At, End source.Pos
+	Run     int // its number in the model, from 1, once that is made; 0: it is not run
 
 	// One of these three.
 	Addr     netip.AddrPort

@@ -80,8 +80,7 @@ func (s *subject) say(at source.Pos, format string, args ...any) {
 	d.Rule, d.Hint = s.rule.ID, s.rule.Fix
 }
 
-// pair finds what was written for each thing that runs. Names of instances are unique; services and servers may have been dropped, so
-// that each is the next one written with its address.
+// pair finds what was written for each thing that runs.
 func (s *subject) pair() {
 	for i := range s.model.VRRP.Instances {
 		in := &s.model.VRRP.Instances[i]
@@ -92,29 +91,17 @@ func (s *subject) pair() {
 			}
 		}
 	}
-	left := s.config.LVS.Services
-	for i := range s.model.LVS.Services {
-		v := &s.model.LVS.Services[i]
-		for j, w := range left {
-			if w.Addr != netip.AddrPortFrom(v.Addr, v.Port) && w.Addr.IsValid() || w.Group != v.Group || w.FWMark != v.FWMark {
-				continue
-			}
-			left = left[j+1:]
-			sv := service{VirtualServer: v, written: w}
-			reals := w.Real
-			for k := range v.Real {
-				sr := server{RealServer: &v.Real[k], at: w.At}
-				for n, real := range reals {
-					if real.Addr.Addr() == v.Real[k].Addr {
-						sr.at, sr.checkers, reals = real.At, len(real.Checkers), reals[n+1:]
-						break
-					}
-				}
-				sv.servers = append(sv.servers, sr)
-			}
-			s.services = append(s.services, sv)
-			break
+	for _, w := range s.config.LVS.Services {
+		if w.Run == 0 {
+			continue
 		}
+		v := service{VirtualServer: &s.model.LVS.Services[w.Run-1], written: w}
+		for _, r := range w.Real {
+			if r.Run > 0 {
+				v.servers = append(v.servers, server{RealServer: &v.Real[r.Run-1], at: r.At, checkers: len(r.Checkers)})
+			}
+		}
+		s.services = append(s.services, v)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 func Value[T, V any](name string, kind Kind[V], def V, field func(*T) *Opt[V], doc string) Keyword[T] {
 	return Keyword[T]{Name: name, Usage: kind.Usage, Doc: doc, shape: syntax.Leaf, def: printed(def),
 		init: func(t *T) { field(t).V = def },
+		held: func(t *T) (any, source.Pos) { f := field(t); return f.V, f.At },
 		read: func(k *Keyword[T], t *T, n *syntax.Node, r *source.Report) {
 			f := field(t)
 			if k.first && f.IsSet() {
@@ -49,6 +50,7 @@ func Inherited[T, V any](name string, kind Kind[V], field func(*T) *Opt[V], doc 
 // Flag declares a keyword that stores v and ignores whatever follows it, even "off".
 func Flag[T, V any](name string, v V, field func(*T) *Opt[V], doc string) Keyword[T] {
 	return Keyword[T]{Name: name, Doc: doc, shape: syntax.Leaf,
+		held: func(t *T) (any, source.Pos) { f := field(t); return f.V, f.At },
 		read: func(_ *Keyword[T], t *T, n *syntax.Node, _ *source.Report) { *field(t) = Opt[V]{v, n.At()} }}
 }
 
@@ -74,6 +76,7 @@ func Line[T any](name, usage string, read func(*T, *syntax.Node, *source.Report)
 // lists of several blocks add up.
 func Items[T, V any](name, usage string, read func(*T, *syntax.Node, *source.Report) (V, bool), field func(*T) *[]Opt[V], doc string) Keyword[T] {
 	return Keyword[T]{Name: name, Usage: "{ " + usage + " … }", Doc: doc, shape: syntax.List,
+		kept: func(t *T) []source.Pos { return placesOf(*field(t)) },
 		read: func(k *Keyword[T], t *T, n *syntax.Node, r *source.Report) {
 			k.checkEmpty(n, r)
 			for _, entry := range n.Body {
@@ -88,6 +91,7 @@ func Items[T, V any](name, usage string, read func(*T, *syntax.Node, *source.Rep
 // WordList declares a list block in which every word is an entry.
 func WordList[T, V any](name string, kind Kind[V], field func(*T) *[]Opt[V], doc string) Keyword[T] {
 	return Keyword[T]{Name: name, Usage: "{ " + kind.Usage + " … }", Doc: doc, shape: syntax.List,
+		kept: func(t *T) []source.Pos { return placesOf(*field(t)) },
 		read: func(k *Keyword[T], t *T, n *syntax.Node, r *source.Report) {
 			f := field(t)
 			if k.first && len(*f) > 0 {
@@ -109,6 +113,13 @@ func WordList[T, V any](name string, kind Kind[V], field func(*T) *[]Opt[V], doc
 		}}
 }
 
+func placesOf[V any](list []Opt[V]) (out []source.Pos) {
+	for _, o := range list {
+		out = append(out, o.At)
+	}
+	return out
+}
+
 func (k *Keyword[T]) checkEmpty(n *syntax.Node, r *source.Report) {
 	if k.notEmpty && len(n.Body) == 0 {
 		r.Errorf(n.At(), "%s is empty", n.Key.Text)
@@ -122,6 +133,7 @@ func Block[T, U any](name, usage string, open func(*T, *syntax.Node, *source.Rep
 		read: func(_ *Keyword[T], t *T, n *syntax.Node, r *source.Report) {
 			if u := open(t, n, r); u != nil {
 				table.Read(u, n.Body, r)
+				table.Tell(n.At(), u, r)
 			} else {
 				r.Forget(n.At(), n.End)
 			}

@@ -24,11 +24,13 @@ type Keyword[T any] struct {
 	Name, Usage, Doc string
 
 	shape syntax.Shape
-	sub   walker   // table of the block
+	sub   Walker   // table of the block
 	words []string // option words of the line or of the entries, for the list of keywords
 	init  func(*T)
 	def   string // what init stores, for the list of keywords
 	read  func(*Keyword[T], *T, *syntax.Node, *source.Report)
+	held  func(*T) (any, source.Pos) // what the block has after it was read, and from where; nil: it is no single value
+	kept  func(*T) []source.Pos      // of a list: where the entries stand that were taken
 
 	aliases    []alias
 	mayBeEmpty bool // a missing word is an ordinary error instead of ending the parse
@@ -142,6 +144,25 @@ func (t Table[T]) Read(v *T, nodes []*syntax.Node, r *source.Report) {
 	}
 }
 
+// Tell tells the report's Trace what a block that was opened at a place has after it was read.
+func (t Table[T]) Tell(block source.Pos, v *T, r *source.Report) {
+	if r.Trace == nil {
+		return
+	}
+	r.Trace(block, "", nil, source.Pos{})
+	for i := range t {
+		if held := t[i].held; held != nil {
+			value, at := held(v)
+			r.Trace(block, t[i].Name, value, at)
+		}
+		if kept := t[i].kept; kept != nil {
+			for _, at := range kept(v) {
+				r.Trace(block, t[i].Name, nil, at)
+			}
+		}
+	}
+}
+
 // args returns the words of a value; false says that they cannot be told, which has been reported.
 func (k *Keyword[T]) args(n *syntax.Node, r *source.Report) ([]source.Word, bool) {
 	if !k.quoted {
@@ -177,14 +198,17 @@ type Row struct {
 	Same    string // the keyword that this is another name of
 	Instead string // what to write in place of a deprecated one
 	Option  bool   // a word inside the line or entries of a keyword
+	Shape   syntax.Shape
 }
 
-type walker interface {
+// Walker is a table of any type as the grammar and the list of its keywords.
+type Walker interface {
 	syntax.Grammar
+	// Walk visits every keyword, its aliases and option words, and those of the blocks inside. block is the name of the table's own block.
 	Walk(block string, visit func(Row))
 }
 
-// Walk visits every keyword, its aliases and option words, and those of the blocks inside. block is the name of the table's own block.
+// Walk is that of Walker.
 func (t Table[T]) Walk(block string, visit func(Row)) {
 	for _, k := range t {
 		names := []string{k.Name}
@@ -192,7 +216,8 @@ func (t Table[T]) Walk(block string, visit func(Row)) {
 			names = append(names, a.name)
 		}
 		for _, n := range names {
-			row := Row{Block: block, Name: n, Usage: k.Usage, Doc: k.Doc, Pending: k.pending, Ours: k.ours, Default: k.def, Instead: k.instead}
+			row := Row{Block: block, Name: n, Usage: k.Usage, Doc: k.Doc, Pending: k.pending, Ours: k.ours, Default: k.def, Instead: k.instead,
+				Shape: k.shape}
 			if n != k.Name {
 				row.Same = k.Name
 			}

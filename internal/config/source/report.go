@@ -104,6 +104,11 @@ func (d Diagnostic) String() string {
 
 // Report collects findings. Nothing in the configuration packages stops at the first problem.
 type Report struct {
+	// Trace, if not nil, is told the values of every block that was opened at a place, once it has been read: that of a keyword, and where
+	// it was written, which is nowhere for a default. An empty keyword begins each block. Of a list it is
+	// told each entry that was taken, with no value.
+	Trace func(block Pos, keyword string, value any, at Pos)
+
 	list    []Diagnostic
 	worst   Class
 	refused bool
@@ -245,16 +250,30 @@ func (r *Report) sourceLine(at Pos) (string, bool) {
 // secretWords are the keywords whose values must not reach a terminal. Nothing else in this package knows keywords.
 var secretWords = []string{"auth_pass", "password", "key"}
 
-// maskSecret hides what follows a word that announces a secret.
+// MaskSecret hides what follows a word in a line that announces a secret: one of secretWords, or one that ends in _ and one of them.
+func MaskSecret(line string) string { return string(maskSecret([]byte(line))) }
+
 func maskSecret(line []byte) []byte {
 	for _, w := range secretWords {
-		i := bytes.Index(line, []byte(w))
-		if end := i + len(w); i >= 0 && end < len(line) && (blank(line[end]) || line[end] == '"') {
-			return append(bytes.Clone(line[:end]), " ********"...)
+		for from := 0; from < len(line); {
+			i := bytes.Index(line[from:], []byte(w))
+			if i < 0 {
+				break
+			}
+			i += from
+			end := i + len(w)
+			begins := i == 0 || !inKeyword(line[i-1]) || line[i-1] == '_' && w != "key"
+			if begins && end < len(line) && (blank(line[end]) || line[end] == '"') {
+				return append(bytes.Clone(line[:end]), " ********"...)
+			}
+			from = end
 		}
 	}
 	return line
 }
+
+// inKeyword reports whether a byte can be part of a keyword.
+func inKeyword(c byte) bool { return c == '_' || letter(c) || digit(c) }
 
 // margin is the blank text in front of column col, with the tabs of line so that the mark stands under its character.
 func margin(line string, col int) string {

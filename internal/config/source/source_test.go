@@ -326,3 +326,25 @@ func TestSecretsAreNotShown(t *testing.T) {
 		}
 	}
 }
+
+func TestMaskSecret(t *testing.T) {
+	for in, want := range map[string]string{
+		"auth_pass x":               "auth_pass ********",
+		`  auth_pass "x y"`:         "  auth_pass ********",
+		"password\tx":               "password ********",
+		"smtp_password x":           "smtp_password ********",
+		"key 1 x":                   "key ********",
+		"{ key 1 x }":               "{ key ********",
+		"active_key 1":              "active_key 1",
+		"monkey 1":                  "monkey 1",
+		"a_key 1 and then key 1 x":  "a_key 1 and then key ********",
+		"auth_pass":                 "auth_pass",
+		"auth_passes x":             "auth_passes x",
+		"router_id key":             "router_id key",
+		"notify_master password.sh": "notify_master password.sh",
+	} {
+		if got := MaskSecret(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
