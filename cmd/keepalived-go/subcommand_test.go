@@ -37,7 +37,7 @@ func TestPlan(t *testing.T) {
 		code           int
 	}{
 		{[]string{"--offline", old, moved}, "+ virtual_ipaddress 192.0.2.8/24 dev nosuch0", "", 0},
-		{[]string{"--offline", old, old}, "0 to add, 0 to remove, 0 to change, 2 to keep", "", 0},
+		{[]string{"--offline", old, old}, "0 to add, 0 to remove, 0 to change, 0 to move, 2 to keep", "", 0},
 		{[]string{"--offline", old, broken}, "", "virtual router id must be set", 5},
 		{[]string{old, moved}, "", "interface nosuch0 doesn't exist", 5},
 		{[]string{old}, "", "Usage: keepalived-go plan", 1},

@@ -19,6 +19,7 @@ const (
 	Add    Sign = '+'
 	Remove Sign = '-'
 	Change Sign = '~'
+	Move   Sign = '>' // between instances, or between the lists of one: told at both ends
 )
 
 // Item is one thing that exists before or after the reload: an instance, an address, a server …
@@ -28,6 +29,8 @@ type Item struct {
 	Name   string   // what tells it from others of its kind
 	Fields []string // of a changed thing: "priority: 100 -> 90"
 	Items  []Item   // the things inside
+
+	leaves bool // of a moved thing: this is its old place
 }
 
 // Plan is all of a reload, in the order of the new configuration, what is removed after what stays.
@@ -38,20 +41,56 @@ type Plan []Item
 func Compare(old, new *model.Model) Plan {
 	var p Plan
 	p = settings(p, "global_defs", "process", old.Process, new.Process)
-	p = settings(p, "global_defs", "VRRP", old.VRRP, new.VRRP, "Instances", "Groups", "Scripts")
+	p = settings(p, "global_defs", "VRRP", old.VRRP, new.VRRP, "Instances", "Groups", "Scripts", "Files", "Processes")
 	p = settings(p, "global_defs", "LVS", old.LVS, new.LVS, "Services", "Groups")
 	p = append(p, compare("vrrp_script", old.VRRP.Scripts, new.VRRP.Scripts,
 		func(s *model.TrackScript) string { return s.Name }, func(s *model.TrackScript) string { return s.Name }, nil)...)
+	p = append(p, compare("track_file", old.VRRP.Files, new.VRRP.Files,
+		func(f *model.TrackFile) string { return f.Name }, func(f *model.TrackFile) string { return f.Name }, nil)...)
+	p = append(p, compare("vrrp_track_process", old.VRRP.Processes, new.VRRP.Processes,
+		func(t *model.TrackProcess) string { return t.Name }, func(t *model.TrackProcess) string { return t.Name }, nil)...)
 	p = append(p, compare("vrrp_instance", old.VRRP.Instances, new.VRRP.Instances, (*model.Instance).Key, instanceName, instanceItems,
-		"VIPs", "ExcludedVIPs", "Peers", "TrackInterfaces", "TrackScripts")...)
+		"VIPs", "ExcludedVIPs", "Peers", "TrackInterfaces", "TrackScripts", "TrackFiles", "TrackProcesses")...)
+	p.moves()
 	p = append(p, compare("vrrp_sync_group", old.VRRP.Groups, new.VRRP.Groups,
 		func(g *model.SyncGroup) string { return g.Name }, func(g *model.SyncGroup) string { return g.Name }, groupItems,
-		"Members", "TrackInterfaces", "TrackScripts")...)
+		"Members", "TrackInterfaces", "TrackScripts", "TrackFiles", "TrackProcesses")...)
 	p = append(p, compare("virtual_server_group", old.LVS.Groups, new.LVS.Groups,
 		func(g *model.ServerGroup) string { return g.Name }, func(g *model.ServerGroup) string { return g.Name }, entryItems, "Entries")...)
 	p = append(p, compare("virtual_server", old.LVS.Services, new.LVS.Services, (*model.VirtualServer).Key,
 		func(v *model.VirtualServer) string { return v.String() }, serviceItems, "Real", "Sorry", "Seq")...)
 	return p
+}
+
+// moves pairs each address that one instance loses with an instance that gets it, or with another list of its own: the daemon does not
+// take such an address away in between where both are master.
+func (p Plan) moves() {
+	type end struct {
+		instance string
+		item     *Item
+	}
+	lost := map[string][]end{}
+	each := func(sign Sign, f func(end)) {
+		for i := range p {
+			for j := range p[i].Items {
+				it := &p[i].Items[j]
+				if p[i].Kind == "vrrp_instance" && it.Sign == sign && (it.Kind == "virtual_ipaddress" || it.Kind == "virtual_ipaddress_excluded") {
+					f(end{p[i].Kind + " " + p[i].Name, it})
+				}
+			}
+		}
+	}
+	each(Remove, func(e end) { lost[e.item.Name] = append(lost[e.item.Name], e) })
+	each(Add, func(e end) {
+		from := lost[e.item.Name]
+		if len(from) == 0 {
+			return
+		}
+		lost[e.item.Name] = from[1:]
+		was := from[0]
+		e.item.Sign, e.item.Fields = Move, []string{"from " + was.item.Kind + " of " + was.instance}
+		was.item.Sign, was.item.leaves, was.item.Fields = Move, true, []string{"to " + e.item.Kind + " of " + e.instance}
+	})
 }
 
 // settings appends an item for settings that belong to no named thing, if any changed.
@@ -138,7 +177,9 @@ func instanceItems(old, new *model.Instance) []Item {
 	out = append(out, compare("unicast_peer", of(old, peers), of(new, peers), func(p *model.Peer) string { return p.Addr.String() },
 		func(p *model.Peer) string { return p.Addr.String() }, nil)...)
 	out = append(out, tracks("track_interface", old, new, func(i *model.Instance) []model.Track { return i.TrackInterfaces })...)
-	return append(out, tracks("track_script", old, new, func(i *model.Instance) []model.Track { return i.TrackScripts })...)
+	out = append(out, tracks("track_script", old, new, func(i *model.Instance) []model.Track { return i.TrackScripts })...)
+	out = append(out, tracks("track_file", old, new, func(i *model.Instance) []model.Track { return i.TrackFiles })...)
+	return append(out, tracks("track_process", old, new, func(i *model.Instance) []model.Track { return i.TrackProcesses })...)
 }
 
 func groupItems(old, new *model.SyncGroup) []Item {
@@ -146,7 +187,9 @@ func groupItems(old, new *model.SyncGroup) []Item {
 	self := func(s *string) string { return *s }
 	out := compare("group", of(old, members), of(new, members), self, self, nil)
 	out = append(out, tracks("track_interface", old, new, func(g *model.SyncGroup) []model.Track { return g.TrackInterfaces })...)
-	return append(out, tracks("track_script", old, new, func(g *model.SyncGroup) []model.Track { return g.TrackScripts })...)
+	out = append(out, tracks("track_script", old, new, func(g *model.SyncGroup) []model.Track { return g.TrackScripts })...)
+	out = append(out, tracks("track_file", old, new, func(g *model.SyncGroup) []model.Track { return g.TrackFiles })...)
+	return append(out, tracks("track_process", old, new, func(g *model.SyncGroup) []model.Track { return g.TrackProcesses })...)
 }
 
 func tracks[V any](kind string, old, new *V, list func(*V) []model.Track) []Item {
@@ -230,11 +273,13 @@ func (p Plan) Empty() bool {
 	return !slices.ContainsFunc(p, func(i Item) bool { return i.Sign != Keep })
 }
 
-// Count returns how many things of all levels have each sign.
+// Count returns how many things of all levels have each sign; what is told at both ends counts once.
 func (p Plan) Count() map[Sign]int {
 	n := map[Sign]int{}
 	for _, i := range p {
-		n[i.Sign]++
+		if !i.leaves {
+			n[i.Sign]++
+		}
 		for s, more := range Plan(i.Items).Count() {
 			n[s] += more
 		}
@@ -247,7 +292,7 @@ func (p Plan) Write(w io.Writer) error {
 	var b strings.Builder
 	p.write(&b, "")
 	n := p.Count()
-	fmt.Fprintf(&b, "%d to add, %d to remove, %d to change, %d to keep\n", n[Add], n[Remove], n[Change], n[Keep])
+	fmt.Fprintf(&b, "%d to add, %d to remove, %d to change, %d to move, %d to keep\n", n[Add], n[Remove], n[Change], n[Move], n[Keep])
 	if _, err := io.WriteString(w, b.String()); err != nil {
 		return fmt.Errorf("write the plan: %w", err)
 	}
