@@ -13,7 +13,7 @@ LDFLAGS := -s -w -X main.revision=$(VERSION)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 TOOLS   := $(CURDIR)/.tools
 
-.PHONY: help build check test demo bench fuzz lint install clean
+.PHONY: help build check test demo bench fuzz lint docs install clean
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1	\2/p' $(MAKEFILE_LIST) | expand -t 12
 
@@ -35,6 +35,11 @@ bench: ## takeover and configuration beside the real keepalived, in one run (roo
 fuzz: ## ten seconds for each fuzz target (FUZZTIME=10m for longer)
 	test/fuzz.sh
 
+docs: ## write what is generated: docs/keywords.md, docs/lint.md, docs/man, packaging/completion
+	go test ./internal/config -run KeywordsDocument -update
+	go test ./internal/config/lint -run Document -update
+	go test ./cmd/keepalived-go -run 'Manual$$' -update
+
 lint: $(TOOLS)/staticcheck ## gofmt, go vet, staticcheck
 	@out=$$(gofmt -l cmd internal test); [ -z "$$out" ] || { echo "not gofmt-ed:"; echo "$$out"; exit 1; }
 	go vet ./...
@@ -44,11 +49,17 @@ $(TOOLS)/staticcheck: Makefile
 	GOBIN=$(TOOLS) go install $(STATICCHECK)
 	@touch $@
 
-install: build ## binary, unit and samples below $(DESTDIR)$(PREFIX)
+install: build ## binary, unit, manual pages, completions and samples below $(DESTDIR)$(PREFIX)
 	install -D -m 0755 keepalived-go $(DESTDIR)$(PREFIX)/sbin/keepalived-go
 	install -D -m 0644 packaging/systemd/keepalived-go.service $(DESTDIR)$(PREFIX)/lib/systemd/system/keepalived-go.service
 	install -d $(DESTDIR)$(PREFIX)/share/doc/keepalived-go/samples
-	install -m 0644 conf/*.conf $(DESTDIR)$(PREFIX)/share/doc/keepalived-go/samples/
+	install -m 0644 conf/*.conf conf/samples/*.conf $(DESTDIR)$(PREFIX)/share/doc/keepalived-go/samples/
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man5 docs/man/keepalived-go.conf.5
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man8 docs/man/keepalived-go.8
+	install -D -m 0644 packaging/completion/keepalived-go.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/keepalived-go
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions packaging/completion/_keepalived-go
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d packaging/completion/keepalived-go.fish
+	install -m 0644 docs/*.md docs/config-test.schema.json $(DESTDIR)$(PREFIX)/share/doc/keepalived-go/
 	install -d -m 0755 $(DESTDIR)/etc/keepalived
 
 clean: ## remove what the other targets made

@@ -24,6 +24,9 @@ need git git "the version that the binary reports"
 	need readelf binutils "checking the VM's kernel"
 	need systemd-analyze systemd "verifying the systemd unit"
 	need ping iputils-ping "reachability in the scenarios"
+	need mandoc mandoc "judging the manual pages"
+	need zsh zsh "judging its completion"
+	need fish fish "judging its completion"
 }
 if [ -n "$missing" ]; then
 	if [ "$(id -u)" = 0 ]; then

@@ -31,6 +31,7 @@ var allowed = []struct {
 	{"internal/config/schema", []string{"internal/config/source", "internal/config/syntax"}},
 	{"internal/config", []string{"internal/config/...", "internal/model", "internal/sys/regex"}},
 	{"internal/plan", []string{"internal/model"}},
+	{"internal/manual", []string{"internal/config", "internal/config/schema"}},
 	{"internal/sys/ipvs/ipvstest", []string{"internal/model", "internal/core/...", "internal/sys/ipvs"}}, // the fake Kernel of tests
 	{"internal/sys/probe", []string{"internal/model", "internal/core/...", "internal/loop", "internal/sys/regex"}},
 	{"internal/sys/regex", nil},

@@ -10,29 +10,29 @@ import (
 	"github.com/keepalived-go/keepalived-go/internal/config/schema"
 )
 
-// explained is what the tables say of one name, with all blocks in which they say the same.
-type explained struct {
+// Keyword is what the tables say of one name, with all blocks in which they say the same.
+type Keyword struct {
 	schema.Row
-	blocks []string
+	Blocks []string
 }
 
-func (e *explained) same(r schema.Row) bool {
+func (e *Keyword) same(r schema.Row) bool {
 	a := e.Row
 	a.Block = r.Block
 	return a == r
 }
 
 // explainedAll lists the keywords in the order of the tables. The words inside lines have no documentation of their own.
-func explainedAll() (list []*explained) {
-	byName := map[string][]*explained{}
+func explainedAll() (list []*Keyword) {
+	byName := map[string][]*Keyword{}
 	root().Walk(schema.Root, func(r schema.Row) {
 		for _, e := range byName[r.Name] {
 			if e.same(r) {
-				e.blocks = append(e.blocks, r.Block)
+				e.Blocks = append(e.Blocks, r.Block)
 				return
 			}
 		}
-		e := &explained{r, []string{r.Block}}
+		e := &Keyword{r, []string{r.Block}}
 		byName[r.Name] = append(byName[r.Name], e)
 		list = append(list, e)
 	})
@@ -52,7 +52,7 @@ func Explain(w io.Writer, name string) (known bool, instead string, err error) {
 		if !e.Option {
 			names = append(names, e.Name)
 		}
-		if e.Name != name || block != "" && !slices.Contains(e.blocks, block) {
+		if e.Name != name || block != "" && !slices.Contains(e.Blocks, block) {
 			continue
 		}
 		if known {
@@ -70,7 +70,7 @@ func Explain(w io.Writer, name string) (known bool, instead string, err error) {
 	return true, "", nil
 }
 
-func (e *explained) write(b *strings.Builder) {
+func (e *Keyword) write(b *strings.Builder) {
 	fmt.Fprintln(b, strings.TrimSpace(e.Name+" "+e.Usage))
 	line := func(label, text string) {
 		if text != "" {
@@ -82,7 +82,7 @@ func (e *explained) write(b *strings.Builder) {
 		doc = "word of:"
 	}
 	line(doc, e.Doc)
-	line("in:", strings.Join(e.blocks, ", "))
+	line("in:", strings.Join(e.Blocks, ", "))
 	line("default:", e.Default)
 	if e.Same != "" {
 		line("same as:", e.Same)
@@ -96,22 +96,27 @@ func (e *explained) write(b *strings.Builder) {
 	}
 }
 
+// Keywords lists all keywords but the words inside lines, by the block in which they stand first.
+func Keywords() []*Keyword {
+	list := slices.DeleteFunc(explainedAll(), func(e *Keyword) bool { return e.Option })
+	place := map[string]int{}
+	for i, e := range list {
+		if _, known := place[e.Blocks[0]]; !known {
+			place[e.Blocks[0]] = i
+		}
+	}
+	slices.SortStableFunc(list, func(a, b *Keyword) int { return cmp.Compare(place[a.Blocks[0]], place[b.Blocks[0]]) })
+	return list
+}
+
 // WriteKeywords prints the tables as the document docs/keywords.md.
 func WriteKeywords(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString("# Keywords\n\nWhat `keepalived-go explain KEYWORD` says, of all keywords, by the block they stand in. Keywords that several blocks " +
 		"have are told where they come first, with all their blocks. Generated from the tables in internal/config; do not edit.\n")
-	list := slices.DeleteFunc(explainedAll(), func(e *explained) bool { return e.Option })
-	place := map[string]int{}
-	for i, e := range list {
-		if _, known := place[e.blocks[0]]; !known {
-			place[e.blocks[0]] = i
-		}
-	}
-	slices.SortStableFunc(list, func(a, b *explained) int { return cmp.Compare(place[a.blocks[0]], place[b.blocks[0]]) })
 	heading := ""
-	for _, e := range list {
-		if block := e.blocks[0]; block != heading {
+	for _, e := range Keywords() {
+		if block := e.Blocks[0]; block != heading {
 			heading = block
 			fmt.Fprintf(&b, "\n## %s\n\n| keyword | meaning | default |\n|---|---|---|\n", heading)
 		}
@@ -128,8 +133,8 @@ func WriteKeywords(w io.Writer) error {
 		if e.Pending != "" {
 			meaning += " *Pending: " + e.Pending + ".*"
 		}
-		if len(e.blocks) > 1 {
-			meaning += " Also in " + strings.Join(e.blocks[1:], ", ") + "."
+		if len(e.Blocks) > 1 {
+			meaning += " Also in " + strings.Join(e.Blocks[1:], ", ") + "."
 		}
 		cell := strings.NewReplacer("|", `\|`, "\n", " ", "<", "&lt;")
 		code := strings.NewReplacer("|", `\|`)

@@ -52,8 +52,8 @@ func TestExplain(t *testing.T) {
 	// Every keyword is explained.
 	for _, e := range explainedAll() {
 		var b strings.Builder
-		if known, _, _ := Explain(&b, e.blocks[0]+"/"+e.Name); !known && !strings.Contains(e.Name, "/") {
-			t.Errorf("%s of %s is not known", e.Name, e.blocks[0])
+		if known, _, _ := Explain(&b, e.Blocks[0]+"/"+e.Name); !known && !strings.Contains(e.Name, "/") {
+			t.Errorf("%s of %s is not known", e.Name, e.Blocks[0])
 		}
 	}
 }
