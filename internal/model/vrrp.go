@@ -12,7 +12,8 @@ type VRRP struct {
 	Scripts   []TrackScript  // only those that something tracks
 	Files     []TrackFile    // only those that something tracks
 	Processes []TrackProcess // only those that something tracks
-	GARPDelay []GARPDelay    // garp_group blocks; the one without interfaces, if any, is the global vrrp_garp_interval, counted per interface
+	Statics   Statics
+	GARPDelay []GARPDelay // garp_group blocks; the one without interfaces, if any, is the global vrrp_garp_interval, counted per interface
 
 	LogUnknownVRIDs bool
 	StartupDelay    time.Duration // vrrp_startup_delay
@@ -121,6 +122,8 @@ type Instance struct {
 	Accept            bool
 	VIPs              []Address // in configuration order, all of Family
 	ExcludedVIPs      []Address // may mix families
+	Routes            []Route   // virtual_routes, in configuration order
+	Rules             []Rule    // virtual_rules
 	PromoteSecondary  bool
 	NoPreempt         bool
 	PreemptDelay      time.Duration
@@ -140,6 +143,7 @@ type Instance struct {
 	TrackFiles       []Track
 	TrackProcesses   []Track
 	DontTrackPrimary bool
+	StaticInterfaces []string // of the static entries whose track_group has the instance; tracked with weight 0
 
 	// ConfigFault, if not empty, says why the instance stays in FAULT for good.
 	ConfigFault string
@@ -259,6 +263,7 @@ type Address struct {
 	PreferredLft uint32 // IPv6 seconds; LifetimeForever: for ever
 	NoTrack      bool
 	Lease        uint32 // vip_lease: seconds until the kernel removes it unless it is renewed; 0: never
+	TrackGroup   string // of static ones
 }
 
 // LifetimeForever is the kernel's value of an endless address lifetime.
