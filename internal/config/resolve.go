@@ -159,7 +159,7 @@ func (res *resolver) vrrp(v *model.VRRP) {
 	v.LogUnknownVRIDs, v.StartupDelay, v.DelayAfterBoot = g.LogUnknownVRIDs.V, g.StartupDelay.V, g.DelayAfterBoot.V
 	v.FlightRecorder = g.FlightRecorder.V
 	scripts := res.trackScripts()
-	res.statics(&v.Statics)
+	res.statics(v)
 	trackers := res.trackers()
 	v.GARPDelay = res.garpGroups()
 	v.IfDebounce = res.upDown()

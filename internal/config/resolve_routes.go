@@ -102,8 +102,9 @@ func (res *resolver) trackGroup(t opt[string]) string {
 }
 
 // statics resolves what is held as long as the daemon runs.
-func (res *resolver) statics(out *model.Statics) {
-	g := &res.c.Global
+func (res *resolver) statics(v *model.VRRP) {
+	out, g := &v.Statics, &res.c.Global
+	v.IPRouteUsr, v.IPRouteEtc = g.IPRouteUsr.V, g.IPRouteEtc.V
 	res.rulePriorities()
 	for _, e := range res.c.Static {
 		a := e.V.Address
@@ -120,6 +121,7 @@ func (res *resolver) statics(out *model.Statics) {
 	out.Routes = res.routes(res.c.StaticRoutes)
 	out.Rules = res.rules(res.c.StaticRules)
 	for _, grp := range res.c.TrackGroup {
+		v.TrackGroups = append(v.TrackGroups, model.TrackGroup{Name: grp.Name, Members: values(grp.Members)})
 		for _, m := range grp.Members {
 			if !res.c.names["instance "+m.V] {
 				res.r.Notef(m.At, "track_group %s: there is no vrrp_instance %s", grp.Name, m.V)

@@ -638,8 +638,11 @@ func readRule(static bool, n *syntax.Node, r *source.Report) (*Rule, bool) {
 		}
 		out.Action = what
 	}
+	var all []*netip.Prefix // said to be of any address
 	selector := func(p *netip.Prefix) {
-		if !e.skip("all", "any", "default") {
+		if e.skip("all", "any", "default") {
+			all = append(all, p)
+		} else {
 			*p = e.prefix()
 		}
 	}
@@ -753,6 +756,9 @@ func readRule(static bool, n *syntax.Node, r *source.Report) (*Rule, bool) {
 		e.fail("goto %d does not lead beyond the rule's own preference %d", out.Goto, out.Priority)
 	}
 	out.Family = cmp.Or(e.family, model.IPv4)
+	for _, p := range all {
+		*p = netip.PrefixFrom(unspecified(out.Family), 0)
+	}
 	out.references, out.TrackGroup = e.references, e.group
 	if out.TrackGroup.IsSet() && out.IIF == "" {
 		e.complain("track_group needs an iif - ignoring it")

@@ -1,15 +1,34 @@
 package model
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // KeepalivedProto is RTPROT_KEEPALIVED of linux/rtnetlink.h: the origin that our routes, rules and addresses have in the kernel.
 const KeepalivedProto = 18
 
-// Statics are what the daemon holds as long as it runs (static_ipaddress, static_routes, static_rules).
-type Statics struct {
+// Objects are addresses, routes and rules that the kernel is to have on our behalf: those of an instance that is master, or those that
+// the daemon holds as long as it runs (static_ipaddress, static_routes, static_rules).
+type Objects struct {
 	Addresses []Address
 	Routes    []Route
 	Rules     []Rule
+}
+
+// Empty reports whether there is none.
+func (o Objects) Empty() bool { return len(o.Addresses)+len(o.Routes)+len(o.Rules) == 0 }
+
+// Add appends those of p to o.
+func (o *Objects) Add(p Objects) {
+	o.Addresses = append(o.Addresses, p.Addresses...)
+	o.Routes = append(o.Routes, p.Routes...)
+	o.Rules = append(o.Rules, p.Rules...)
+}
+
+// Objects are all that an instance has as master, in the order of setting them.
+func (i *Instance) Objects() Objects {
+	return Objects{slices.Concat(i.VIPs, i.ExcludedVIPs), i.Routes, i.Rules}
 }
 
 // Route is one entry of virtual_routes or static_routes. Numbers are rtnetlink's (linux/rtnetlink.h); what is zero is left to the kernel

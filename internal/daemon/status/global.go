@@ -65,6 +65,10 @@ func (p page) global(s *Snapshot) {
 		p.line(1, "log_unknown_vrids")
 	}
 	p.line(1, "json_version %d", max(g.JSONVersion, 1))
+	if s.VRRP.IPRouteUsr != "" {
+		p.line(1, "iproute usr directory %s", s.VRRP.IPRouteUsr)
+		p.line(1, "iproute etc directory %s", s.VRRP.IPRouteEtc)
+	}
 }
 
 func (p page) startStop(g *model.Process) {
