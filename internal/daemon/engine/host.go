@@ -78,6 +78,11 @@ func (v *vrrpPart) link(now time.Time, ev hostnet.Event, touched map[string]bool
 	case delayed != "":
 		logging.Detail(v.log, delayed)
 	}
+	if is.Up() && (!known || !was.Up()) {
+		// Differs from keepalived: IPv4 routes go with their link without a word; it sets only those again that name the interface.
+		v.lane.Refresh()
+		v.linkStatics(is.Name)
+	}
 	// A link that comes back may have got its addresses while it was away.
 	v.refresh(now, func(name string) bool { return name == is.Name })
 	v.fact(now, track.Fact{Kind: track.Link, Name: is.Name, Exists: true, Up: v.debounce.Up(is.Name)})

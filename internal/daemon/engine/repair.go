@@ -74,9 +74,9 @@ func (v *vrrpPart) judgeMissing(now time.Time) {
 			continue
 		}
 		if v.restoreAddress(a) {
-			v.blame(l, "%s", a.Prefix)
+			v.blame(l, a.Prefix.String())
 		}
-		if v.rob(now, v.owners(a), l, fmt.Sprint(a.Prefix.Addr()), &vrrp.Event{Kind: vrrp.Stolen, Addr: a.Prefix.Addr()}) {
+		if v.rob(now, v.owners(a), l, a.Prefix.Addr().String(), &vrrp.Event{Kind: vrrp.Stolen, Addr: a.Prefix.Addr()}) {
 			delete(v.missing, a)
 		} else {
 			v.judgeSoon(now)
@@ -88,7 +88,7 @@ func (v *vrrpPart) judgeMissing(now time.Time) {
 		done := v.stopping
 		if !done && now.Sub(l.at) >= judgeDelay {
 			if what, ok := v.restoreRouting(&l.ev); ok {
-				v.blame(l.lost, "%s", what)
+				v.blame(l.lost, what)
 			}
 			routers, what := v.victims(&l.ev)
 			done = v.rob(now, routers, l.lost, what, &vrrp.Event{Kind: vrrp.Stolen})
@@ -106,7 +106,7 @@ func (v *vrrpPart) rob(now time.Time, routers []*router, l lost, what string, ev
 		return false
 	}
 	if len(routers) > 0 {
-		v.blame(l, "%s", what)
+		v.blame(l, what)
 	}
 	for _, r := range routers {
 		v.step(now, r, ev)
@@ -117,8 +117,7 @@ func (v *vrrpPart) rob(now time.Time, routers []*router, l lost, what string, ev
 // blame logs who removed something of ours.
 //
 // Differs from keepalived: it tells of no routes and rules, and never who it was.
-func (v *vrrpPart) blame(l lost, format string, args ...any) {
-	what := fmt.Sprintf(format, args...)
+func (v *vrrpPart) blame(l lost, what string) {
 	if l.by != "" {
 		v.log.Info(fmt.Sprintf("%s was removed by %s", what, l.by))
 	}
@@ -145,28 +144,36 @@ func (v *vrrpPart) victims(ev *hostnet.RoutingEvent) (out []*router, what string
 		if r.m.State() != model.Master {
 			continue
 		}
-		if s, ok := v.tracked(r.m.Instance().Objects(), ev); ok {
-			out, what = append(out, r), s
+		if o, ok := v.tracked(r.m.Instance().Objects(), ev); ok {
+			out, what = append(out, r), name(o)
 		}
 	}
 	return out, what
 }
 
 // tracked looks for the route or rule of an event among those that are watched.
-func (v *vrrpPart) tracked(o model.Objects, ev *hostnet.RoutingEvent) (string, bool) {
+func (v *vrrpPart) tracked(o model.Objects, ev *hostnet.RoutingEvent) (hostnet.Routing, bool) {
 	index := func(name string) int {
 		l, _ := v.host.Link(name)
 		return l.Index
 	}
 	for i := range o.Routes {
-		if r := &o.Routes[i]; !ev.Rule && !r.NoTrack && ev.Is(hostnet.Routing{Route: r}, index) {
-			return fmt.Sprintf("route %s", r), true
+		if r := (hostnet.Routing{Route: &o.Routes[i]}); !ev.Rule && !r.Route.NoTrack && ev.Is(r, index) {
+			return r, true
 		}
 	}
 	for i := range o.Rules {
-		if r := &o.Rules[i]; ev.Rule && !r.NoTrack && ev.Is(hostnet.Routing{Rule: r}, index) {
-			return fmt.Sprintf("rule %s", r), true
+		if r := (hostnet.Routing{Rule: &o.Rules[i]}); ev.Rule && !r.Rule.NoTrack && ev.Is(r, index) {
+			return r, true
 		}
 	}
-	return "", false
+	return hostnet.Routing{}, false
+}
+
+// name says what of ours it is.
+func name(o hostnet.Routing) string {
+	if o.Rule != nil {
+		return "rule " + o.String()
+	}
+	return "route " + o.String()
 }

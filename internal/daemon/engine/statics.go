@@ -43,6 +43,19 @@ func (v *vrrpPart) reloadStatics() {
 	}
 }
 
+// linkStatics sets the static entries again that name a link which has come up.
+func (v *vrrpPart) linkStatics(name string) {
+	var on model.Objects
+	for _, a := range v.statics.owned.Addresses {
+		if a.Interface == name {
+			on.Addresses = append(on.Addresses, a)
+		}
+	}
+	if !on.Empty() {
+		v.lane.Recheck(on)
+	}
+}
+
 // static reports whether an address is a static one that is watched.
 func (v *vrrpPart) static(a hostnet.Addr) bool {
 	_, ok := v.staticAddress(a)
@@ -64,19 +77,24 @@ func (v *vrrpPart) restoreAddress(a hostnet.Addr) bool {
 	s, ok := v.staticAddress(a)
 	if ok {
 		v.log.Info(fmt.Sprintf("Restoring deleted static address %s set", s))
-		v.ownStatics(v.statics.owned)
+		v.lane.Recheck(model.Objects{Addresses: []model.Address{*s}})
 	}
 	return ok
 }
 
 // restoreRouting puts a static route or rule back, and returns it if it is one.
 func (v *vrrpPart) restoreRouting(ev *hostnet.RoutingEvent) (string, bool) {
-	what, ok := v.tracked(v.statics.owned, ev)
-	if ok {
-		v.log.Info(fmt.Sprintf("Restoring deleted static %s", what))
-		v.ownStatics(v.statics.owned)
+	o, ok := v.tracked(v.statics.owned, ev)
+	if !ok {
+		return "", false
 	}
-	return what, ok
+	v.log.Info(fmt.Sprintf("Restoring deleted static %s", name(o)))
+	if o.Rule != nil {
+		v.lane.Recheck(model.Objects{Rules: []model.Rule{*o.Rule}})
+	} else {
+		v.lane.Recheck(model.Objects{Routes: []model.Route{*o.Route}})
+	}
+	return name(o), true
 }
 
 // watchRouting begins to watch routes and rules when the configuration has the first.

@@ -148,16 +148,21 @@ func (l *Lane) settleRouting(ops []hostnet.RoutingOp, errs []error) map[string]e
 			continue
 		}
 		wrong[id] = fmt.Errorf("%s %s: %w", verb(op.Remove), op, errs[i])
-		if r.failed[id] != errno {
-			r.failed[id] = errno
+		if _, had := r.have[id]; r.failed[id] != errno && !(had && linkGone(errno)) {
 			news = append(news, i)
 		}
+		r.failed[id] = errno
 	}
 	l.mu.Unlock()
 	for _, i := range news {
 		l.complainRouting(ops[i], errs[i])
 	}
 	return wrong
+}
+
+// linkGone reports whether a route that was there cannot be set again because its link is down, which is known without it.
+func linkGone(errno syscall.Errno) bool {
+	return errno == unix.ENETUNREACH || errno == unix.ENETDOWN || errno == unix.ENODEV
 }
 
 // complainRouting logs a refused change in keepalived's words, and says which it was.
@@ -179,13 +184,30 @@ func (l *Lane) complainRouting(op hostnet.RoutingOp, err error) {
 	l.log.Error(line)
 }
 
-// Refresh makes sure of all routes and rules that are wished for: some may have gone without a word of the kernel, as IPv4 routes do when
-// their link goes down.
+// Recheck makes sure of objects that are wished for, as somebody may have removed them.
+func (l *Lane) Recheck(objects model.Objects) {
+	l.mu.Lock()
+	for _, a := range objects.Addresses {
+		l.dirty = append(l.dirty, hostnet.KeyOf(a))
+	}
+	for _, o := range hostnet.RoutingOf(objects) {
+		l.routing.dirty = append(l.routing.dirty, o.ID())
+	}
+	l.mu.Unlock()
+	l.signal()
+}
+
+// Refresh makes sure of all routes and rules that are wished for: some may have gone without a word, as IPv4 routes do when their link
+// goes down.
 func (l *Lane) Refresh() {
 	l.mu.Lock()
 	for _, w := range l.wishes {
 		l.routing.dirty = append(l.routing.dirty, w.ids...)
 	}
+	idle := len(l.routing.dirty) == 0
 	l.mu.Unlock()
+	if idle {
+		return
+	}
 	l.signal()
 }
