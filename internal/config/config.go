@@ -60,16 +60,17 @@ type Config struct {
 	UsePIDDir        opt[bool]
 	ChildWaitTime    opt[time.Duration]
 
-	Scripts       []*VRRPScript
-	Trackers      []*Tracker // track_file, vrrp_track_process, bfd_instance
-	Groups        []*SyncGroup
-	Instances     []*Instance
-	GARPGroups    []*GARPGroup
-	UpDown        []opt[upDown]
-	Linkbeat      []opt[linkbeat]
-	Static        []opt[Address]
-	StaticRouting []opt[routing]
-	TrackGroup    []*TrackGroup
+	Scripts      []*VRRPScript
+	Trackers     []*Tracker // track_file, vrrp_track_process, bfd_instance
+	Groups       []*SyncGroup
+	Instances    []*Instance
+	GARPGroups   []*GARPGroup
+	UpDown       []opt[upDown]
+	Linkbeat     []opt[linkbeat]
+	Static       []opt[Address]
+	StaticRoutes []opt[*Route]
+	StaticRules  []opt[*Rule]
+	TrackGroup   []*TrackGroup
 
 	LVS LVS
 

@@ -62,6 +62,7 @@ type Global struct {
 	LogUnknownVRIDs                                opt[bool]
 	FlightRecorder                                 opt[int]
 	Safety
+	IPRouteUsr, IPRouteEtc                         opt[string]
 
 	// LVS
 	LVSTimeouts    lvsTimeouts
@@ -94,8 +95,6 @@ const (
 	noDBus     = "there is no D-Bus service"
 	noFirewall = "no packet filter is programmed"
 	noVMAC     = "virtual MAC interfaces are not made"
-	noRoutes   = "routes and rules are not installed"
-	noStatics  = "static addresses, routes and rules are not installed"
 	noSync     = "the IPVS sync daemon is not run"
 	noBFD      = "BFD sessions are not run"
 	noHMAC     = "adverts carry no HMAC trailer"
@@ -330,8 +329,10 @@ var globalDefs = concat(gtable{
 	schema.Check[Global]("tmp_config_directory", schema.Word, "Directory of the temporary copy.").Lenient().Pending(noFiles),
 	schema.Check[Global]("data_use_instance", schema.Bool, "Put the instance name into dump file names.").Pending(noFiles),
 	schema.Value("json_version", schema.Int(1, 2), 1, func(g *Global) *opt[int] { return &g.JSONVersion }, "Layout of the JSON dump.").Lenient(),
-	schema.Check[Global]("iproute_usr_dir", schema.Exactly(schema.Word), "Directory of iproute2's own tables.").Lenient().Pending(noRoutes),
-	schema.Check[Global]("iproute_etc_dir", schema.Exactly(schema.Word), "Directory of the local iproute2 tables.").Lenient().Pending(noRoutes),
+	schema.Value("iproute_usr_dir", schema.Exactly(schema.Word), "/usr/share/iproute2", func(g *Global) *opt[string] { return &g.IPRouteUsr },
+		"Directory of iproute2's own tables of names.").Lenient(),
+	schema.Value("iproute_etc_dir", schema.Exactly(schema.Word), "/etc/iproute2", func(g *Global) *opt[string] { return &g.IPRouteEtc },
+		"Directory of the local tables of names.").Lenient(),
 	schema.Check[Global]("state_dump_file", schema.Exactly(schema.Word), "File of the state dump.").Lenient().Pending(noFiles),
 	schema.Check[Global]("stats_dump_file", schema.Exactly(schema.Word), "File of the statistics dump.").Lenient().Pending(noFiles),
 	schema.Check[Global]("json_dump_file", schema.Exactly(schema.Word), "File of the JSON dump.").Lenient().Pending(noFiles),

@@ -26,6 +26,10 @@ type Host interface {
 	// LookupHost returns the addresses of a host name.
 	LookupHost(name string) []netip.Addr
 	NumCPU() int
+	// IPRouteName returns the number of a name in a table ("rt_tables") of iproute2, whose directories are usr and etc.
+	IPRouteName(usr, etc, table, name string) (uint32, bool)
+	// VRFTable returns the routing table of the VRF of that name; false if there is none.
+	VRFTable(name string) (uint32, bool)
 }
 
 // Interface is a network interface as the kernel has it.

@@ -29,6 +29,12 @@ func (o *Offline) Interface(name string) (Interface, bool) {
 	return Interface{Name: name, Index: 2, MTU: 1500, Up: true, Multicast: true, Ethernet: true}, true
 }
 
+// IPRouteName takes every name for known.
+func (*Offline) IPRouteName(_, _, _, _ string) (uint32, bool) { return 1, true }
+
+// VRFTable takes every name for a VRF.
+func (*Offline) VRFTable(string) (uint32, bool) { return 1, true }
+
 // offlineID is the number of every account but root.
 const offlineID = 1000
 

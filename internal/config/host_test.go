@@ -57,6 +57,14 @@ func (h *fakeHost) LookupGroup(name string) (uint32, bool) {
 	return u.GID, ok
 }
 
+func (h *fakeHost) IPRouteName(_, _, table, name string) (uint32, bool) {
+	n, ok := map[string]uint32{"rt_tables/blue": 77, "rt_protos/bird": 12, "rt_dsfield/AF11": 0x28, "rt_realms/cosmos": 0, "rt_realms/home": 3,
+		"rt_scopes/near": 9, "group/lan": 6}[table+"/"+name]
+	return n, ok
+}
+
+func (h *fakeHost) VRFTable(name string) (uint32, bool) { return 1007, name == "peer1" }
+
 func (h *fakeHost) Self() User       { return User{} }
 func (h *fakeHost) Username() string { return "root" }
 

@@ -19,13 +19,14 @@ type resolver struct {
 
 	badUsers map[int]bool // script_user lines, by their order, whose user is not known
 	scripts  bool         // there is a script to run
-	stopped  bool         // an instance was refused: the checks after it are left out
+	virtual  map[*Instance]virtualRouting
+	stopped  bool // an instance was refused: the checks after it are left out
 }
 
 // Resolve applies defaults, inheritance and corrections. Findings that keepalived makes after parsing have no place of their own in its
 // messages; here they point at the block or keyword they are about.
 func Resolve(c *Config, host Host, r *source.Report) *model.Model {
-	res := &resolver{c: c, host: host, r: r, missing: map[string]bool{}, found: map[string]Interface{}}
+	res := &resolver{c: c, host: host, r: r, missing: map[string]bool{}, found: map[string]Interface{}, virtual: map[*Instance]virtualRouting{}}
 	m := &model.Model{}
 	res.checkScriptUsers()
 	res.process(&m.Process)
@@ -158,7 +159,7 @@ func (res *resolver) vrrp(v *model.VRRP) {
 	v.LogUnknownVRIDs, v.StartupDelay, v.DelayAfterBoot = g.LogUnknownVRIDs.V, g.StartupDelay.V, g.DelayAfterBoot.V
 	v.FlightRecorder = g.FlightRecorder.V
 	scripts := res.trackScripts()
-	res.statics()
+	res.statics(v)
 	trackers := res.trackers()
 	v.GARPDelay = res.garpGroups()
 	v.IfDebounce = res.upDown()
@@ -202,6 +203,7 @@ func (res *resolver) vrrp(v *model.VRRP) {
 		notify[&grp.Scripts].group(&out)
 		v.Groups = append(v.Groups, out)
 	}
+	res.followers(v)
 	res.debounceLimits(v)
 	res.conflicts(v.Instances)
 	v.Scripts = res.usedScripts(scripts)
@@ -290,35 +292,6 @@ func (res *resolver) debounceLimits(v *model.VRRP) {
 		}
 	}
 	v.IfDebounce = slices.DeleteFunc(v.IfDebounce, func(d model.Debounce) bool { return d.Down == 0 && d.Up == 0 })
-}
-
-// statics checks static entries, which are not installed yet.
-func (res *resolver) statics() {
-	group := func(t opt[string]) {
-		known := slices.ContainsFunc(res.c.TrackGroup, func(g *TrackGroup) bool { return g.Name == t.V && g.At.Seq < t.At.Seq })
-		if t.IsSet() && !known {
-			res.r.Errorf(t.At, "track_group %s is not defined above - ignoring it", t.V)
-		}
-	}
-	for _, a := range res.c.Static {
-		group(a.V.TrackGroup)
-		if a.V.Dev.IsSet() {
-			res.iface(a.V.Dev.V, a.V.Dev.At)
-		} else if _, ok := res.host.Interface(res.c.Global.DefaultInterface.V); !ok && !res.dynamic(a.At) {
-			res.r.Add(source.Fatal, a.At, "static address %s: there is no interface %s - ignoring it", a.V.Prefix, res.c.Global.DefaultInterface.V)
-		}
-	}
-	for _, e := range res.c.StaticRouting {
-		group(e.V.TrackGroup)
-	}
-	res.routingDevices(res.c.StaticRouting)
-	for _, g := range res.c.TrackGroup {
-		for _, m := range g.Members {
-			if !res.c.names["instance "+m.V] {
-				res.r.Notef(m.At, "track_group %s: there is no vrrp_instance %s", g.Name, m.V)
-			}
-		}
-	}
 }
 
 // roundTo rounds half up.

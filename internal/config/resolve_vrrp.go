@@ -29,17 +29,9 @@ func (res *resolver) instanceInterfaces(i *Instance) {
 			}
 		}
 	}
-	res.routingDevices(i.Routing)
+	res.virtual[i] = virtualRouting{res.routes(i.Routes), res.rules(i.Rules)}
 	for _, t := range i.Track.Interfaces {
 		res.iface(t.V.Name, t.At)
-	}
-}
-
-func (res *resolver) routingDevices(list []opt[routing]) {
-	for _, e := range list {
-		for _, d := range e.V.Devs {
-			res.iface(d.V, d.At)
-		}
 	}
 }
 
@@ -91,6 +83,7 @@ func (res *resolver) instance(i *Instance, grp *SyncGroup, scripts map[string]*t
 	if !res.addresses(i, &out, say) {
 		return out, false
 	}
+	out.Routes, out.Rules = res.virtual[i].routes, res.virtual[i].rules
 	res.preemption(i, &out, say)
 	res.garp(i, &out, say)
 	res.safety(i, &out)

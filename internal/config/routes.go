@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"net/netip"
@@ -15,11 +16,33 @@ import (
 	"github.com/keepalived-go/keepalived-go/internal/model"
 )
 
-// routing is an entry of a list of routes or rules. Entries are checked, but only what other checks need is kept, since they are not
-// installed yet.
-type routing struct {
-	Devs       []opt[string] // interfaces that must be there
+// Route is an entry of a list of routes.
+type Route struct {
+	model.Route
 	TrackGroup opt[string]
+	VRF        opt[string] // whose table it is
+	references
+}
+
+// Rule is an entry of a list of rules.
+type Rule struct {
+	model.Rule
+	TrackGroup  opt[string]
+	PrioritySet bool
+	references
+}
+
+// references are what an entry names that must be looked up on the host.
+type references struct {
+	devs  []opt[string] // interfaces
+	names []nameRef
+}
+
+// nameRef is a name out of a table of iproute2; without it the entry is dropped.
+type nameRef struct {
+	table, name string
+	at          source.Pos
+	set         func(uint32)
 }
 
 // routeOptions are the words of a route, in the form of iproute2.
@@ -40,16 +63,21 @@ var ruleOptions = strings.Fields(`inet inet6 from to table lookup not preference
 // Names of rtnetlink numbers that do not need iproute2's tables.
 var (
 	routeTypes = strings.Fields("unicast local broadcast brd anycast multicast nat blackhole unreachable prohibit throw xresolve")
+	// routeTypeNumbers are RTN_* of routeTypes, in the same order.
+	routeTypeNumbers = []uint8{1, 2, 3, 3, 4, 5, 10, 6, 7, 8, 9, 11}
+
 	tableNames = map[string]int{"main": 254, "local": 255, "default": 253}
 	protoNames = map[string]int{"redirect": 1, "kernel": 2, "boot": 3, "static": 4, "ra": 9, "dhcp": 16, "keepalived": 18}
 	tosNames   = map[string]int{"default": 0}
+	groupNames = map[string]int{"default": 0}
 	ipProtos   = map[string]int{"icmp": 1, "tcp": 6, "udp": 17, "sctp": 132, "ah": 51, "esp": 50, "gre": 47, "vrrp": 112, "ipv6-icmp": 58}
 	scopeNames = map[string]int{"global": 0, "site": 200, "link": 253, "host": 254, "nowhere": 255}
 )
 
 // entry reads the words of a route or rule one by one.
 type entry struct {
-	routing
+	references
+	group  opt[string] // track_group
 	words  []source.Word
 	i      int
 	at     source.Pos // of the word last taken
@@ -85,10 +113,13 @@ func (e *entry) next() string {
 	return w.Text
 }
 
-func (e *entry) skip(words ...string) {
-	if slices.Contains(words, e.peek()) {
-		e.next()
+// skip takes the next word if it is one of words, and reports whether it did.
+func (e *entry) skip(words ...string) bool {
+	if !slices.Contains(words, e.peek()) {
+		return false
 	}
+	e.next()
+	return true
 }
 
 // fail ends the entry, which is dropped.
@@ -103,12 +134,12 @@ func (e *entry) complain(format string, args ...any) {
 	e.r.Errorf(e.at, "%s: %s", e.what, fmt.Sprintf(format, args...))
 }
 
-// done reports what ended the entry.
-func (e *entry) done() (routing, bool) {
+// done reports what ended the entry, and whether it is kept.
+func (e *entry) done() bool {
 	if e.err != nil {
 		e.r.Errorf(e.at, "%s: %v - ignoring it", e.what, e.err)
 	}
-	return e.routing, e.err == nil
+	return e.err == nil
 }
 
 func (e *entry) number(low, high int) int {
@@ -120,21 +151,42 @@ func (e *entry) number(low, high int) int {
 }
 
 // cNumber takes C notation.
-func (e *entry) cNumber() uint64 {
+func (e *entry) cNumber() uint32 {
 	s := e.next()
 	n, err := strconv.ParseUint(s, 0, 32)
 	if err != nil {
 		e.fail("%q is not a number", s)
 	}
-	return n
+	return uint32(n)
 }
 
-func (e *entry) named(names map[string]int, low, high int) int {
-	if n, ok := names[e.peek()]; ok {
+// named takes a number or a name: one that is always known, or one out of a table of iproute2.
+func (e *entry) named(table string, names map[string]int, low, high int, set func(uint32)) {
+	w := e.peek()
+	if n, ok := names[w]; ok {
 		e.next()
-		return n
+		set(uint32(n))
+		return
 	}
-	return e.number(low, high)
+	if w != "" && (w[0] < '0' || w[0] > '9') && w[0] != '+' && w[0] != '-' {
+		e.next()
+		e.names = append(e.names, nameRef{table, w, e.at, set})
+		return
+	}
+	set(uint32(e.number(low, high)))
+}
+
+// tos takes a TOS, as a number, in hexadecimal, or by name.
+func (e *entry) tos(set func(uint8)) {
+	if !strings.HasPrefix(e.peek(), "0x") {
+		e.named("rt_dsfield", tosNames, 0, 255, func(n uint32) { set(uint8(n)) })
+		return
+	}
+	n := e.cNumber()
+	if n > 255 {
+		e.fail("%#x is not a TOS", n)
+	}
+	set(uint8(n))
 }
 
 // is fixes the family of the entry.
@@ -145,122 +197,207 @@ func (e *entry) is(f model.Family) {
 	e.family = f
 }
 
-func (e *entry) address() {
-	if f := e.peek(); f == "inet" || f == "inet6" {
-		e.next()
-	}
+func (e *entry) address() netip.Addr {
+	e.skip("inet", "inet6")
 	s := e.next()
 	a, err := netip.ParseAddr(s)
 	if err != nil {
 		e.fail("%q is not an address", s)
-		return
+		return a
 	}
 	e.is(model.FamilyOf(a))
+	return a
 }
 
-func (e *entry) prefix() {
+func (e *entry) prefix() netip.Prefix {
 	s := e.next()
 	p, err := parsePrefix(s)
 	switch {
 	case !p.IsValid():
 		e.fail("%w", err)
-		return
+		return p
 	case err != nil:
 		e.complain("%v - using the full length", err)
 	}
 	e.is(model.FamilyOf(p.Addr()))
+	return p
 }
 
-func (e *entry) device() {
+func (e *entry) device() string {
 	name := e.next()
 	if e.err == nil {
-		e.Devs = append(e.Devs, opt[string]{V: name, At: e.at})
+		e.devs = append(e.devs, opt[string]{V: name, At: e.at})
 	}
+	return name
 }
 
-func (e *entry) realms() {
-	s := e.next()
-	for _, part := range strings.SplitN(s, "/", 2) {
-		if _, err := strconv.ParseUint(part, 0, 16); err != nil {
-			e.fail("%q is not a realm", s)
+// realms takes [FROM/]TO, which add up to one number in *v.
+func (e *entry) realms(v func(*model.Route) *uint32, of *model.Route) {
+	parts := strings.SplitN(e.next(), "/", 2)
+	for i, part := range parts {
+		shift := 16 * (len(parts) - 1 - i)
+		n, err := strconv.ParseUint(part, 0, 16)
+		switch {
+		case err == nil:
+			*v(of) |= uint32(n) << shift
+		case part == "" || part[0] >= '0' && part[0] <= '9':
+			e.fail("%q is not a realm", part)
+		default:
+			e.names = append(e.names, nameRef{"rt_realms", part, e.at, func(n uint32) { *v(of) |= n << shift }})
 		}
 	}
 }
 
 // trackGroup takes the group of a static entry.
 func (e *entry) trackGroup() {
-	if e.TrackGroup.IsSet() {
+	if e.group.IsSet() {
 		e.complain("a second track_group - ignoring it")
 	}
-	e.TrackGroup = opt[string]{V: e.next(), At: e.at}
+	e.group = opt[string]{V: e.next(), At: e.at}
 }
 
-// duration takes a round-trip time: kernel units, or a decimal with a unit.
-func (e *entry) duration() {
+// Limits of a time that a route starts TCP's estimates with.
+const (
+	leastRTT = 200 * time.Millisecond
+	mostRTT  = 120 * time.Second
+)
+
+// duration takes a round-trip time: a decimal with a unit, or a number of the kernel's unit, of which there are perMS in a millisecond.
+func (e *entry) duration(perMS time.Duration) uint32 {
 	s := strings.ToLower(e.next())
-	unit := time.Millisecond
+	unit, number := time.Millisecond/perMS, s
 	for suffix, u := range map[string]time.Duration{"s": time.Second, "sec": time.Second, "secs": time.Second,
 		"ms": time.Millisecond, "msec": time.Millisecond, "msecs": time.Millisecond} {
 		if t, ok := strings.CutSuffix(s, suffix); ok && t != "" && ('0' <= t[len(t)-1] && t[len(t)-1] <= '9' || t[len(t)-1] == '.') {
-			s, unit = t, u
+			number, unit = t, u
 			break
 		}
 	}
-	if _, err := schema.Decimal(unit, 0, 1<<31*time.Millisecond, 6).Parse([]source.Word{{Text: s}}); err != nil {
+	d, err := schema.Decimal(unit, 0, 1<<31*time.Millisecond, 6).Parse([]source.Word{{Text: number}})
+	if err != nil {
 		e.fail("%w", err)
 	}
+	if d < leastRTT && e.err == nil {
+		e.complain("%s is below %v - using that", s, leastRTT)
+	}
+	if d > mostRTT {
+		e.complain("%s is above %v - using that", s, mostRTT)
+	}
+	return uint32(min(max(d, leastRTT), mostRTT) * perMS / time.Millisecond)
 }
 
 // encap takes a lightweight tunnel; its mistakes leave the route as it is.
-func (e *entry) encap() {
+func (e *entry) encap() (out model.Encap) {
 	kind := e.next()
-	fields := map[string][]string{"ip": {"id", "dst", "src", "tos", "ttl", "flags"}, "ip6": {"id", "dst", "src", "tc", "hoplimit", "flags"}}
 	switch kind {
-	case "ip", "ip6":
-		found := false
-		for slices.Contains(fields[kind], e.peek()) {
-			name := e.next()
-			value := e.next()
-			found = found || name == "dst" || name == "id"
-			if name == "dst" || name == "src" {
-				if _, err := netip.ParseAddr(value); err != nil {
-					e.complain("encap %s: %q is not an address", kind, value)
-				}
-			} else if _, err := strconv.ParseUint(value, 0, 64); err != nil {
-				e.complain("encap %s %s: %q is not a number", kind, name, value)
-			}
-		}
-		if !found {
-			e.complain("encap %s needs dst or id", kind)
-		}
+	case "ip":
+		out = e.encapIP(kind, model.EncapIP, []string{"id", "dst", "src", "tos", "ttl", "flags"})
+	case "ip6":
+		out = e.encapIP(kind, model.EncapIP6, []string{"id", "dst", "src", "tc", "hoplimit", "flags"})
 	case "mpls":
-		for _, label := range strings.Split(e.next(), "/") {
+		text := e.next()
+		for _, label := range strings.Split(text, "/") {
 			if _, err := schema.ParseInt(label, 0, 1<<20-1); err != nil || label == "" {
 				e.complain("encap mpls: %q is not a label", label)
+				return model.Encap{}
 			}
 		}
+		out = model.Encap{Kind: model.EncapMPLS, Labels: text}
 	case "ila":
-		e.next()
+		text := e.next()
+		locator, ok := parseLocator(text)
+		if !ok {
+			e.complain("encap ila: %q is not a locator", text)
+			return model.Encap{}
+		}
+		out = model.Encap{Kind: model.EncapILA, Locator: locator}
 	default:
 		e.complain("unknown encap type %q", kind)
 	}
+	return out
+}
+
+func (e *entry) encapIP(kind string, number model.EncapKind, fields []string) model.Encap {
+	out := model.Encap{Kind: number}
+	good := true
+	for slices.Contains(fields, e.peek()) {
+		name := e.next()
+		if name == "tos" || name == "tc" {
+			e.tos(func(n uint8) { out.TOS = n })
+			continue
+		}
+		value := e.next()
+		if name == "dst" || name == "src" {
+			a, err := netip.ParseAddr(value)
+			if err != nil || a.Is4() != (number == model.EncapIP) {
+				e.complain("encap %s: %q is not an address", kind, value)
+				good = false
+			}
+			if name == "dst" {
+				out.Dst = a
+			} else {
+				out.Src = a
+			}
+			continue
+		}
+		n, err := strconv.ParseUint(value, 0, map[string]int{"id": 64, "ttl": 8, "hoplimit": 8, "flags": 16}[name])
+		if err != nil {
+			e.complain("encap %s %s: %q is not a number", kind, name, value)
+			good = false
+		}
+		switch name {
+		case "id":
+			out.ID = n
+		case "flags":
+			out.Flags = uint16(n)
+		default:
+			out.TTL = uint8(n)
+		}
+	}
+	if good && !out.Dst.IsValid() && out.ID == 0 {
+		e.complain("encap %s needs dst or id", kind)
+		good = false
+	}
+	if !good {
+		return model.Encap{}
+	}
+	return out
+}
+
+// parseLocator reads the four groups of an ILA locator.
+func parseLocator(s string) (v uint64, ok bool) {
+	groups := strings.Split(s, ":")
+	for _, g := range groups {
+		n, err := strconv.ParseUint(g, 16, 16)
+		if err != nil {
+			return 0, false
+		}
+		v = v<<16 | n
+	}
+	return v, len(groups) == 4
 }
 
 // nexthops takes the hops of a multipath route, which come last.
-func (e *entry) nexthops() {
+func (e *entry) nexthops(of *model.Route) {
+	of.Hops = []model.NextHop{{}}
 	for e.more() {
+		i := len(of.Hops) - 1
+		h := &of.Hops[i]
 		switch w := e.next(); w {
-		case "nexthop", "onlink":
+		case "nexthop":
+			of.Hops = append(of.Hops, model.NextHop{})
+		case "onlink":
+			h.OnLink = true
 		case "via":
-			e.address()
+			h.Via = e.address()
 		case "dev":
-			e.device()
+			h.Dev = e.device()
 		case "weight":
-			e.number(1, 256)
+			h.Weight = e.number(1, 256)
 		case "encap":
-			e.encap()
+			h.Encap = e.encap()
 		case "realms":
-			e.realms()
+			e.realms(func(r *model.Route) *uint32 { return &r.Hops[i].Realms }, of)
 		case "as":
 			e.complain("as is not supported - ignoring it")
 			e.skip("to")
@@ -271,11 +408,47 @@ func (e *entry) nexthops() {
 	}
 }
 
-// readRoute checks a route (keywords.tsv, virtual_routes).
-func readRoute(static bool, n *syntax.Node, r *source.Report) (routing, bool) {
+// metrics are the words of a route that set one of its metrics to a number.
+var metrics = map[string]int{"mtu": model.MetricMTU, "advmss": model.MetricAdvMSS, "reordering": model.MetricReordering,
+	"cwnd": model.MetricCWnd, "ssthresh": model.MetricSSThresh, "window": model.MetricWindow, "initcwnd": model.MetricInitCWnd,
+	"initrwnd": model.MetricInitRWnd, "quickack": model.MetricQuickAck, "fastopen_no_cookie": model.MetricFastOpen,
+	"hoplimit": model.MetricHopLimit, "rtt": model.MetricRTT, "rttvar": model.MetricRTTVar, "rto_min": model.MetricRTOMin}
+
+// metric takes the value of one.
+func (e *entry) metric(word string, m *model.Metrics) {
+	lock := false
+	switch word {
+	case "mtu", "advmss", "reordering", "cwnd", "ssthresh", "rtt", "rttvar", "rto_min":
+		lock = e.skip("lock")
+	}
+	var v uint32
+	switch word {
+	case "rtt":
+		v = e.duration(8)
+	case "rttvar":
+		v = e.duration(4)
+	case "rto_min":
+		v = e.duration(1)
+	case "quickack", "fastopen_no_cookie":
+		v = uint32(e.number(0, 1))
+	case "hoplimit":
+		v = uint32(e.number(0, 255))
+	default:
+		v = uint32(e.number(0, math.MaxUint32))
+	}
+	m.Put(metrics[word], v, lock)
+}
+
+// featureECN is RTAX_FEATURE_ECN.
+const featureECN = 1
+
+// readRoute reads a route (keywords.tsv, virtual_routes).
+func readRoute(static bool, n *syntax.Node, r *source.Report) (*Route, bool) {
 	e := newEntry("route", n, r)
-	destination, or := false, false
+	out := &Route{Route: model.Route{Type: unicast, Table: mainTable}}
+	destination, protocol := false, false
 	var only model.Family // what an option demands
+	var second netip.Addr // of or
 	for e.more() {
 		switch w := e.next(); w {
 		case "inet":
@@ -283,78 +456,91 @@ func readRoute(static bool, n *syntax.Node, r *source.Report) (routing, bool) {
 		case "inet6":
 			e.is(model.IPv6)
 		case "via":
-			e.address()
+			out.Via = e.address()
 		case "gw":
 			e.r.Add(source.Deprecated, e.at, "route: gw is deprecated").Hint = "use via"
-			e.address()
+			out.Via = e.address()
 		case "or":
 			e.r.Add(source.Deprecated, e.at, "route: or is deprecated").Hint = "use nexthop"
-			if e.address(); or {
+			if a := e.address(); second.IsValid() {
 				e.complain("a second or - ignoring it")
+			} else {
+				second = a
 			}
-			or = true
 		case "src":
-			e.address()
+			out.PrefSrc = e.address()
 		case "as":
 			e.complain("as is not supported - ignoring it")
 			e.skip("to")
 			e.next()
 		case "from":
-			e.prefix()
+			out.From = e.prefix()
 			only = model.IPv6
 		case "tos", "dsfield":
-			if strings.HasPrefix(e.peek(), "0x") {
-				e.cNumber()
-				continue
-			}
-			e.named(tosNames, 0, 255)
+			e.tos(func(n uint8) { out.TOS = n })
 		case "table":
-			e.named(tableNames, 1, math.MaxUint32)
+			e.named("rt_tables", tableNames, 1, math.MaxUint32, func(n uint32) { out.Table = n })
 		case "protocol":
-			e.named(protoNames, 0, 255)
+			protocol = true
+			e.named("rt_protos", protoNames, 0, 255, func(n uint32) { out.Protocol = uint8(n) })
 		case "scope":
-			e.named(scopeNames, 0, 255)
+			e.named("rt_scopes", scopeNames, 0, 255, func(n uint32) { out.Scope = uint8(n) })
 		case "metric", "priority", "preference":
-			e.number(0, math.MaxUint32)
-		case "dev", "oif", "vrf":
-			e.device()
+			out.Metric = uint32(e.number(0, math.MaxUint32))
+		case "dev", "oif":
+			out.Dev = e.device()
+		case "vrf":
+			out.VRF = opt[string]{V: e.next(), At: e.at}
 		case "encap":
-			e.encap()
+			out.Encap = e.encap()
 		case "expires":
-			e.number(0, math.MaxUint32)
+			out.Expires = uint32(e.number(0, math.MaxUint32))
 			only = model.IPv6
-		case "mtu", "advmss", "reordering", "cwnd", "ssthresh":
-			e.skip("lock")
-			e.number(0, math.MaxUint32)
-		case "hoplimit":
-			e.number(0, 255)
-		case "rtt", "rttvar", "rto_min":
-			e.skip("lock")
-			e.duration()
-		case "window", "initcwnd", "initrwnd":
-			e.number(0, math.MaxUint32)
+		case "mtu", "advmss", "reordering", "cwnd", "ssthresh", "hoplimit", "rtt", "rttvar", "rto_min", "window", "initcwnd", "initrwnd",
+			"quickack", "fastopen_no_cookie":
+			e.metric(w, &out.Metrics)
 		case "realms":
-			e.realms()
+			e.realms(func(r *model.Route) *uint32 { return &r.Realms }, &out.Route)
 			only = model.IPv4
 		case "features":
 			if f := e.next(); f != "ecn" {
 				e.complain("unknown feature %q - ignoring it", f)
+			} else {
+				out.Metrics.Put(model.MetricFeatures, featureECN, false)
 			}
-		case "quickack", "fastopen_no_cookie":
-			e.number(0, 1)
 		case "congctl":
-			e.skip("lock")
-			e.next()
+			lock := e.skip("lock")
+			out.Metrics.CongCtl = e.next()
+			out.Metrics.Put(model.MetricCongCtl, 0, lock)
 		case "pref":
-			e.named(map[string]int{"low": 3, "medium": 0, "high": 1}, 0, 255)
+			out.PrefSet = true
+			e.named("", map[string]int{"low": 3, "medium": 0, "high": 1}, 0, 255, func(n uint32) { out.Pref = uint8(n) })
 			only = model.IPv6
 		case "ttl-propagate":
-			if v := e.next(); v != "enabled" && v != "disabled" {
+			switch v := e.next(); v {
+			case "enabled":
+				out.TTLProp = model.TTLPropagate
+			default:
 				e.complain("unknown value %q of ttl-propagate - using disabled", v)
+				fallthrough
+			case "disabled":
+				out.TTLProp = model.TTLUniform
 			}
-		case "onlink", "add", "prepend", "append", "no_track":
+		case "onlink":
+			out.OnLink = true
+		case "no_track":
+			out.NoTrack = true
+		case "add":
+			out.Mode = model.RouteAdd
+		case "prepend":
+			out.Mode = model.RoutePrepend
+		case "append":
+			out.Mode = model.RouteAppend
 		case "nexthop":
-			e.nexthops()
+			if e.nexthops(&out.Route); second.IsValid() {
+				e.complain("or and nexthop cannot both be given - ignoring or")
+				second = netip.Addr{}
+			}
 		default:
 			switch {
 			case w == "track_group" && static:
@@ -365,8 +551,11 @@ func readRoute(static bool, n *syntax.Node, r *source.Report) (routing, bool) {
 				continue
 			case w == "to":
 				w = e.next()
-			case slices.Contains(routeTypes, w):
-				w = e.next()
+			default:
+				if t, ok := routeType(w); ok {
+					out.Type = t
+					w = e.next()
+				}
 			}
 			destination = true
 			switch w {
@@ -375,7 +564,7 @@ func readRoute(static bool, n *syntax.Node, r *source.Report) (routing, bool) {
 				e.is(model.IPv6)
 			default:
 				e.i--
-				e.prefix()
+				out.Dst = e.prefix()
 			}
 		}
 	}
@@ -386,18 +575,76 @@ func readRoute(static bool, n *syntax.Node, r *source.Report) (routing, bool) {
 	case only != 0 && e.family != 0 && e.family != only:
 		e.fail("an option is for %v only", only)
 	}
-	return e.done()
+	if second.IsValid() {
+		out.Hops = []model.NextHop{out.NextHop, {Via: second}}
+		out.NextHop = model.NextHop{}
+	}
+	out.Family = cmp.Or(e.family, only, model.IPv4)
+	if !out.Dst.IsValid() {
+		out.Dst = netip.PrefixFrom(unspecified(out.Family), 0)
+	}
+	out.references, out.TrackGroup = e.references, e.group
+	if out.TrackGroup.IsSet() && len(out.Devs()) == 0 {
+		e.complain("track_group needs a dev - ignoring it")
+		out.TrackGroup = opt[string]{}
+	}
+	if protocol {
+		out.names = append(out.names, nameRef{at: e.at, set: func(uint32) {
+			if out.Protocol != model.KeepalivedProto && !out.NoTrack {
+				e.r.Errorf(n.At(), "Route cannot be tracked if protocol is not RTPROT_KEEPALIVED(18), resetting protocol")
+				out.Protocol = model.KeepalivedProto
+			}
+		}})
+	} else {
+		out.Protocol = model.KeepalivedProto
+	}
+	return out, e.done()
 }
 
-// readRule checks a rule (keywords.tsv, virtual_rules).
-func readRule(static bool, n *syntax.Node, r *source.Report) (routing, bool) {
+// Numbers of rtnetlink.h.
+const (
+	unicast   = 1   // RTN_UNICAST
+	mainTable = 254 // RT_TABLE_MAIN
+)
+
+// routeType returns the number of a type of route, given as its name or a number.
+func routeType(word string) (uint8, bool) {
+	n := slices.Index(routeTypes, word)
+	switch {
+	case n >= 0:
+		return routeTypeNumbers[n], true
+	case word != "" && strings.Trim(word, "0123456789") == "":
+		v, err := schema.ParseInt(word, 0, 255)
+		return uint8(v), err == nil
+	}
+	return 0, false
+}
+
+func unspecified(f model.Family) netip.Addr {
+	if f == model.IPv6 {
+		return netip.IPv6Unspecified()
+	}
+	return netip.IPv4Unspecified()
+}
+
+// readRule reads a rule (keywords.tsv, virtual_rules).
+func readRule(static bool, n *syntax.Node, r *source.Report) (*Rule, bool) {
 	e := newEntry("rule", n, r)
-	action, table, tableOnly, target, preference := "", false, false, -1, -1
-	act := func(what string) {
-		if action != "" {
-			e.fail("it has two actions, %s and %s", action, what)
+	out := &Rule{Rule: model.Rule{SuppressPrefix: -1, SuppressGroup: -1}}
+	tableOnly, protocol := false, false
+	act := func(what model.RuleAction) {
+		if out.Action != 0 {
+			e.fail("it has two actions")
 		}
-		action = what
+		out.Action = what
+	}
+	var all []*netip.Prefix // said to be of any address
+	selector := func(p *netip.Prefix) {
+		if e.skip("all", "any", "default") {
+			all = append(all, p)
+		} else {
+			*p = e.prefix()
+		}
 	}
 	for e.more() {
 		switch w := e.next(); w {
@@ -405,69 +652,90 @@ func readRule(static bool, n *syntax.Node, r *source.Report) (routing, bool) {
 			e.is(model.IPv4)
 		case "inet6":
 			e.is(model.IPv6)
-		case "not", "no_track", "type":
-		case "from", "to":
-			if p := e.peek(); p == "all" || p == "any" || p == "default" {
-				e.next()
-				continue
-			}
-			e.prefix()
+		case "not":
+			out.Not = true
+		case "no_track":
+			out.NoTrack = true
+		case "type":
+		case "from":
+			selector(&out.From)
+		case "to":
+			selector(&out.To)
 		case "table", "lookup":
-			act("table")
-			table = true
-			e.named(tableNames, 1, math.MaxUint32)
+			act(model.RuleTable)
+			e.named("rt_tables", tableNames, 1, math.MaxUint32, func(n uint32) { out.Table = n })
 		case "preference", "order", "priority":
-			preference = int(e.cNumber())
+			out.Priority, out.PrioritySet = e.cNumber(), true
 		case "tos", "dsfield":
-			if strings.HasPrefix(e.peek(), "0x") {
-				e.cNumber()
-				continue
-			}
-			e.named(tosNames, 0, 255)
+			e.tos(func(n uint8) { out.TOS = n })
 		case "fwmark":
 			mark, mask, has := strings.Cut(e.next(), "/")
-			_, err := strconv.ParseUint(mark, 0, 32)
+			m, err := strconv.ParseUint(mark, 0, 32)
+			out.Mark, out.MarkSet = uint32(m), true
 			if err == nil && has {
-				_, err = strconv.ParseUint(mask, 0, 32)
+				m, err = strconv.ParseUint(mask, 0, 32)
+				out.Mask, out.MaskSet = uint32(m), true
 			}
 			if err != nil {
 				e.fail("%q is not a mark", mark)
 			}
 		case "realms":
-			e.realms()
+			e.realms(func(*model.Route) *uint32 { return &out.Realms }, nil)
 			tableOnly = true
 		case "suppress_prefixlength", "sup_pl":
-			e.number(0, math.MaxInt32)
+			out.SuppressPrefix = int64(e.number(0, math.MaxInt32))
 			tableOnly = true
 		case "suppress_ifgroup", "sup_group":
-			e.next()
+			e.named("group", groupNames, 0, math.MaxInt32, func(n uint32) { out.SuppressGroup = int64(n) })
 			tableOnly = true
-		case "dev", "iif", "oif":
-			e.device()
+		case "dev", "iif":
+			out.IIF = e.device()
+		case "oif":
+			out.OIF = e.device()
 		case "tunnel-id":
 			s := e.next()
-			if _, err := strconv.ParseUint(s, 0, 64); err != nil {
+			id, err := strconv.ParseUint(s, 0, 64)
+			if err != nil {
 				e.fail("%q is not a tunnel id", s)
 			}
+			out.TunnelID = id
 		case "uidrange":
-			if s := e.next(); !numberRange(s, math.MaxUint32) {
+			s := e.next()
+			low, high, ok := numberRange(s, math.MaxUint32)
+			if !ok {
 				e.fail("%q is not a range of user ids", s)
 			}
+			out.UIDs, out.UIDSet = [2]uint32{uint32(low), uint32(high)}, true
 		case "l3mdev":
-			act(w)
+			act(model.RuleL3MDev)
 		case "protocol":
-			e.named(protoNames, 0, 255)
+			protocol = true
+			e.named("rt_protos", protoNames, 0, 255, func(n uint32) { out.Protocol = uint8(n) })
 		case "ipproto":
-			e.named(ipProtos, 0, 255)
+			e.named("", ipProtos, 0, 255, func(n uint32) { out.IPProto = uint8(n) })
 		case "sport", "dport":
-			if s := e.next(); e.err == nil && !numberRange(s, 65535) {
+			s := e.next()
+			low, high, ok := numberRange(s, 65535)
+			switch {
+			case e.err != nil:
+			case !ok:
 				e.complain("%s %q is not a range of ports - ignoring it", w, s)
+			case w == "sport":
+				out.SPort = [2]uint16{uint16(low), uint16(high)}
+			default:
+				out.DPort = [2]uint16{uint16(low), uint16(high)}
 			}
 		case "goto":
-			act(w)
-			target = int(e.cNumber())
-		case "nop", "blackhole", "unreachable", "prohibit":
-			act(w)
+			act(model.RuleGoto)
+			out.Goto = e.cNumber()
+		case "nop":
+			act(model.RuleNop)
+		case "blackhole":
+			act(model.RuleBlackhole)
+		case "unreachable":
+			act(model.RuleUnreachable)
+		case "prohibit":
+			act(model.RuleProhibit)
 		default:
 			if w == "track_group" && static {
 				e.trackGroup()
@@ -478,23 +746,41 @@ func readRule(static bool, n *syntax.Node, r *source.Report) (routing, bool) {
 	}
 	switch {
 	case e.err != nil:
-	case action == "":
+	case out.Action == 0:
 		e.fail("it has no action")
-	case tableOnly && !table:
+	case tableOnly && out.Action != model.RuleTable:
 		e.fail("realms and suppressors need a table")
-	case target >= 0 && preference < 0:
+	case out.Action == model.RuleGoto && !out.PrioritySet:
 		e.fail("goto needs a preference")
-	case target >= 0 && preference >= target:
-		e.fail("goto %d does not lead beyond the rule's own preference %d", target, preference)
-	case preference < 0:
-		e.complain("Rule has no preference specified. This is probably not what you want.")
+	case out.Action == model.RuleGoto && out.Priority >= out.Goto:
+		e.fail("goto %d does not lead beyond the rule's own preference %d", out.Goto, out.Priority)
 	}
-	return e.done()
+	out.Family = cmp.Or(e.family, model.IPv4)
+	for _, p := range all {
+		*p = netip.PrefixFrom(unspecified(out.Family), 0)
+	}
+	out.references, out.TrackGroup = e.references, e.group
+	if out.TrackGroup.IsSet() && out.IIF == "" {
+		e.complain("track_group needs an iif - ignoring it")
+		out.TrackGroup = opt[string]{}
+	}
+	switch {
+	case protocol:
+		out.names = append(out.names, nameRef{at: e.at, set: func(uint32) {
+			if out.Protocol != model.KeepalivedProto && !out.NoTrack {
+				e.r.Errorf(n.At(), "Rule cannot be tracked if protocol is not RTPROT_KEEPALIVED(18), resetting protocol")
+				out.Protocol = model.KeepalivedProto
+			}
+		}})
+	case !out.NoTrack:
+		out.Protocol = model.KeepalivedProto
+	}
+	return out, e.done()
 }
 
-func numberRange(s string, most int) bool {
-	low, high, ok := strings.Cut(s, "-")
-	a, err1 := schema.ParseInt(low, 0, most)
-	b, err2 := schema.ParseInt(high, 0, most)
-	return ok && err1 == nil && err2 == nil && low != "" && high != "" && a <= b
+func numberRange(s string, most int) (low, high int, ok bool) {
+	l, h, ok := strings.Cut(s, "-")
+	low, err1 := schema.ParseInt(l, 0, most)
+	high, err2 := schema.ParseInt(h, 0, most)
+	return low, high, ok && err1 == nil && err2 == nil && l != "" && h != "" && low <= high
 }

@@ -42,7 +42,8 @@ type Instance struct {
 
 	VIPs, Excluded []opt[Address]
 	NoVIP          opt[bool]
-	Routing        []opt[routing]
+	Routes         []opt[*Route]
+	Rules          []opt[*Rule]
 
 	Strict, Accept               opt[bool]
 	NoPreempt                    opt[bool]
@@ -159,25 +160,24 @@ var vrrpRoot = schema.Table[Config]{
 		return g
 	}, schema.Table[TrackGroup]{
 		schema.WordList("group", schema.Word, func(g *TrackGroup) *[]opt[string] { return &g.Members }, "The instances.").NotEmpty().FirstWins(),
-	}, "Instances whose interfaces static entries follow.").Pending(noStatics),
+	}, "Instances that fail with the interfaces of static entries."),
 	schema.Items("static_ipaddress", addressUsage, func(c *Config, n *syntax.Node, r *source.Report) (Address, bool) {
 		return readAddress(n, true, r)
 	}, func(c *Config) *[]opt[Address] { return &c.Static }, "Addresses held as long as the daemon runs.").
-		Options(addressOptions...).Options("track_group").Pending(noStatics),
-	schema.Items("static_routes", "ROUTE", routingEntry[Config](readRoute, true), func(c *Config) *[]opt[routing] { return &c.StaticRouting }, "Routes held as long as the daemon runs.").
-		Options(routeOptions...).Options("track_group").Pending(noStatics),
-	schema.Items("static_rules", "RULE", routingEntry[Config](readRule, true), func(c *Config) *[]opt[routing] { return &c.StaticRouting }, "Rules held as long as the daemon runs.").
-		Options(ruleOptions...).Options("track_group").Pending(noStatics),
+		Options(addressOptions...).Options("track_group"),
+	schema.Items("static_routes", "ROUTE", func(_ *Config, n *syntax.Node, r *source.Report) (*Route, bool) {
+		return readRoute(true, n, r)
+	}, func(c *Config) *[]opt[*Route] { return &c.StaticRoutes }, "Routes held as long as the daemon runs.").
+		Options(routeOptions...).Options("track_group"),
+	schema.Items("static_rules", "RULE", func(_ *Config, n *syntax.Node, r *source.Report) (*Rule, bool) {
+		return readRule(true, n, r)
+	}, func(c *Config) *[]opt[*Rule] { return &c.StaticRules }, "Rules held as long as the daemon runs.").
+		Options(ruleOptions...).Options("track_group"),
 	schema.Items("interface_up_down_delays", "IFNAME DOWN [UP]", readUpDown, func(c *Config) *[]opt[upDown] { return &c.UpDown },
 		"Delays of acting on changes of links.").Options("<IFNAME>"),
 	schema.Items("linkbeat_interfaces", "IFNAME [MII|ETHTOOL|IOCTL]", readLinkbeat, func(c *Config) *[]opt[linkbeat] { return &c.Linkbeat },
 		"Interfaces whose link is polled.").Options("<IFNAME>", "MII", "ETHTOOL", "IOCTL").Pending(noPoll),
 	schema.Flag("linkbeat_use_polling", true, ignored[Config], "Poll the link of all interfaces.").Pending(noPoll),
-}
-
-// routingEntry fits readRoute and readRule to a list.
-func routingEntry[T any](read func(bool, *syntax.Node, *source.Report) (routing, bool), static bool) func(*T, *syntax.Node, *source.Report) (routing, bool) {
-	return func(_ *T, n *syntax.Node, r *source.Report) (routing, bool) { return read(static, n, r) }
 }
 
 func openInstance(c *Config, n *syntax.Node, r *source.Report) *Instance {
@@ -264,12 +264,12 @@ var vrrpInstance = concat(itable{
 	schema.Flag("no_virtual_ipaddress", true, func(i *Instance) *opt[bool] { return &i.NoVIP }, "Allow an instance without addresses."),
 	schema.Flag("promote_secondaries", true, func(i *Instance) *opt[bool] { return &i.PromoteSecondaries },
 		"Keep secondary addresses when the primary one goes."),
-	schema.Items("virtual_routes", "ROUTE", routingEntry[Instance](readRoute, false), func(i *Instance) *[]opt[routing] { return &i.Routing },
-		"Routes held while master.").
-		Options(routeOptions...).Pending(noRoutes),
-	schema.Items("virtual_rules", "RULE", routingEntry[Instance](readRule, false), func(i *Instance) *[]opt[routing] { return &i.Routing },
-		"Rules held while master.").
-		Options(ruleOptions...).Pending(noRoutes),
+	schema.Items("virtual_routes", "ROUTE", func(_ *Instance, n *syntax.Node, r *source.Report) (*Route, bool) {
+		return readRoute(false, n, r)
+	}, func(i *Instance) *[]opt[*Route] { return &i.Routes }, "Routes held while master.").Options(routeOptions...),
+	schema.Items("virtual_rules", "RULE", func(_ *Instance, n *syntax.Node, r *source.Report) (*Rule, bool) {
+		return readRule(false, n, r)
+	}, func(i *Instance) *[]opt[*Rule] { return &i.Rules }, "Rules held while master.").Options(ruleOptions...),
 	schema.Flag("accept", true, func(i *Instance) *opt[bool] { return &i.Accept }, "Accept packets to the addresses."),
 	schema.Flag("no_accept", false, func(i *Instance) *opt[bool] { return &i.Accept }, "Drop packets to the addresses.").Pending(noFirewall),
 	schema.Flag("nopreempt", true, func(i *Instance) *opt[bool] { return &i.NoPreempt }, "Leave a lower-priority master alone."),

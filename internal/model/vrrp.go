@@ -7,20 +7,39 @@ import (
 
 // VRRP is everything that concerns VRRP.
 type VRRP struct {
-	Instances []Instance
-	Groups    []SyncGroup
-	Scripts   []TrackScript  // only those that something tracks
-	Files     []TrackFile    // only those that something tracks
-	Processes []TrackProcess // only those that something tracks
-	GARPDelay []GARPDelay    // garp_group blocks; the one without interfaces, if any, is the global vrrp_garp_interval, counted per interface
+	Instances              []Instance
+	Groups                 []SyncGroup
+	Scripts                []TrackScript  // only those that something tracks
+	Files                  []TrackFile    // only those that something tracks
+	Processes              []TrackProcess // only those that something tracks
+	Statics                Objects
+	TrackGroups            []TrackGroup
+	IPRouteUsr, IPRouteEtc string      // iproute_usr_dir, iproute_etc_dir; only to be shown; empty: the usual ones
+	GARPDelay              []GARPDelay // garp_group blocks; the one without interfaces, if any, is the global vrrp_garp_interval, counted per interface
 
 	LogUnknownVRIDs bool
 	StartupDelay    time.Duration // vrrp_startup_delay
 	DelayAfterBoot  time.Duration // vrrp_delay_after_boot
 	FlightRecorder  int           // vrrp_flight_recorder: transitions kept of each instance; 0: off
 
+	CommandRxBuf RxBuf // vrrp_netlink_cmd_rcv_bufs
+	MonitorRxBuf RxBuf // vrrp_netlink_monitor_rcv_bufs
+	ProcessRxBuf RxBuf // process_monitor_rcv_bufs
+
 	// IfDebounce: interface_up_down_delays by interface name.
 	IfDebounce []Debounce
+}
+
+// TrackGroup is one track_group: instances that fail with the interfaces of static entries.
+type TrackGroup struct {
+	Name    string
+	Members []string // instance names
+}
+
+// RxBuf is the size of a socket's receive buffer.
+type RxBuf struct {
+	Bytes int  // 0: the program's choice
+	Force bool // also above the system's limit (net.core.rmem_max)
 }
 
 // Debounce delays acting on changes of an interface's link state.
@@ -121,6 +140,8 @@ type Instance struct {
 	Accept            bool
 	VIPs              []Address // in configuration order, all of Family
 	ExcludedVIPs      []Address // may mix families
+	Routes            []Route   // virtual_routes, in configuration order
+	Rules             []Rule    // virtual_rules
 	PromoteSecondary  bool
 	NoPreempt         bool
 	PreemptDelay      time.Duration
@@ -140,6 +161,7 @@ type Instance struct {
 	TrackFiles       []Track
 	TrackProcesses   []Track
 	DontTrackPrimary bool
+	StaticInterfaces []string // of the static entries whose track_group has the instance; tracked with weight 0
 
 	// ConfigFault, if not empty, says why the instance stays in FAULT for good.
 	ConfigFault string
@@ -259,6 +281,7 @@ type Address struct {
 	PreferredLft uint32 // IPv6 seconds; LifetimeForever: for ever
 	NoTrack      bool
 	Lease        uint32 // vip_lease: seconds until the kernel removes it unless it is renewed; 0: never
+	TrackGroup   string // of static ones
 }
 
 // LifetimeForever is the kernel's value of an endless address lifetime.

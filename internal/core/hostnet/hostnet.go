@@ -86,8 +86,9 @@ const (
 // Event is one fact about the host.
 type Event struct {
 	Kind Kind
-	Link Link // of LinkNew and LinkDel
-	Addr Addr // of AddrNew and AddrDel
+	Link Link   // of LinkNew and LinkDel
+	Addr Addr   // of AddrNew and AddrDel
+	By   string // who removed the address, if it can be told
 }
 
 // Host is what the kernel is known to have. The zero Host is empty.

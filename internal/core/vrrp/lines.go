@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"github.com/keepalived-go/keepalived-go/internal/model"
 )
 
 // The log lines are keepalived's, letter for letter: operators and their scripts match them. Those of an instance begin with its name.
@@ -38,11 +40,15 @@ const (
 	lineIntervalOwn    = "(%s) changing advert interval from %dms to locally configured %dms"
 	lineOldChecksum    = "(%s) Setting unicast VRRPv3 checksum to old version"
 
-	lineSetVIPs     = "(%s) setting VIPs."
-	lineSetEVIPs    = "(%s) setting E-VIPs."
-	lineRemoveVIPs  = "(%s) removing VIPs."
-	lineRemoveEVIPs = "(%s) removing E-VIPs."
-	lineGone        = "(%s) ip address %v dev %s, no longer exist"
+	lineSetVIPs      = "(%s) setting VIPs."
+	lineSetEVIPs     = "(%s) setting E-VIPs."
+	lineRemoveVIPs   = "(%s) removing VIPs."
+	lineRemoveEVIPs  = "(%s) removing E-VIPs."
+	lineSetRoutes    = "(%s) setting Virtual Routes"
+	lineSetRules     = "(%s) setting Virtual Rules"
+	lineRemoveRoutes = "(%s) removing Virtual Routes"
+	lineRemoveRules  = "(%s) removing Virtual Rules"
+	lineGone         = "(%s) ip address %v dev %s, no longer exist"
 
 	lineStolen  = "Netlink reflector reports IP %v removed from %s"
 	lineOverrun = "VRRP thread timer expired %d.%06d seconds ago"
@@ -89,15 +95,6 @@ func (g *Group) say(s *step, format string, args ...any) {
 	s.do(Action{Kind: Say, G: g, Line: fmt.Sprintf(format, args...)})
 }
 
-func (m *Machine) sayAddresses(s *step, vips, excluded string) {
-	if len(m.inst.VIPs) > 0 {
-		m.sayDetail(s, vips)
-	}
-	if len(m.inst.ExcludedVIPs) > 0 {
-		m.sayDetail(s, excluded)
-	}
-}
-
 func (m *Machine) sayMaster(s *step, is netip.Addr) {
 	if m.masterAddr.IsValid() {
 		m.sayDetail(s, lineMasterChanged, m.masterAddr, is)
@@ -108,3 +105,24 @@ func (m *Machine) sayMaster(s *step, is netip.Addr) {
 
 // seconds prints as keepalived does, with six digits.
 func seconds(d time.Duration) string { return fmt.Sprintf("%.6f", d.Seconds()) }
+
+// setting are the lines of a new master about what it sets.
+func setting(i *model.Instance) []string {
+	return about(i, []int{len(i.VIPs), len(i.ExcludedVIPs), len(i.Routes), len(i.Rules)},
+		[]string{lineSetVIPs, lineSetEVIPs, lineSetRoutes, lineSetRules})
+}
+
+// Removing are the lines about what an instance gives up.
+func Removing(i *model.Instance) []string {
+	return about(i, []int{len(i.Rules), len(i.Routes), len(i.VIPs), len(i.ExcludedVIPs)},
+		[]string{lineRemoveRules, lineRemoveRoutes, lineRemoveVIPs, lineRemoveEVIPs})
+}
+
+func about(i *model.Instance, counts []int, lines []string) (out []string) {
+	for n, line := range lines {
+		if counts[n] > 0 {
+			out = append(out, fmt.Sprintf(line, i.Name))
+		}
+	}
+	return out
+}

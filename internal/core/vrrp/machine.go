@@ -239,14 +239,18 @@ func (m *Machine) flush(s *step) {
 }
 
 func (m *Machine) own(s *step) {
-	m.sayAddresses(s, lineSetVIPs, lineSetEVIPs)
+	for _, line := range setting(m.inst) {
+		s.do(Action{Kind: Say, M: m, Line: line, Detail: true})
+	}
 	m.gen++
 	m.settled = false
 	s.do(Action{Kind: Own, M: m, Gen: m.gen})
 }
 
 func (m *Machine) disown(s *step) {
-	m.sayAddresses(s, lineRemoveVIPs, lineRemoveEVIPs)
+	for _, line := range Removing(m.inst) {
+		s.do(Action{Kind: Say, M: m, Line: line, Detail: true})
+	}
 	m.gen++
 	m.settled = false
 	s.do(Action{Kind: Disown, M: m, Gen: m.gen})

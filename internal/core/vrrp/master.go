@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"slices"
 	"time"
 
@@ -177,9 +178,14 @@ func (m *Machine) rivalOwner(s *step, a *Advert) {
 	}
 }
 
-// stolen: somebody removed one of our addresses. Everything is given up, with priority 0, and tried again after the skew time.
+// stolen: somebody removed one of our addresses, or a route or rule. Everything is given up, with priority 0, and tried again after the skew
+// time.
 func (m *Machine) stolen(s *step, addr netip.Addr) {
 	if m.state != model.Master {
+		return
+	}
+	if !addr.IsValid() {
+		m.yield(s, WhyStolen)
 		return
 	}
 	dev, tracked := "", false
@@ -247,6 +253,9 @@ func (m *Machine) masterReconfigured(s *step, old *model.Instance) {
 	m.armRefresh(s)
 	same := func(a, b []model.Address) bool { return slices.Equal(a, b) }
 	if same(old.VIPs, m.inst.VIPs) && same(old.ExcludedVIPs, m.inst.ExcludedVIPs) {
+		if !reflect.DeepEqual(old.Routes, m.inst.Routes) || !slices.Equal(old.Rules, m.inst.Rules) {
+			m.own(s)
+		}
 		return
 	}
 	had, has := unleased(addresses(old)), unleased(addresses(m.inst))

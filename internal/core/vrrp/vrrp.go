@@ -34,7 +34,7 @@ const (
 	// Settled says that the kernel is as the Own or Disown with this Gen asked. It is expected once for each of them that
 	// is not overtaken by a newer one, at once if there is nothing to do.
 	Settled
-	// Stolen says that somebody else removed the virtual address Addr.
+	// Stolen says that somebody else removed the virtual address Addr; the zero Addr: a route or rule that is tracked.
 	Stolen
 	// Reconfigured replaces the configuration by Instance, whose Key is that of the old one.
 	Reconfigured
@@ -65,9 +65,9 @@ type ActionKind uint8
 const (
 	// Send is one advert of Priority to the group, or to every peer.
 	Send ActionKind = iota + 1
-	// Own asks for all addresses of M.Instance() and nothing else of this router; answered by Settled{Gen}.
+	// Own asks for all addresses, routes and rules of M.Instance() and nothing else of this router; answered by Settled{Gen}.
 	Own
-	// Disown asks for none of its addresses, leftovers of earlier runs included; answered by Settled{Gen}.
+	// Disown asks for none of them, leftovers of earlier runs included; answered by Settled{Gen}.
 	Disown
 	// Announce sends gratuitous ARP or unsolicited NA for all addresses, Repeat times.
 	Announce
@@ -108,7 +108,7 @@ const (
 	WhyOutranked                // an advert outranked ours
 	WhyFault                    // a fault came up
 	WhyRecovered                // the last fault went
-	WhyStolen                   // a virtual address was removed by somebody else
+	WhyStolen                   // a virtual address, route or rule was removed by somebody else
 	WhyOverrun                  // we were too late with our own advert (timer_expired_backup)
 	WhyGroup                    // another member of the sync group changed
 	WhyStop                     // Stop

@@ -38,8 +38,8 @@ func clean(ctx context.Context, o Options, m *model.Model, f link.Flags) int {
 			c.loop.Stop(nil)
 		}
 	}
-	if len(f.Stale) > 0 {
-		lane, err := netlink.OpenLane(o.Log.Role(logging.VRRP), func(f func()) { part.Post(func(time.Time) { f() }) })
+	if !f.Stale.Empty() {
+		lane, err := netlink.OpenLane(o.Log.Role(logging.VRRP), func(f func()) { part.Post(func(time.Time) { f() }) }, m.VRRP.CommandRxBuf)
 		if err != nil {
 			log.Error(err.Error())
 			return exitFatal
@@ -47,7 +47,7 @@ func clean(ctx context.Context, o Options, m *model.Model, f link.Flags) int {
 		c.left++
 		lane.Together(func() {
 			lane.RemoveStale(f.Stale)
-			lane.Own("cleaner", nil, func(error) { done(time.Now()) })
+			lane.Own("cleaner", model.Objects{}, func(error) { done(time.Now()) })
 		})
 		supervise(ctx, part, log, "address lane", func() error { return lane.Run(ctx) })
 	}

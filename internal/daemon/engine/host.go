@@ -36,8 +36,8 @@ func (v *vrrpPart) net(now time.Time, events []hostnet.Event) {
 		case hostnet.LinkNew, hostnet.LinkDel:
 			v.link(now, ev, touched)
 		case hostnet.AddrNew, hostnet.AddrDel:
-			if v.addr(ev, touched) && ev.Kind == hostnet.AddrDel && v.running && v.virtual(ev.Addr.Prefix.Addr()) {
-				v.miss(now, ev.Addr)
+			if v.addr(ev, touched) && ev.Kind == hostnet.AddrDel && v.running && (v.virtual(ev.Addr.Prefix.Addr()) || v.static(ev.Addr)) {
+				v.miss(now, ev.Addr, ev.By)
 			}
 		}
 	}
@@ -77,6 +77,11 @@ func (v *vrrpPart) link(now time.Time, ev hostnet.Event, touched map[string]bool
 		v.sayLink(is.Name)
 	case delayed != "":
 		logging.Detail(v.log, delayed)
+	}
+	if is.Up() && (!known || !was.Up()) {
+		// Differs from keepalived: IPv4 routes go with their link without a word; it sets only those again that name the interface.
+		v.lane.Refresh()
+		v.linkStatics(is.Name)
 	}
 	// A link that comes back may have got its addresses while it was away.
 	v.refresh(now, func(name string) bool { return name == is.Name })
@@ -139,66 +144,6 @@ func (v *vrrpPart) sayAddress(ev hostnet.Event) {
 		verb = "removed from"
 	}
 	v.log.Info(fmt.Sprintf("Netlink reflector reports IP %s %s %s", ev.Addr.Prefix.Addr(), verb, l.Name))
-}
-
-// judgeDelay is how long a virtual address may be away before somebody is said to have removed it: the kernel removes with the first
-// address of a subnet all others in it, and the lane sets them again.
-const judgeDelay = 10 * time.Millisecond
-
-// miss has it looked into, a little later, that a virtual address went.
-func (v *vrrpPart) miss(now time.Time, a hostnet.Addr) {
-	if v.missing == nil {
-		v.missing = map[hostnet.Addr]time.Time{}
-	}
-	v.missing[a] = now
-	if v.judgeAt.IsZero() {
-		v.judgeAt = now.Add(judgeDelay)
-	}
-}
-
-// judgeMissing tells the masters whose address somebody else has removed. While an Own or Disown has not settled it cannot be told
-// who it was.
-func (v *vrrpPart) judgeMissing(now time.Time) {
-	if v.judgeAt.IsZero() || now.Before(v.judgeAt) {
-		return
-	}
-	v.judgeAt = time.Time{}
-	for a, went := range v.missing {
-		wait := now.Sub(went) < judgeDelay
-		if !wait {
-			if v.stopping || v.host.Has(a.IfIndex, a.Prefix.Addr()) {
-				delete(v.missing, a)
-				continue
-			}
-			for _, r := range v.owners(a) {
-				if r.waits {
-					wait = true
-				} else {
-					v.step(now, r, &vrrp.Event{Kind: vrrp.Stolen, Addr: a.Prefix.Addr()})
-				}
-			}
-		}
-		if wait {
-			v.judgeAt = now.Add(judgeDelay)
-		} else {
-			delete(v.missing, a)
-		}
-	}
-}
-
-// owners returns the masters that have a as an address which they watch.
-func (v *vrrpPart) owners(a hostnet.Addr) (out []*router) {
-	l, _ := v.host.LinkAt(a.IfIndex)
-	key := a.Key(l.Name)
-	for _, n := range v.vips[a.Prefix.Addr()] {
-		r := v.routers[n]
-		if r.m.State() == model.Master && slices.ContainsFunc(addresses(r.m.Instance()), func(vip model.Address) bool {
-			return !vip.NoTrack && hostnet.KeyOf(vip) == key
-		}) {
-			out = append(out, r)
-		}
-	}
-	return out
 }
 
 // poor reports whether a router on the interface has no source address, or one that is virtual.

@@ -140,6 +140,7 @@ func (v *vrrpPart) snapshot(s *status.Snapshot) {
 		n.ForkTimer, n.TerminateTimer = q.Waiting()
 		s.Processes = append(s.Processes, n)
 	}
+	s.StaticsSet = v.set(v.conf.Statics.Addresses)
 	for _, l := range v.host.Links() {
 		s.Interfaces = append(s.Interfaces, v.iface(l))
 	}

@@ -38,13 +38,16 @@ type vrrpPart struct {
 
 	routers    []*router // in configuration order
 	byMachine  map[*vrrp.Machine]*router
-	made       int                        // routers so far
-	unreleased int                        // routers lost to a panic whose addresses are still there
-	missing    map[hostnet.Addr]time.Time // virtual addresses that went, and when
-	judgeAt    time.Time                  // when that is to be judged
-	slots      []*router                  // by the number that due knows them by; nil: free
-	due        loop.Deadlines             // of the routers, by slot
-	leases     loop.Deadlines             // by slot: when the lifetimes of its addresses are set anew
+	made       int                   // routers so far
+	unreleased int                   // routers lost to a panic whose addresses are still there
+	missing    map[hostnet.Addr]lost // addresses of ours that went
+	gone       []lostRouting         // routes and rules of ours that went
+	routing    *netlink.RoutingWatch // nil until there is one to watch
+	statics    statics
+	judgeAt    time.Time      // when that is to be judged
+	slots      []*router      // by the number that due knows them by; nil: free
+	due        loop.Deadlines // of the routers, by slot
+	leases     loop.Deadlines // by slot: when the lifetimes of its addresses are set anew
 	scriptDue  loop.Deadlines
 	groups     map[string]*vrrp.Group
 	track      *track.Set
@@ -107,12 +110,12 @@ func newVRRP(e *engine) (*vrrpPart, error) {
 // open connects to the kernel. Everything else begins when the kernel has told what it has.
 func (v *vrrpPart) open() error {
 	v.log.Info("Registering Kernel netlink reflector")
-	watch, err := netlink.OpenWatch(0)
+	watch, err := netlink.OpenWatch(v.conf.MonitorRxBuf)
 	if err != nil {
 		return fmt.Errorf("watch the kernel's links and addresses: %w", err)
 	}
 	v.log.Info("Registering Kernel netlink command channel")
-	if v.lane, err = netlink.OpenLane(v.log, func(f func()) { v.part.Post(func(time.Time) { f() }) }); err != nil {
+	if v.lane, err = netlink.OpenLane(v.log, func(f func()) { v.part.Post(func(time.Time) { f() }) }, v.conf.CommandRxBuf); err != nil {
 		watch.Close()
 		return fmt.Errorf("open address lane: %w", err)
 	}
@@ -149,7 +152,8 @@ func (v *vrrpPart) begin(now time.Time) {
 	v.initFiles()
 	v.watchFiles()
 	v.startProcesses(now)
-	v.removeResidual()
+	v.watchRouting()
+	v.lane.Together(v.removeResidual)
 	for i := range v.conf.Instances {
 		v.routers = append(v.routers, v.newRouter(&v.conf.Instances[i]))
 	}
@@ -190,16 +194,15 @@ func (v *vrrpPart) removeResidual() {
 	list := v.flags.Stale
 	for k := range v.conf.Instances {
 		i := &v.conf.Instances[k]
-		list = append(list, addresses(i)...)
-		if len(i.VIPs) > 0 {
-			logging.Detail(v.log, fmt.Sprintf("(%s) removing VIPs.", i.Name))
-		}
-		if len(i.ExcludedVIPs) > 0 {
-			logging.Detail(v.log, fmt.Sprintf("(%s) removing E-VIPs.", i.Name))
+		list.Add(i.Objects())
+		for _, line := range vrrp.Removing(i) {
+			logging.Detail(v.log, line)
 		}
 	}
 	v.lane.RemoveStale(list)
-	v.flags.Stale = nil
+	v.flags.Stale = model.Objects{}
+	v.lane.RemoveStale(v.conf.Statics)
+	v.ownStatics(v.conf.Statics)
 }
 
 // addresses are all that an instance owns as master, in the order of setting them.
@@ -311,9 +314,9 @@ func (v *vrrpPart) act(now time.Time, actions []vrrp.Action) {
 		case vrrp.Send:
 			v.send(r, a.Priority)
 		case vrrp.Own:
-			v.own(now, r, a.Gen, addresses(a.M.Instance()))
+			v.own(now, r, a.Gen, a.M.Instance().Objects())
 		case vrrp.Disown:
-			v.own(now, r, a.Gen, nil)
+			v.own(now, r, a.Gen, model.Objects{})
 		case vrrp.Announce:
 			v.announce(now, r, a.Repeat)
 		case vrrp.Unannounce:
@@ -331,17 +334,17 @@ func (v *vrrpPart) act(now time.Time, actions []vrrp.Action) {
 	v.busy = false
 }
 
-// own asks the lane for the addresses, or for none, and tells the router when the kernel has done it.
-func (v *vrrpPart) own(now time.Time, r *router, gen uint32, addrs []model.Address) {
+// own asks the lane for all that a master has, or for nothing, and tells the router when the kernel has done it.
+func (v *vrrpPart) own(now time.Time, r *router, gen uint32, objects model.Objects) {
 	settled := &vrrp.Event{Kind: vrrp.Settled, Gen: gen}
-	if !r.owned && len(addrs) == 0 {
+	if !r.owned && objects.Empty() {
 		v.step(now, r, settled)
 		return
 	}
 	r.owned = true
 	r.waits = true
-	v.armLease(now, r, len(addrs) > 0)
-	v.lane.Own(r.owner, addrs, func(err error) {
+	v.armLease(now, r, len(objects.Addresses) > 0)
+	v.lane.Own(r.owner, objects, func(err error) {
 		now := time.Now()
 		if v.slots[r.slot] != r {
 			return // overtaken
@@ -558,6 +561,8 @@ func (v *vrrpPart) reload(now time.Time, next *model.VRRP, changes model.Changes
 func (v *vrrpPart) reconfigure(now time.Time, next *model.VRRP) {
 	v.collectVirtual()
 	v.queue.SetDelays(next.GARPDelay)
+	v.watchRouting()
+	v.reloadStatics()
 	v.track = track.New(next, v.track)
 	v.debounce.Reconfigure(now, next.IfDebounce)
 	v.linkFacts()
@@ -599,7 +604,7 @@ func (v *vrrpPart) reconfigure(now time.Time, next *model.VRRP) {
 	v.effects = v.track.All(v.effects[:0])
 	v.tell(now)
 	for _, r := range fresh {
-		v.lane.RemoveStale(addresses(r.m.Instance()))
+		v.lane.RemoveStale(r.m.Instance().Objects())
 		v.step(now, r, &vrrp.Event{Kind: vrrp.Start, Until: v.delay})
 	}
 	for _, r := range old {
@@ -663,11 +668,14 @@ func (v *vrrpPart) stop(now time.Time) {
 	for _, r := range v.routers {
 		v.step(now, r, &vrrp.Event{Kind: vrrp.Stop, Keep: v.flags.KeepVRRP})
 	}
+	if !v.flags.KeepVRRP {
+		v.ownStatics(model.Objects{})
+	}
 }
 
 // released reports whether the kernel has let go of everything.
 func (v *vrrpPart) released() bool {
-	return v.unreleased == 0 && !slices.ContainsFunc(v.slots, func(r *router) bool { return r != nil && r.waits })
+	return v.unreleased == 0 && !v.statics.waits && !slices.ContainsFunc(v.slots, func(r *router) bool { return r != nil && r.waits })
 }
 
 // Recover lets go of everything without the machines, whose state is not to be trusted any more, and starts anew.
@@ -679,7 +687,7 @@ func (v *vrrpPart) Recover(now time.Time, cause error) {
 			continue
 		}
 		v.unreleased++
-		v.lane.Own(r.owner, nil, func(error) {
+		v.lane.Own(r.owner, model.Objects{}, func(error) {
 			v.unreleased--
 			v.maybeEnd(time.Now())
 		})

@@ -76,7 +76,7 @@ type Flags struct {
 	TempDir             string // where status files go: $TMPDIR or /tmp
 	Respawned           bool   // an earlier worker died: expect what it left behind
 
-	Stale []model.Address // addresses that workers which died may have left, of whatever configuration they had
+	Stale model.Objects // what workers that died may have left, of whatever configuration they had
 	// Clean asks for nothing but that: remove what dead workers have left, with Checkers the IPVS services too, and exit.
 	Clean bool
 }

@@ -113,11 +113,11 @@ type Parent struct {
 	respawn  respawn
 	restart  <-chan time.Time
 	killAt   <-chan time.Time
-	complete bool            // a worker has been ready
-	bereaved bool            // a worker has died
-	stale    []model.Address // what those that died may have left on interfaces
-	started  bool            // past the startup script
-	released bool            // the process that waits for a daemon was told
+	complete bool          // a worker has been ready
+	bereaved bool          // a worker has died
+	stale    model.Objects // what those that died may have left
+	started  bool          // past the startup script
+	released bool          // the process that waits for a daemon was told
 
 	reloading bool
 	again     bool    // another reload was asked for meanwhile
@@ -379,7 +379,7 @@ func (p *Parent) receive(m link.Message) {
 	switch m.Kind {
 	case link.Ready:
 		p.worker.ready = true
-		p.stale = nil
+		p.stale = model.Objects{}
 		if anyRole(p.flags) && !p.complete {
 			p.log.Info("Startup complete")
 		}

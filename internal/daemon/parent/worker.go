@@ -12,6 +12,7 @@ import (
 
 	"github.com/keepalived-go/keepalived-go/internal/daemon/link"
 	"github.com/keepalived-go/keepalived-go/internal/daemon/logging"
+	"github.com/keepalived-go/keepalived-go/internal/model"
 )
 
 // worker is a running worker.
@@ -189,7 +190,7 @@ func (p *Parent) died() {
 // cleanPatience bounds clean. It is less than the shortest delay of a restart, whose worker may own again what is removed here.
 const cleanPatience = 900 * time.Millisecond
 
-// bury notes what the worker that died may have left on the interfaces. The next worker removes it, or clean does.
+// bury notes what the worker that died may have left. The next worker removes it, or clean does.
 func (p *Parent) bury() {
 	for _, encoded := range []link.Encoded{p.encoded, p.pendingModel()} {
 		m, err := encoded.Decode()
@@ -197,9 +198,9 @@ func (p *Parent) bury() {
 			continue // none
 		}
 		for i := range m.VRRP.Instances {
-			p.stale = append(p.stale, m.VRRP.Instances[i].VIPs...)
-			p.stale = append(p.stale, m.VRRP.Instances[i].ExcludedVIPs...)
+			p.stale.Add(m.VRRP.Instances[i].Objects())
 		}
+		p.stale.Add(m.VRRP.Statics)
 	}
 }
 
@@ -216,9 +217,9 @@ func (p *Parent) pendingModel() link.Encoded {
 // Differs from keepalived: it leaves everything to the next start, up to a minute later or never.
 func (p *Parent) clean(end bool) {
 	if p.flags.KeepVRRP {
-		p.stale = nil
+		p.stale = model.Objects{}
 	}
-	if len(p.stale) == 0 && !(end && p.bereaved && p.flags.Checkers) {
+	if p.stale.Empty() && !(end && p.bereaved && p.flags.Checkers) {
 		return
 	}
 	w, err := p.startWorker()
@@ -234,7 +235,7 @@ func (p *Parent) clean(end bool) {
 		p.log.Error("Cannot remove what the worker has left", "err", err)
 	}
 	if err := w.cmd.Wait(); err == nil {
-		p.stale = nil
+		p.stale = model.Objects{}
 	}
 	w.conn.Close()
 }

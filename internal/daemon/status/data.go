@@ -14,6 +14,7 @@ import (
 func WriteData(w io.Writer, s *Snapshot) error {
 	p := newPage(w)
 	p.global(s)
+	p.statics(s)
 	if len(s.VRRP.GARPDelay) > 0 {
 		p.section(0, "Gratuitous ARP delays")
 		for _, g := range s.VRRP.GARPDelay {
@@ -61,6 +62,38 @@ func WriteData(w io.Writer, s *Snapshot) error {
 		}
 	}
 	return p.close()
+}
+
+func (p page) statics(s *Snapshot) {
+	o := &s.VRRP.Statics
+	if len(o.Addresses) > 0 {
+		p.section(0, "Static Addresses")
+		for _, a := range addresses(o.Addresses, s.StaticsSet) {
+			p.line(5, "%s", a)
+		}
+	}
+	if len(o.Routes) > 0 {
+		p.section(0, "Static Routes")
+		for i := range o.Routes {
+			p.line(5, "%s", &o.Routes[i])
+		}
+	}
+	if len(o.Rules) > 0 {
+		p.section(0, "Static Rules")
+		for i := range o.Rules {
+			p.line(5, "%s", &o.Rules[i])
+		}
+	}
+	if len(s.VRRP.TrackGroups) > 0 {
+		p.section(0, "Static Track groups")
+		for _, g := range s.VRRP.TrackGroups {
+			p.line(1, "Static Track Group = %s", g.Name)
+			p.line(3, "VRRP member instances :")
+			for _, m := range g.Members {
+				p.line(5, "%s", m)
+			}
+		}
+	}
 }
 
 func (p page) garpDelay(g model.GARPDelay) {
@@ -184,6 +217,18 @@ func (p page) instance(s *Snapshot, i *Instance) {
 		}
 	}
 	p.unicast(i)
+	if len(i.Routes) > 0 {
+		p.line(3, "Virtual Routes :")
+		for k := range i.Routes {
+			p.line(5, "%s", &i.Routes[k])
+		}
+	}
+	if len(i.Rules) > 0 {
+		p.line(3, "Virtual Rules :")
+		for k := range i.Rules {
+			p.line(5, "%s", &i.Rules[k])
+		}
+	}
 	p.tracks("Tracked interfaces", i.TrackInterfaces)
 	p.tracks("Tracked scripts", i.TrackScripts)
 	p.tracksMore("Tracked files", i.TrackFiles)

@@ -65,6 +65,8 @@ func (p page) global(s *Snapshot) {
 		p.line(1, "log_unknown_vrids")
 	}
 	p.line(1, "json_version %d", max(g.JSONVersion, 1))
+	p.line(1, "iproute usr directory %s", orElse(s.VRRP.IPRouteUsr, "/usr/share/iproute2"))
+	p.line(1, "iproute etc directory %s", orElse(s.VRRP.IPRouteEtc, "/etc/iproute2"))
 }
 
 func (p page) startStop(g *model.Process) {

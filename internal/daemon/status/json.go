@@ -86,6 +86,8 @@ type jsonData struct {
 	ScriptLowerPri       string      `json:"script_master_rx_lower_pri,omitempty"`
 	VIPs                 []string    `json:"vips,omitempty"`
 	ExcludedVIPs         []string    `json:"evips,omitempty"`
+	Routes               []string    `json:"vroutes,omitempty"`
+	Rules                []string    `json:"vrules,omitempty"`
 	TrackInterfaces      []string    `json:"track_ifp,omitempty"`
 	TrackScripts         []string    `json:"track_script,omitempty"`
 	TrackProcesses       []string    `json:"track_process,omitempty"`
@@ -211,6 +213,12 @@ func instanceData(i *Instance, commands map[string]string) jsonData {
 		VIPs:                 addresses(i.VIPs, i.VIPsSet),
 		ExcludedVIPs:         addresses(i.ExcludedVIPs, i.ExcludedSet),
 		AuthType:             uint8(i.AuthType),
+	}
+	for k := range i.Routes {
+		d.Routes = append(d.Routes, i.Routes[k].String())
+	}
+	for k := range i.Rules {
+		d.Rules = append(d.Rules, i.Rules[k].String())
 	}
 	for _, t := range i.TrackInterfaces {
 		d.TrackInterfaces = append(d.TrackInterfaces, t.Name)

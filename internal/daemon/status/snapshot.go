@@ -20,6 +20,8 @@ type Snapshot struct {
 	Files      []File
 	Processes  []Process
 	Interfaces []Interface
+
+	StaticsSet []bool // which of VRRP.Statics.Addresses the kernel has
 	Services   []Service
 }
 

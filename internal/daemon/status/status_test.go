@@ -214,7 +214,7 @@ func TestAddress(t *testing.T) {
 		{"10.0.0.1/8 dev eth0 scope host", model.Address{Prefix: pfx("10.0.0.1/8"), Interface: "eth0", Scope: 254}},
 		{"10.0.0.1/8 dev eth0 scope 7", model.Address{Prefix: pfx("10.0.0.1/8"), Interface: "eth0", Scope: 7}},
 	} {
-		if got := address(&c.a); got != c.want {
+		if got := c.a.String(); got != c.want {
 			t.Errorf("got  %s\nwant %s", got, c.want)
 		}
 	}

@@ -25,82 +25,12 @@ func command(s *model.Script) string {
 func addresses(list []model.Address, set []bool) []string {
 	out := make([]string, len(list))
 	for i := range list {
-		out[i] = address(&list[i])
+		out[i] = list[i].String()
 		if i < len(set) && set[i] {
 			out[i] += " set"
 		}
 	}
 	return out
-}
-
-// address is in the form of ip(8). Exporters take the first word as the address and the one after "dev" as the interface.
-func address(a *model.Address) string {
-	words := []string{prefix(a.Prefix)}
-	if a.Peer.IsValid() {
-		words[0] = a.Prefix.Addr().String()
-	}
-	if a.Broadcast.IsValid() {
-		words = append(words, "brd", a.Broadcast.String())
-	}
-	words = append(words, "dev", a.Interface, "scope", scope(a.Scope))
-	if a.Label != "" {
-		words = append(words, "label", a.Label)
-	}
-	if a.Peer.IsValid() {
-		words = append(words, "peer", a.Peer.String())
-	}
-	for _, option := range []struct {
-		on   bool
-		word string
-	}{
-		{a.Home, "home"},
-		{a.Prefix.Addr().Is6() && !a.NoDAD, "-nodad"},
-		{a.MngTmpAddr, "mngtmpaddr"},
-		{a.NoPrefixRt, "noprefixroute"},
-		{a.AutoJoin, "autojoin"},
-	} {
-		if option.on {
-			words = append(words, option.word)
-		}
-	}
-	if a.Prefix.Addr().Is6() {
-		switch a.PreferredLft {
-		case 0:
-			words = append(words, "deprecated")
-		case model.LifetimeForever:
-			words = append(words, "preferred_lft", "forever")
-		default:
-			words = append(words, "preferred_lft", strconv.FormatUint(uint64(a.PreferredLft), 10))
-		}
-	}
-	if a.NoTrack {
-		words = append(words, "no_track")
-	}
-	return strings.Join(words, " ")
-}
-
-// prefix leaves out the length of a host prefix.
-func prefix(p netip.Prefix) string {
-	if p.IsSingleIP() {
-		return p.Addr().String()
-	}
-	return p.String()
-}
-
-func scope(s uint8) string {
-	switch s {
-	case 0:
-		return "global"
-	case 200:
-		return "site"
-	case 253:
-		return "link"
-	case 254:
-		return "host"
-	case 255:
-		return "nowhere"
-	}
-	return strconv.Itoa(int(s))
 }
 
 func addr(a netip.Addr) string {

@@ -26,8 +26,9 @@ const (
 	retryMax = time.Minute
 )
 
-// Lane makes the kernel have the addresses that their owners wish for, on a goroutine of its own so that the loop never waits. Of
-// the wishes about one address only the newest is carried out; an address is there as long as anybody wishes for it.
+// Lane makes the kernel have the addresses, routes and rules that their owners wish for, on a goroutine of its own so that the loop never
+// waits. Of the wishes about one object only the newest is carried out; an object is there as long as anybody wishes for it. Routes come
+// after addresses and rules after routes; they go in the opposite order.
 type Lane struct {
 	log  *slog.Logger
 	post func(func())
@@ -40,42 +41,47 @@ type Lane struct {
 	have   map[hostnet.Key]model.Address
 	dirty  []hostnet.Key // to be looked at, in the order of the wishes
 	failed map[hostnet.Key]syscall.Errno
+	routing
 }
 
-// wish is all the addresses that one owner wants; none: it wants none.
+// wish is all that one owner wants; nothing: it wants none.
 type wish struct {
 	owner    string
 	addrs    []model.Address
 	keys     []hostnet.Key // of addrs, and, until it is carried out, of what the owner's previous wish had besides
+	routing  []hostnet.Routing
+	ids      []string // of routing, as keys
 	settled  func(error)
 	open     bool // not carried out yet
 	replaced bool // by a newer one of the owner
 }
 
-// OpenLane opens the lane's socket in the calling thread's network namespace. post runs a function on the loop.
-func OpenLane(log *slog.Logger, post func(func())) (*Lane, error) {
-	sock, err := open(0, 0)
+// OpenLane opens the lane's socket in the calling thread's network namespace. post runs a function on the loop. rxBuf is the size of the receive
+// buffer for answers.
+func OpenLane(log *slog.Logger, post func(func()), rxBuf model.RxBuf) (*Lane, error) {
+	sock, err := open(0, rxBuf)
 	if err != nil {
 		return nil, err
 	}
 	return &Lane{log: log, post: post, sock: sock, wake: make(chan struct{}, 1),
-		have: map[hostnet.Key]model.Address{}, failed: map[hostnet.Key]syscall.Errno{}}, nil
+		have: map[hostnet.Key]model.Address{}, failed: map[hostnet.Key]syscall.Errno{}, routing: newRouting()}, nil
 }
 
-// Own makes addrs all that owner wants. Those that it has wanted before and does not now are removed, unless another owner wants
+// Own makes objects all that owner wants. Those that it has wanted before and does not now are removed, unless another owner wants
 // them; those that it wants are set, even if they were set before, as they may have been taken away since.
 //
-// settled is called once, on the loop, after the kernel has answered for every address: with nil if all are there ("exists" counts),
+// settled is called once, on the loop, after the kernel has answered for every object: with nil if all are there ("exists" counts),
 // otherwise with the first error, when the lane goes on trying on its own. It is not called if the owner has made another wish
-// by then. An address that was there already without our doing is not ours and will not be removed.
-func (l *Lane) Own(owner string, addrs []model.Address, settled func(err error)) {
-	w := &wish{owner: owner, addrs: slices.Clone(addrs), settled: settled, open: true}
-	wanted := make(map[hostnet.Key]bool, len(addrs))
+// by then. An address that was there already without our doing is not ours and will not be removed; nor is a route of another protocol.
+func (l *Lane) Own(owner string, objects model.Objects, settled func(err error)) {
+	w := &wish{owner: owner, addrs: slices.Clone(objects.Addresses), settled: settled, open: true}
+	wanted := make(map[hostnet.Key]bool, len(w.addrs))
 	for i := range w.addrs {
 		k := hostnet.KeyOf(w.addrs[i])
 		wanted[k] = true
 		w.keys = append(w.keys, k)
 	}
+	w.want(objects)
 	l.mu.Lock()
 	if i := slices.IndexFunc(l.wishes, func(o *wish) bool { return o.owner == owner }); i >= 0 {
 		old := l.wishes[i]
@@ -85,10 +91,12 @@ func (l *Lane) Own(owner string, addrs []model.Address, settled func(err error))
 				w.keys = append(w.keys, k)
 			}
 		}
+		w.inherit(old)
 		l.wishes = slices.Delete(l.wishes, i, i+1)
 	}
 	l.wishes = append(l.wishes, w)
 	l.dirty = append(l.dirty, w.keys...)
+	l.routing.dirty = append(l.routing.dirty, w.ids...)
 	l.mu.Unlock()
 	l.signal()
 }
@@ -104,13 +112,14 @@ func (l *Lane) Renew(owner string) {
 }
 
 // Disown removes what owner has, in the order in which it was given; it is Own of nothing.
-func (l *Lane) Disown(owner string, settled func(err error)) { l.Own(owner, nil, settled) }
+func (l *Lane) Disown(owner string, settled func(err error)) { l.Own(owner, model.Objects{}, settled) }
 
-// RemoveStale removes addresses that an earlier process may have left behind, unless they are wished for by then. That an address
+// RemoveStale removes what an earlier process may have left behind, unless it is wished for by then, when it is ours. That it
 // is not there is no error.
-func (l *Lane) RemoveStale(addrs []model.Address) {
+func (l *Lane) RemoveStale(objects model.Objects) {
 	l.mu.Lock()
-	for _, a := range addrs {
+	l.routing.adopt(objects)
+	for _, a := range objects.Addresses {
 		k := hostnet.KeyOf(a)
 		if _, ok := l.have[k]; !ok {
 			l.have[k] = a
@@ -158,13 +167,16 @@ func (l *Lane) Run(ctx context.Context) error {
 			armed = false
 			l.markFailed()
 		}
-		have, want, done := l.take()
-		if ops := hostnet.Plan(have, want); len(ops)+len(done) > 0 {
+		have, want, done, before, after := l.take()
+		if ops := hostnet.Plan(have, want); len(ops)+len(before)+len(after)+len(done) > 0 {
+			early := l.applyRouting(before)
 			errs := l.apply(ops)
+			late := l.applyRouting(after)
 			if ctx.Err() != nil {
 				return nil
 			}
-			l.settle(ops, errs, done)
+			wrong := l.settleRouting(append(before, after...), append(early, late...))
+			l.settle(ops, errs, done, wrong)
 		}
 		switch failing := l.failing(); {
 		case !failing:
@@ -183,23 +195,27 @@ func (l *Lane) markFailed() {
 	for k := range l.failed {
 		l.dirty = append(l.dirty, k)
 	}
+	for id := range l.routing.failed {
+		l.routing.dirty = append(l.routing.dirty, id)
+	}
 }
 
 func (l *Lane) failing() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.failed) > 0
+	return len(l.failed)+len(l.routing.failed) > 0
 }
 
 // Close closes the socket; Run must have returned.
 func (l *Lane) Close() error { return l.sock.close() }
 
-// take returns what we have and what is wanted of the addresses that are to be looked at, and the wishes that are settled then.
-func (l *Lane) take() (have, want []model.Address, done []*wish) {
+// take returns what we have and what is wanted of the addresses that are to be looked at, the wishes that are settled then, and what is to
+// be done about routes and rules before and after.
+func (l *Lane) take() (have, want []model.Address, done []*wish, before, after []hostnet.RoutingOp) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.held > 0 {
-		return nil, nil, nil
+		return nil, nil, nil, nil, nil
 	}
 	wanted := map[hostnet.Key]model.Address{}
 	for _, w := range l.wishes {
@@ -240,11 +256,13 @@ func (l *Lane) take() (have, want []model.Address, done []*wish) {
 			want = append(want, a)
 		}
 	}
-	return have, want, done
+	before, after = l.takeRouting(removes(have, want))
+	return have, want, done, before, after
 }
 
-// settle takes over the outcome of ops, logs what went wrong for the first time, and posts the wishes of done that still stand.
-func (l *Lane) settle(ops []hostnet.Op, errs []error, done []*wish) {
+// settle takes over the outcome of ops, logs what went wrong for the first time, and posts the wishes of done that still stand. wrongIDs
+// are the routes and rules that went wrong.
+func (l *Lane) settle(ops []hostnet.Op, errs []error, done []*wish, wrongIDs map[string]error) {
 	var news []int // places in ops
 	wrong := map[hostnet.Key]error{}
 	l.mu.Lock()
@@ -267,7 +285,7 @@ func (l *Lane) settle(ops []hostnet.Op, errs []error, done []*wish) {
 			delete(l.failed, k)
 			continue
 		}
-		wrong[k] = fmt.Errorf("%s address %s on %q: %w", verb(op), op.Addr.Prefix, k.Interface, errs[i])
+		wrong[k] = fmt.Errorf("%s address %s on %q: %w", verb(op.Remove), op.Addr.Prefix, k.Interface, errs[i])
 		if l.failed[k] != errno {
 			l.failed[k] = errno
 			news = append(news, i)
@@ -284,8 +302,13 @@ func (l *Lane) settle(ops []hostnet.Op, errs []error, done []*wish) {
 				break
 			}
 		}
+		for _, id := range w.ids {
+			if err == nil {
+				err = wrongIDs[id]
+			}
+		}
 		w.open = false
-		w.keys = w.keys[:len(w.addrs)]
+		w.keys, w.ids = w.keys[:len(w.addrs)], w.ids[:len(w.routing)]
 		posts = append(posts, func() {
 			if l.stands(w) && w.settled != nil {
 				w.settled(err)
@@ -306,7 +329,7 @@ func (l *Lane) settle(ops []hostnet.Op, errs []error, done []*wish) {
 func (l *Lane) stands(w *wish) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !w.replaced && len(w.addrs) == 0 {
+	if !w.replaced && len(w.addrs)+len(w.routing) == 0 {
 		l.wishes = slices.DeleteFunc(l.wishes, func(o *wish) bool { return o == w })
 	}
 	return !w.replaced
@@ -321,8 +344,8 @@ func errnoOf(err error) syscall.Errno {
 	return errno
 }
 
-func verb(op hostnet.Op) string {
-	if op.Remove {
+func verb(remove bool) string {
+	if remove {
 		return "remove"
 	}
 	return "set"
@@ -332,7 +355,7 @@ func verb(op hostnet.Op) string {
 func (l *Lane) complain(op hostnet.Op, err error) {
 	var e *Error
 	if !errors.As(err, &e) {
-		l.log.Error(fmt.Sprintf("Netlink: cannot %s address %s on %s: %s", verb(op), op.Addr.Prefix, op.Addr.Interface, err))
+		l.log.Error(fmt.Sprintf("Netlink: cannot %s address %s on %s: %s", verb(op.Remove), op.Addr.Prefix, op.Addr.Interface, err))
 		return
 	}
 	name := "RTM_NEWADDR"
@@ -356,27 +379,44 @@ func (l *Lane) apply(ops []hostnet.Op) []error {
 	index := map[string]int{}
 	for start := 0; start < len(ops); start += maxBatch {
 		end := min(start+maxBatch, len(ops))
-		l.applyBatch(ops[start:end], errs[start:end], index)
+		l.applyBatch(errs[start:end], func(i int, seq uint32) ([]byte, error) {
+			op := ops[start+i]
+			ifIndex, err := l.indexOf(op.Addr.Interface, index)
+			if err != nil {
+				return nil, err
+			}
+			return encode(op, ifIndex, seq), nil
+		})
 	}
 	return errs
 }
 
-func (l *Lane) applyBatch(ops []hostnet.Op, errs []error, index map[string]int) {
-	var req []byte
-	waiting := map[uint32]int{} // sequence number → place in ops
-	for i, op := range ops {
-		ifIndex, ok := index[op.Addr.Interface]
-		if !ok {
-			var err error
-			if ifIndex, err = l.sock.ifIndex(op.Addr.Interface); err != nil {
-				errs[i] = err
-				continue
-			}
-			index[op.Addr.Interface] = ifIndex
+// indexOf looks the index of an interface up once per known.
+func (l *Lane) indexOf(name string, known map[string]int) (int, error) {
+	i, ok := known[name]
+	if !ok {
+		var err error
+		if i, err = l.sock.ifIndex(name); err != nil {
+			return 0, err
 		}
+		known[name] = i
+	}
+	return i, nil
+}
+
+// applyBatch sends one request for each place in errs and waits for the answers.
+func (l *Lane) applyBatch(errs []error, request func(i int, seq uint32) ([]byte, error)) {
+	var req []byte
+	waiting := map[uint32]int{} // sequence number → place in errs
+	for i := range errs {
 		seq := l.sock.nextSeq()
+		b, err := request(i, seq)
+		if err != nil {
+			errs[i] = err
+			continue
+		}
 		waiting[seq] = i
-		req = append(req, encode(op, ifIndex, seq)...)
+		req = append(req, b...)
 	}
 	if len(waiting) == 0 {
 		return

@@ -6,7 +6,10 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/keepalived-go/keepalived-go/internal/model"
 )
 
 // socket is one NETLINK_ROUTE socket, used by one goroutine at a time.
@@ -18,18 +21,28 @@ type socket struct {
 	buf  []byte
 }
 
-// open opens a socket in the calling thread's network namespace that hears groups (a mask of RTMGRP_*). rxBuf is the size of its
-// receive buffer in bytes, 0: the kernel's default.
-func open(groups uint32, rxBuf int) (*socket, error) {
+// orElse returns the size that is meant where the configuration names none: as many bytes, if that is allowed.
+func orElse(b model.RxBuf, bytes int) model.RxBuf {
+	if b.Bytes == 0 {
+		return model.RxBuf{Bytes: bytes, Force: true}
+	}
+	return b
+}
+
+// open opens a socket in the calling thread's network namespace that hears groups (a mask of RTMGRP_*). rxBuf of 0 is the kernel's default.
+func open(groups uint32, rxBuf model.RxBuf) (*socket, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
 	if err != nil {
 		return nil, fmt.Errorf("open netlink socket: %w", err)
 	}
 	err = unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups})
-	if err == nil && rxBuf > 0 {
-		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, rxBuf)
+	if err == nil && rxBuf.Bytes > 0 {
+		err = unix.EPERM
+		if rxBuf.Force {
+			err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, rxBuf.Bytes)
+		}
 		if err == unix.EPERM {
-			err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, rxBuf)
+			err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, rxBuf.Bytes)
 		}
 	}
 	if err != nil {
@@ -42,6 +55,29 @@ func open(groups uint32, rxBuf int) (*socket, error) {
 	s := &socket{fd: fd, file: os.NewFile(uintptr(fd), "netlink"), buf: make([]byte, 1<<16)}
 	s.raw, err = s.file.SyscallConn()
 	return s, err
+}
+
+// filter has the kernel drop what a program returns 0 for.
+func (s *socket) filter(program []bpf.Instruction) error {
+	raw, err := bpf.Assemble(program)
+	if err != nil {
+		return err
+	}
+	filter := make([]unix.SockFilter, len(raw))
+	for i, r := range raw {
+		filter[i] = unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K}
+	}
+	return unix.SetsockoptSockFprog(s.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]})
+}
+
+// port is the address of the socket, by which notifications name who caused them.
+func (s *socket) port() uint32 {
+	if a, err := unix.Getsockname(s.fd); err == nil {
+		if n, ok := a.(*unix.SockaddrNetlink); ok {
+			return n.Pid
+		}
+	}
+	return 0
 }
 
 func (s *socket) close() error { return s.file.Close() }

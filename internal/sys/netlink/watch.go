@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/keepalived-go/keepalived-go/internal/core/hostnet"
+	"github.com/keepalived-go/keepalived-go/internal/model"
 )
 
 // defaultRxBuf holds some thousands of notifications, which a burst of the kernel may bring while nobody reads.
@@ -19,19 +20,17 @@ type Watch struct {
 	notes *socket // notifications
 	dumps *socket // answers to our questions, apart so that neither can displace the other
 	known hostnet.Host
+	who   culprits
 }
 
 // OpenWatch opens the sockets in the calling thread's network namespace. What happens from then on will be told. rxBuf is the size
-// of the receive buffer for notifications in bytes, 0: the default.
-func OpenWatch(rxBuf int) (*Watch, error) {
-	if rxBuf == 0 {
-		rxBuf = defaultRxBuf
-	}
-	notes, err := open(unix.RTMGRP_LINK|unix.RTMGRP_IPV4_IFADDR|unix.RTMGRP_IPV6_IFADDR, rxBuf)
+// of the receive buffer for notifications.
+func OpenWatch(rxBuf model.RxBuf) (*Watch, error) {
+	notes, err := open(unix.RTMGRP_LINK|unix.RTMGRP_IPV4_IFADDR|unix.RTMGRP_IPV6_IFADDR, orElse(rxBuf, defaultRxBuf))
 	if err != nil {
 		return nil, err
 	}
-	dumps, err := open(0, 0)
+	dumps, err := open(0, model.RxBuf{})
 	if err != nil {
 		notes.close()
 		return nil, err
@@ -57,6 +56,9 @@ func (w *Watch) Run(ctx context.Context, sink func([]hostnet.Event)) error {
 		var events []hostnet.Event
 		for i := range msgs {
 			if e, ok := decode(&msgs[i]); ok && w.known.Apply(e) {
+				if e.Kind == hostnet.AddrDel {
+					e.By = w.who.name(msgs[i].Header.Pid)
+				}
 				events = append(events, e)
 			}
 		}

@@ -31,7 +31,7 @@ type watcher struct {
 func (h *host) watch(rxBuf int) *watcher {
 	h.t.Helper()
 	var nw *netlink.Watch
-	h.in(func() (err error) { nw, err = netlink.OpenWatch(rxBuf); return err })
+	h.in(func() (err error) { nw, err = netlink.OpenWatch(model.RxBuf{Bytes: rxBuf, Force: true}); return err })
 	w := &watcher{t: h.t}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -120,7 +120,7 @@ func (h *host) lane() *lane {
 	h.t.Helper()
 	l := &lane{t: h.t}
 	h.in(func() (err error) {
-		l.Lane, err = netlink.OpenLane(logTo(&l.log), func(f func()) { f() })
+		l.Lane, err = netlink.OpenLane(logTo(&l.log), func(f func()) { f() }, model.RxBuf{})
 		return err
 	})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -140,7 +140,7 @@ func (h *host) lane() *lane {
 func (l *lane) own(owner string, addrs ...model.Address) error {
 	l.t.Helper()
 	done := make(chan error, 1)
-	l.Own(owner, addrs, func(err error) { done <- err })
+	l.Own(owner, model.Objects{Addresses: addrs}, func(err error) { done <- err })
 	return receive(l.t, "settled wish of "+owner, done)
 }
 
@@ -291,7 +291,7 @@ func TestLaneMoves(t *testing.T) {
 	settled := func(err error) { done <- err }
 	l.Together(func() {
 		l.Disown("A", settled)
-		l.Own("B", []model.Address{x}, settled)
+		l.Own("B", model.Objects{Addresses: []model.Address{x}}, settled)
 	})
 	for range 2 {
 		if err := receive(t, "settled", done); err != nil {
@@ -377,7 +377,7 @@ func TestLaneStolenAddress(t *testing.T) {
 	// Given up and wanted again before the lane looks: it must be there all the same.
 	l.Together(func() {
 		l.Disown("A", func(error) { t.Error("a wish that was replaced is settled") })
-		l.Own("A", []model.Address{x}, nil)
+		l.Own("A", model.Objects{Addresses: []model.Address{x}}, nil)
 	})
 	w.waitAddr(e0, "10.1.0.1", true)
 	if err := a.addrChange(a.AddrDel, "eth0", "10.1.0.1/32"); err != nil {
@@ -403,9 +403,9 @@ func TestLaneForeignAndStaleAddresses(t *testing.T) {
 	a.addr("eth0", "fd01::2/128")
 	l.mustOwn("B", vip("10.1.0.4/32", "eth0"))
 	l.Together(func() {
-		l.RemoveStale([]model.Address{vip("10.1.0.1/32", "eth0"), vip("10.1.0.2/32", "eth0"), vip("fd01::2/128", "eth0"),
-			vip("10.1.0.3/32", "eth0"), vip("10.1.0.3/32", "gone0"), vip("10.1.0.4/32", "eth0")})
-		l.Own("A", []model.Address{vip("10.1.0.1/32", "eth0")}, nil)
+		l.RemoveStale(model.Objects{Addresses: []model.Address{vip("10.1.0.1/32", "eth0"), vip("10.1.0.2/32", "eth0"), vip("fd01::2/128", "eth0"),
+			vip("10.1.0.3/32", "eth0"), vip("10.1.0.3/32", "gone0"), vip("10.1.0.4/32", "eth0")}})
+		l.Own("A", model.Objects{Addresses: []model.Address{vip("10.1.0.1/32", "eth0")}}, nil)
 	})
 	l.mustOwn("last")
 	got := a.addrs("eth0")
