@@ -98,8 +98,6 @@ const (
 	noStatics  = "static addresses, routes and rules are not installed"
 	noSync     = "the IPVS sync daemon is not run"
 	noBFD      = "BFD sessions are not run"
-	noHMAC     = "adverts carry no HMAC trailer"
-	noAH       = "adverts are not sent with an AH header"
 	noBuffers  = "socket buffers are sized by the program"
 	noNames    = "the processes keep the program's name"
 	noReload   = "a reload is asked for with SIGHUP and always checked first"

@@ -46,7 +46,9 @@ type Machine struct {
 	masterPrio uint8
 	masterInt  time.Duration // interval of the current master; own if there is none
 	oldSum     bool          // a unicast peer was found to use the old checksum
-	logged     uint32        // receive errors that have been logged, by Reject
+	logged     uint64        // receive errors that have been logged, by Reject
+	ah         ah
+	trailers   trailers
 
 	gen      uint32 // of the last Own or Disown
 	settled  bool   // the kernel is as gen asked
@@ -60,7 +62,10 @@ type Machine struct {
 
 // New returns the machine of a virtual router in state INIT.
 func New(inst *model.Instance) *Machine {
-	return &Machine{inst: inst, state: model.Init, want: model.Init, noSrc: true, masterInt: inst.AdvertInt, settled: true}
+	m := &Machine{inst: inst, state: model.Init, want: model.Init, noSrc: true, masterInt: inst.AdvertInt, settled: true}
+	m.ah.configure(inst)
+	m.trailers.configure(inst)
+	return m
 }
 
 // Step gives the event to m and appends to out what has to be done, for m and for the other members of its sync group, whose
@@ -382,6 +387,8 @@ func (m *Machine) reconfigure(s *step, inst *model.Instance) {
 		}
 		m.inst = inst
 	})
+	m.ah.configure(inst)
+	m.trailers.configure(inst)
 	m.oldSum = m.oldSum && inst.OldUnicastSum == model.ChecksumDetect
 	if m.state == model.Master {
 		m.masterReconfigured(s, old)

@@ -23,6 +23,7 @@ type conflict struct {
 // proclaim comes before everything else of a new master.
 func (m *Machine) proclaim(s *step) {
 	m.forget(s)
+	m.ah.promoted()
 	m.send(s, m.EffectivePriority())
 	m.say(s, lineMaster)
 }
@@ -54,6 +55,9 @@ func (m *Machine) leaveMaster(s *step, farewell bool) {
 
 // send emits one logical advert.
 func (m *Machine) send(s *step, priority uint8) {
+	if m.ah.mac != nil {
+		m.ah.next()
+	}
 	s.do(Action{Kind: Send, M: m, Priority: priority})
 	m.lastSent = s.now
 	m.stats.AdvertSent++
@@ -138,8 +142,10 @@ func (m *Machine) masterReceived(s *step, a *Advert) {
 func (m *Machine) outrank(s *step, a *Advert, ours uint8) {
 	if m.inst.LowerPrioNoAdvert {
 		m.say(s, lineLower, a.Src, a.Priority, ours)
+		m.outrankAH(s)
 	} else {
 		m.say(s, lineLowerElection, a.Src, a.Priority, ours)
+		m.outrankAH(s)
 		m.answer(s)
 	}
 	m.reannounce(s)

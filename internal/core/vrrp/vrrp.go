@@ -136,6 +136,8 @@ type Stats struct {
 	AuthFailure                 uint64
 	PriZeroRcvd, PriZeroSent    uint64
 	VersionErr, ChecksumErr     uint64 // SNMP only
+
+	AuthExtMissing, AuthExtMalformed, AuthExtUnknownKey, AuthExtInvalidHMAC, AuthExtStale, AuthExtReplay uint64 // auth_hmac
 }
 
 // step is one Step under way.

@@ -375,7 +375,7 @@ func (v *vrrpPart) send(r *router, priority uint8) {
 }
 
 func (v *vrrpPart) sendTo(r *router, priority uint8, dst netip.Addr, hopLimit int) {
-	r.buf = r.m.AppendPacket(r.buf[:0], priority, dst, r.ident)
+	r.buf = r.m.AppendPacket(r.buf[:0], priority, dst, r.ident, time.Now())
 	err := r.sock.conn.Send(r.buf, r.m.SourceAddr(), dst, hopLimit)
 	if err == r.sendErr {
 		return
