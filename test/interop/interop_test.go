@@ -47,6 +47,7 @@ type scenario struct {
 
 func scenarios() []scenario {
 	pass := "authentication {\n  auth_type PASS\n  auth_pass 12345\n}"
+	ah := "authentication {\n  auth_type AH\n  auth_pass 12345\n}"
 	both := func(name, vip string, base lab.Instance, a, b string) scenario {
 		s := scenario{name: name, a: base, b: base, vip: vip}
 		s.a.Priority, s.b.Priority = 150, 100
@@ -58,6 +59,8 @@ func scenarios() []scenario {
 	}
 	return []scenario{
 		both("v2 PASS", "10.1.0.100", lab.Instance{Version: 2, Interval: time.Second}, pass, pass),
+		both("V-C03 v2 AH", "10.1.0.100", lab.Instance{Version: 2, Interval: time.Second}, ah, ah),
+		both("V-C03 v2 AH unicast", "10.1.0.100", lab.Instance{Version: 2, Interval: time.Second}, ah+"\n"+unicast("10.1.0.1", "10.1.0.2"), ah+"\n"+unicast("10.1.0.2", "10.1.0.1")),
 		both("v3 IPv4", "10.1.0.100", lab.Instance{}, "", ""),
 		both("v3 IPv6", "fd00:1::100", lab.Instance{VIPs: "fe80::100/64 fd00:1::100/64"}, "", ""),
 		both("v3 unicast", "10.1.0.100", lab.Instance{}, unicast("10.1.0.1", "10.1.0.2"), unicast("10.1.0.2", "10.1.0.1")),

@@ -75,6 +75,11 @@ func TestWrongAdverts(t *testing.T) {
 		return p
 	}
 	v2 := lab.Packet{Version: 2}
+	ah := func(seq uint32, change func(*lab.Packet)) lab.Packet {
+		p := with(v2, func(p *lab.Packet) { p.AuthType, p.AHKey, p.Sequence = 2, "secret", seq })
+		change(&p)
+		return p
+	}
 	for _, c := range []struct {
 		name  string
 		mine  lab.Instance
@@ -94,6 +99,23 @@ func TestWrongAdverts(t *testing.T) {
 				{"longer password", with(v2, func(p *lab.Packet) { p.AuthType, p.Auth = 1, "secrets" })},
 				{"no password", with(v2, func(*lab.Packet) {})},
 				{"unknown kind of authentication", with(v2, func(p *lab.Packet) { p.AuthType = 9 })},
+				{"an authentication header", with(v2, func(p *lab.Packet) { p.AuthType, p.AHKey, p.Sequence = 2, "secret", 100 })},
+			}},
+		{"V-C03 v2 AH", lab.Instance{Version: 2, Interval: second, Priority: 150, Lines: "authentication {\n  auth_type AH\n  auth_pass secret\n}"},
+			[]injected{
+				{"right key", ah(1000, func(p *lab.Packet) {})},
+				{"lower router", ah(1<<20, func(p *lab.Packet) { p.Priority = 50 })},
+				{"replayed", ah(1<<19, func(p *lab.Packet) {})},
+				{"priority 0", ah(1<<21, func(p *lab.Packet) { p.Priority = 0 })},
+				{"wrong key", ah(1<<22, func(p *lab.Packet) { p.AHKey = "other" })},
+				{"wrong SPI", ah(1<<22, func(p *lab.Packet) { p.SPI = other })},
+				{"other interval", ah(1<<22, func(p *lab.Packet) { p.Interval = 2 })},
+				{"no authentication header", with(v2, func(p *lab.Packet) { p.AuthType = 2 })},
+				{"says that it has no authentication", ah(1<<23, func(p *lab.Packet) { p.AuthType = 0 })},
+				{"8 bytes too few", ah(1<<24, func(p *lab.Packet) { p.Cut = 8 })},
+				{"4 bytes too many", ah(1<<25, func(p *lab.Packet) { p.Extra = make([]byte, 4) })},
+				{"unknown VRID", ah(1<<26, func(p *lab.Packet) { p.VRID = 9 })},
+				{"TTL 254", ah(1<<27, func(p *lab.Packet) { p.TTL = 254 })},
 			}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -116,6 +138,7 @@ func TestWrongAdverts(t *testing.T) {
 type answer struct {
 	Counters string   // of the statistics, what changed
 	Lines    []string // that it logged, without those of the transition
+	Next     string   // auth_type AH: the number of its next advert, if that goes on from the injected one's
 }
 
 var counter = regexp.MustCompile(`(?m)^ *([A-Za-z ]+): (\d+)$`)
@@ -149,8 +172,12 @@ func answers(t *testing.T, program string, mine lab.Instance, cases []injected) 
 		at := l.Node("c").Inject(0, c.packet, l.Node("a"))
 		// Whatever it answers, it does so by its next advert; having yielded, when its master down interval has passed.
 		l.WaitFrame(soon+mine.Down(), "advert after "+c.name, lab.Adverts("a"), lab.After(at.Add(20*time.Millisecond)))
+		next := l.WaitFrame(soon, "advert after "+c.name, lab.Adverts("a"), lab.After(at))
 		names, after := counters(d)
 		var a answer
+		if next.AH != nil && next.Sequence()-c.packet.Sequence < 10 {
+			a.Next = fmt.Sprint(next.Sequence())
+		}
 		for _, name := range names {
 			diff := after[name] - before[name]
 			switch {
@@ -162,7 +189,7 @@ func answers(t *testing.T, program string, mine lab.Instance, cases []injected) 
 			}
 		}
 		for _, e := range d.Log() {
-			if e.At.After(at) && strings.HasPrefix(e.Line, "(VI_1)") && !transition.MatchString(e.Line) {
+			if e.At.After(at) && (strings.HasPrefix(e.Line, "(VI_1)") || strings.HasPrefix(e.Line, "IPSEC")) && !transition.MatchString(e.Line) {
 				a.Lines = append(a.Lines, e.Line)
 			}
 		}
