@@ -39,6 +39,11 @@ type Machine struct {
 	refresh   time.Time // periodic announcements
 	contested time.Time // a rival master has been heard, and is taken for gone then
 	listened  bool      // the stall guard has prolonged this silence once
+
+	// What others can make a master do, and when it did so last: answer, tell the neighbours again, tell of a lower router.
+	answered, reannounced, lowerTold time.Time
+	reannounceAt                     time.Time // when the neighbours are to be told again
+
 	preempt   bool      // a preempt delay was started
 	preemptAt time.Time // its end
 
@@ -93,6 +98,8 @@ func Step(now time.Time, m *Machine, ev *Event, out []Action) []Action {
 		m.settle(&s, ev.Gen)
 	case Stolen:
 		m.stolen(&s, ev.Addr)
+	case Delayed:
+		m.delay(&s, ev.Until)
 	case Reconfigured:
 		m.reconfigure(&s, ev.Instance)
 	case Stop:
@@ -106,7 +113,7 @@ func Step(now time.Time, m *Machine, ev *Event, out []Action) []Action {
 // Deadline returns when Timeout is due; zero: never.
 func (m *Machine) Deadline() time.Time {
 	d := m.deadline
-	for _, t := range [...]time.Time{m.again, m.refresh, m.contested} {
+	for _, t := range [...]time.Time{m.again, m.refresh, m.contested, m.reannounceAt} {
 		if !t.IsZero() && (d.IsZero() || t.Before(d)) {
 			d = t
 		}
@@ -288,6 +295,9 @@ func (m *Machine) timeout(s *step) {
 		m.again = time.Time{}
 		m.announceBlock(s, m.repeat)
 	}
+	if due(s.now, m.reannounceAt) {
+		m.reannounce(s)
+	}
 	if due(s.now, m.refresh) {
 		m.announceBlock(s, m.inst.GARP.RefreshRepeat)
 		m.refresh = advance(s.now, m.refresh, m.inst.GARP.MasterRefresh)
@@ -394,6 +404,20 @@ func (m *Machine) reconfigure(s *step, inst *model.Instance) {
 		m.masterReconfigured(s, old)
 	}
 	m.judge(s)
+}
+
+// delay changes the end of the start-up delay while it lasts.
+func (m *Machine) delay(s *step, until time.Time) {
+	if !s.now.Before(m.until) {
+		return
+	}
+	if until.Before(s.now) {
+		until = s.now
+	}
+	if m.state == model.Backup {
+		m.deadline = m.deadline.Add(until.Sub(m.until))
+	}
+	m.until = until
 }
 
 // stop ends the protocol. Members of a group stop one by one; the group is told of when the last has.

@@ -3,6 +3,7 @@ package vrrp
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -110,7 +111,7 @@ type world struct {
 // run executes a command:
 //
 //	router NAME [key=value|flag]...   group NAME MEMBER...   manual   clock D
-//	start [NAME...] [until=D]   wait D   sleep D   overrun NAME D   settle NAME   stale NAME   show NAME   stats NAME   sequence NAME
+//	start [NAME...] [until=D]   delay NAME D   wait D   sleep D   overrun NAME D   settle NAME   stale NAME   show NAME   stats NAME   sequence NAME
 //	advert NAME from=ADDR prio=N [key=value]...   see packet; also ah NAME ...   total_length NAME N ...
 //	faults NAME N [reason]   init NAME   total NAME N   source NAME ADDR|none   stolen NAME ADDR
 //	reload NAME [key=value|flag]...   reform GROUP MEMBER...   stop NAME [keep]   remove NAME
@@ -141,6 +142,10 @@ func (w *world) run(f []string) error {
 		g := w.groups[f[1]]
 		w.took(Reform(w.now, g, &model.SyncGroup{Name: f[1], Members: f[2:]}, w.members(f[2:]), nil))
 		return nil
+	case "delay": // delay NAME D: the start-up delay ends so long after the epoch
+		d, err := time.ParseDuration(arg(2))
+		w.step(w.routers[arg(1)], Event{Kind: Delayed, Until: epoch.Add(d)})
+		return err
 	case "start":
 		names, until := f[1:], time.Time{}
 		if n := len(names); n > 0 && strings.HasPrefix(names[n-1], "until=") {
@@ -217,6 +222,27 @@ func (w *world) run(f []string) error {
 			return err
 		}
 		w.receive(m, p)
+	case "flood": // flood NAME N D packet options: one after the other, D apart; shows what was done how often
+		d, err := time.ParseDuration(f[3])
+		if err != nil {
+			return err
+		}
+		p, err := packet(m, f[4:])
+		if err != nil {
+			return err
+		}
+		for range number() {
+			w.step(m, Event{Kind: Received, Packet: p})
+			w.wait(d)
+		}
+		counts := map[string]int{}
+		for line := range strings.Lines(w.log.String()) {
+			counts[line[12:]]++
+		}
+		w.log.Reset()
+		for _, what := range slices.Sorted(maps.Keys(counts)) {
+			fmt.Fprintf(&w.log, "  %d × %s", counts[what], what)
+		}
 	case "ah", "total_length": // ah NAME packet options; total_length NAME N packet options
 		rest := f[2:]
 		if f[0] == "total_length" {
