@@ -101,7 +101,7 @@ func (m *Machine) checkAH(s *step, p *Packet, body []byte) Reject {
 	}
 	src := p.Src.As4()
 	if spi := body[4:8]; string(spi) != string(src[:]) {
-		return failed(RejectSPI, lineSPI, binary.BigEndian.Uint32(spi), binary.BigEndian.Uint32(src[:]))
+		return failed(RejectSPI, lineSPI, binary.NativeEndian.Uint32(src[:]), binary.NativeEndian.Uint32(spi)) // as keepalived prints them
 	}
 	seq := binary.BigEndian.Uint32(body[8:])
 	if seq <= h.seq {
