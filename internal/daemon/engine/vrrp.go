@@ -86,9 +86,9 @@ type router struct {
 	buf     []byte
 	sendErr error // last error of sending, logged once
 	lines   allowance
-	waits   bool  // the last Own or Disown has not settled
-	owned   bool  // the lane knows of a wish
-	leaving bool  // a reload removed it: it goes when the kernel has let go of its addresses
+	waits   bool // the last Own or Disown has not settled
+	owned   bool // the lane knows of a wish
+	leaving bool // a reload removed it: it goes when the kernel has let go of its addresses
 }
 
 // pendingEvent is an event that came up while actions were carried out.
@@ -362,6 +362,8 @@ func (v *vrrpPart) act(now time.Time, actions []vrrp.Action) {
 
 // say logs a line of a router. What others send must not fill the disk: beyond a burst each router has so many lines a second, and how many
 // were left out is told by the next.
+//
+// Differs from keepalived: it logs a line for each of any number of packets.
 func (v *vrrpPart) say(now time.Time, a *vrrp.Action) {
 	if r := v.byMachine[a.M]; r != nil {
 		ok, left := r.lines.take(now)
