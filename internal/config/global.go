@@ -97,8 +97,6 @@ const (
 	noVMAC     = "virtual MAC interfaces are not made"
 	noSync     = "the IPVS sync daemon is not run"
 	noBFD      = "BFD sessions are not run"
-	noHMAC     = "adverts carry no HMAC trailer"
-	noAH       = "adverts are not sent with an AH header"
 	noBuffers  = "socket buffers are sized by the program"
 	noNames    = "the processes keep the program's name"
 	noReload   = "a reload is asked for with SIGHUP and always checked first"

@@ -21,6 +21,10 @@ type Host interface {
 	Stat(path string) (File, error)
 	// RealPath returns the path without symbolic links.
 	RealPath(path string) (string, error)
+	// ReadSecret returns the content and the permissions of a file of at most maxSecret bytes.
+	ReadSecret(path string) (text []byte, mode fs.FileMode, err error)
+	// CredentialsDirectory is where the service manager has put the service's credentials; empty: nowhere.
+	CredentialsDirectory() string
 	// SearchPath is the list of directories in which a bare program name is looked for.
 	SearchPath() []string
 	// LookupHost returns the addresses of a host name.
@@ -31,6 +35,9 @@ type Host interface {
 	// VRFTable returns the routing table of the VRF of that name; false if there is none.
 	VRFTable(name string) (uint32, bool)
 }
+
+// maxSecret is far more than a key may have.
+const maxSecret = 1024
 
 // Interface is a network interface as the kernel has it.
 type Interface struct {

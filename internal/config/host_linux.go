@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"net"
 	"net/netip"
@@ -131,6 +132,27 @@ func (System) RealPath(path string) (string, error) {
 	}
 	return filepath.Abs(real)
 }
+
+// ReadSecret reads a regular file, or what a symbolic link leads to.
+func (System) ReadSecret(path string) ([]byte, fs.FileMode, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, 0, err
+	}
+	if !st.Mode().IsRegular() || st.Size() > maxSecret {
+		return nil, 0, &fs.PathError{Op: "read", Path: path, Err: fs.ErrInvalid}
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxSecret))
+	return text, st.Mode(), err
+}
+
+// CredentialsDirectory is systemd's (systemd.exec(5), LoadCredential=).
+func (System) CredentialsDirectory() string { return os.Getenv("CREDENTIALS_DIRECTORY") }
 
 // SearchPath is the program path of this process.
 func (System) SearchPath() []string { return filepath.SplitList(os.Getenv("PATH")) }

@@ -14,6 +14,7 @@ type fakeHost struct {
 	files      map[string]File // a symbolic link's target is in links
 	links      map[string]string
 	hosts      map[string][]netip.Addr
+	secrets    map[string]string
 }
 
 func newFakeHost() *fakeHost {
@@ -35,6 +36,16 @@ func newFakeHost() *fakeHost {
 	h.files["/bin"] = File{Mode: fs.ModeSymlink | 0o777}
 	for _, p := range []string{"/usr/bin/true", "/usr/bin/sh", "/usr/bin/env", "/usr/bin/pkill", "/usr/bin/pgrep", "/usr/bin/killall"} {
 		h.files[p] = File{Mode: 0o755}
+	}
+	const key = "0123456789abcdef0123456789abcdef"
+	h.secrets = map[string]string{"/etc/key": key + "\n", "/etc/key-open": key, "/etc/key-short": "short",
+		"/run/credentials/k.service/vrrp": "hex:" + key + key + "\n"}
+	for p := range h.secrets {
+		h.files[p] = File{Mode: 0o400}
+	}
+	h.files["/etc/key-open"] = File{Mode: 0o440}
+	for _, d := range []string{"/run", "/run/credentials", "/run/credentials/k.service"} {
+		h.files[d] = File{Mode: fs.ModeDir | 0o755}
 	}
 	h.files["/etc/passwd"] = File{Mode: 0o644}
 	return h
@@ -92,6 +103,16 @@ func (h *fakeHost) RealPath(p string) (string, error) {
 	}
 	return p, nil
 }
+
+func (h *fakeHost) ReadSecret(p string) ([]byte, fs.FileMode, error) {
+	f, err := h.Stat(p)
+	if err != nil {
+		return nil, 0, err
+	}
+	return []byte(h.secrets[p]), f.Mode, nil
+}
+
+func (h *fakeHost) CredentialsDirectory() string { return "/run/credentials/k.service" }
 
 func (h *fakeHost) SearchPath() []string { return []string{"/usr/sbin", "/usr/bin"} }
 

@@ -160,34 +160,13 @@ func (res *resolver) election(i *Instance, out *model.Instance, say sayer) {
 }
 
 func (res *resolver) authentication(i *Instance, out *model.Instance, say sayer) {
-	hmac := len(i.HMAC.Keys) > 0 || i.HMAC.Active.IsSet() || len(i.HMAC.Files) > 0
-	for _, f := range i.HMAC.Files {
-		switch st, err := res.host.Stat(f.V); {
-		case err != nil || !st.Mode.IsRegular():
-			say(f.At, "auth_hmac: the key file %q cannot be read - ignoring it", f.V)
-		case st.Mode.Perm()&0o077 != 0:
-			res.r.Add(source.Security, f.At, "(%s) auth_hmac: the key file %q is readable by others - ignoring it", i.Name, f.V)
-		}
-	}
-	if hmac {
-		switch {
-		case !i.HMAC.Active.IsSet() || !slices.Contains(i.HMAC.Keys, i.HMAC.Active.V):
-			say(i.At, "auth_hmac has no usable active_key - no HMAC is used")
-			hmac = false
-		case out.Strict && i.HMAC.Mode.IsSet() && i.HMAC.Mode.V != "enforce":
-			say(i.HMAC.Mode.At, "strict mode allows only auth_hmac mode enforce - using it")
-		}
-		// Differs from keepalived: an advert without its trailer must not pass for one with it, so the instance stays in FAULT.
-		if hmac {
-			out.ConfigFault = "auth_hmac is not supported yet"
-		}
-	}
+	res.hmac(i, out, say)
 	if !i.AuthType.IsSet() && !i.AuthPass.IsSet() {
 		return
 	}
 	at := i.AuthType.At
 	switch {
-	case hmac:
+	case out.HMAC.On():
 		say(at, "auth_hmac replaces authentication - ignoring it")
 	case out.Strict:
 		say(at, "Strict mode does not support authentication. Ignoring.")
@@ -205,9 +184,6 @@ func (res *resolver) authentication(i *Instance, out *model.Instance, say sayer)
 				say(i.State.At, "Initial state master is incompatible with AH authentication - clearing")
 				out.Initial = model.Backup
 			}
-			// Differs from keepalived: without AH the instance must not take part at all.
-			out.ConfigFault = "auth_type AH is not supported yet"
-			res.r.Notef(i.AuthType.At, "(%s) auth_type AH is not supported yet: the instance stays in FAULT", i.Name)
 		}
 	}
 }
@@ -338,6 +314,9 @@ func (res *resolver) room(out *model.Instance) int {
 	}
 	if out.AuthType == model.AuthAH {
 		left -= 24
+	}
+	if out.HMAC.On() {
+		left -= 28
 	}
 	return max(0, min(255, left/size))
 }
@@ -470,6 +449,9 @@ func (res *resolver) interval(i *Instance, out *model.Instance, say sayer) {
 	case fits != out.AdvertInt:
 		say(i.AdvertInt.At, "VRRPv3 advertisement interval %v must be a multiple of 10ms. rounding to %v", out.AdvertInt, fits)
 		out.AdvertInt = fits
+	}
+	if h := &out.HMAC; h.On() && h.Window == 0 {
+		h.Window = min(max(5*time.Second, roundTo(3*out.AdvertInt, time.Second)), 300*time.Second)
 	}
 }
 

@@ -100,42 +100,4 @@ func readIPVLAN(i *Instance, n *syntax.Node, r *source.Report) {
 	}
 }
 
-// readHMACKey checks a key of auth_hmac; keys are not kept, since no advert carries a trailer yet.
-func readHMACKey(h *HMAC, n *syntax.Node, r *source.Report) {
-	if len(n.Args) < 2 {
-		r.Errorf(n.At(), "auth_hmac key: an id and a key are needed - ignoring")
-		return
-	}
-	id, err := schema.ParseInt(n.Args[0].Text, 1, 255)
-	if err != nil {
-		r.Errorf(n.Args[0].At, "auth_hmac key id: %v - ignoring", err)
-		return
-	}
-	for _, other := range h.Keys {
-		if other == id {
-			r.Errorf(n.Args[0].At, "auth_hmac key %d is already specified - ignoring", id)
-			return
-		}
-	}
-	// The text of a key never reaches a message.
-	length := len(n.Args[1].Text)
-	if digits, ok := strings.CutPrefix(n.Args[1].Text, "hex:"); ok {
-		key, err := hex.DecodeString(digits)
-		if err != nil {
-			r.Errorf(n.Args[1].At, "auth_hmac key %d has a bad hexadecimal digit - ignoring", id)
-			return
-		}
-		length = len(key)
-	} else if path, ok := strings.CutPrefix(n.Args[1].Text, "file:"); ok {
-		// Whether the file can be used is for Resolve to see.
-		h.Files = append(h.Files, opt[string]{V: path, At: n.Args[1].At})
-		length = 32
-	}
-	if length < 32 || length > 64 {
-		r.Errorf(n.Args[1].At, "auth_hmac key %d has %d bytes, not 32 to 64 - ignoring", id, length)
-		return
-	}
-	h.Keys = append(h.Keys, id)
-}
-
 func familyOf(p netip.Prefix) model.Family { return model.FamilyOf(p.Addr()) }

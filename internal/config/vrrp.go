@@ -79,14 +79,6 @@ type Scripts struct {
 	Deleted, LowerPrio               opt[Command]
 }
 
-// HMAC is the auth_hmac block.
-type HMAC struct {
-	Keys   []int
-	Files  []opt[string] // of keys that are in files
-	Active opt[int]
-	Mode   opt[string]
-}
-
 // SyncGroup is a vrrp_sync_group block.
 type SyncGroup struct {
 	Name    string
@@ -337,7 +329,7 @@ var vrrpInstance = concat(itable{
 		}), func(i *Instance) *opt[string] { return &i.AuthPass }, "Password."),
 	}, "Authentication of VRRP version 2."),
 	schema.Block("auth_hmac", "", func(i *Instance, _ *syntax.Node, _ *source.Report) *HMAC { return &i.HMAC }, hmacTable,
-		"Keyed trailer of adverts.").Pending(noHMAC),
+		"Keyed trailer of adverts, instead of authentication."),
 },
 	safetyRows("", func(i *Instance) *Safety { return &i.Safety }),
 	scriptRows(func(i *Instance) *Scripts { return &i.Scripts }),
@@ -384,16 +376,6 @@ var garpGroup = schema.Table[GARPGroup]{
 		g.Interfaces = append(g.Interfaces, opt[string]{V: n.Args[0].Text, At: n.Args[0].At})
 	}, "A member."),
 	schema.WordList("interfaces", schema.IfName, func(g *GARPGroup) *[]opt[string] { return &g.Interfaces }, "The members.").NotEmpty(),
-}
-
-var hmacTable = schema.Table[HMAC]{
-	schema.Line("key", "ID TEXT | hex:DIGITS | file:PATH", readHMACKey, "A key of 32 to 64 bytes."),
-	schema.Inherited("active_key", schema.Int(1, 255), func(h *HMAC) *opt[int] { return &h.Active }, "The key to send with."),
-	schema.Check[HMAC]("time_window", schema.Int(1, 300), "Accepted difference of clocks."),
-	schema.Check[HMAC]("anti_replay", schema.Choice("time|monotonic", map[string]bool{"time": true, "monotonic": true}), "Protection against replay."),
-	schema.Inherited("mode", schema.Choice("enforce|permissive|receive-only",
-		map[string]string{"enforce": "enforce", "permissive": "permissive", "receive-only": "receive-only"}),
-		func(h *HMAC) *opt[string] { return &h.Mode }, "What adverts without a valid trailer mean."),
 }
 
 func (i *Instance) markUnicast(n *syntax.Node) {

@@ -111,6 +111,9 @@ type Secret []byte
 func (Secret) String() string   { return "********" }
 func (Secret) GoString() string { return "********" }
 
+// MarshalText masks it in JSON and logs; gob, which the loader sends the model in, has the bytes.
+func (Secret) MarshalText() ([]byte, error) { return []byte("********"), nil }
+
 // Instance is one vrrp_instance.
 type Instance struct {
 	Name      string
@@ -133,6 +136,7 @@ type Instance struct {
 
 	AuthType      AuthType
 	AuthPass      Secret // at most 8 bytes
+	HMAC          HMAC   // auth_hmac
 	V3ChecksumV2  bool   // v3_checksum_as_v2
 	OldUnicastSum OldChecksum
 
@@ -173,6 +177,37 @@ type Instance struct {
 	SMTPAlert                                                                           bool
 
 	RxBufSize int // kernel_rx_buf_size; 0: kernel default
+}
+
+// HMAC is auth_hmac: adverts carry a keyed trailer (keepalived 2.4.2).
+type HMAC struct {
+	Keys      []HMACKey // all that a received advert may have
+	Active    uint8     // the one to send with; 0: no auth_hmac
+	Window    time.Duration
+	Monotonic bool // anti_replay monotonic: clocks need not agree
+	Mode      HMACMode
+}
+
+// On reports whether auth_hmac is in use.
+func (h *HMAC) On() bool { return h.Active != 0 }
+
+// HMACKey is one key, of 32 to 64 bytes.
+type HMACKey struct {
+	ID  uint8 // 1..255
+	Key Secret
+}
+
+// HMACMode says what adverts without a trailer mean. One with a bad trailer is always dropped.
+type HMACMode uint8
+
+const (
+	HMACEnforce     HMACMode = iota // they are dropped
+	HMACPermissive                  // they are accepted
+	HMACReceiveOnly                 // they are accepted, and our own are such
+)
+
+func (m HMACMode) String() string {
+	return [...]string{"enforce", "permissive", "receive-only"}[m]
 }
 
 // Peer is one unicast peer and the TTLs that its adverts may have.

@@ -47,6 +47,7 @@ type scenario struct {
 
 func scenarios() []scenario {
 	pass := "authentication {\n  auth_type PASS\n  auth_pass 12345\n}"
+	ah := "authentication {\n  auth_type AH\n  auth_pass 12345\n}"
 	both := func(name, vip string, base lab.Instance, a, b string) scenario {
 		s := scenario{name: name, a: base, b: base, vip: vip}
 		s.a.Priority, s.b.Priority = 150, 100
@@ -58,6 +59,8 @@ func scenarios() []scenario {
 	}
 	return []scenario{
 		both("v2 PASS", "10.1.0.100", lab.Instance{Version: 2, Interval: time.Second}, pass, pass),
+		both("V-C03 v2 AH", "10.1.0.100", lab.Instance{Version: 2, Interval: time.Second}, ah, ah),
+		both("V-C03 v2 AH unicast", "10.1.0.100", lab.Instance{Version: 2, Interval: time.Second}, ah+"\n"+unicast("10.1.0.1", "10.1.0.2"), ah+"\n"+unicast("10.1.0.2", "10.1.0.1")),
 		both("v3 IPv4", "10.1.0.100", lab.Instance{}, "", ""),
 		both("v3 IPv6", "fd00:1::100", lab.Instance{VIPs: "fe80::100/64 fd00:1::100/64"}, "", ""),
 		both("v3 unicast", "10.1.0.100", lab.Instance{}, unicast("10.1.0.1", "10.1.0.2"), unicast("10.1.0.2", "10.1.0.1")),
@@ -71,11 +74,11 @@ func TestPairs(t *testing.T) {
 	t.Parallel()
 	for name, original := range originals(t) {
 		for _, s := range scenarios() {
-			t.Run(s.name+", master ours, backup "+name, func(t *testing.T) {
+			t.Run("V-A06 V-B01 V-B04 "+s.name+", master ours, backup "+name, func(t *testing.T) {
 				t.Parallel()
 				s.run(t, lab.Ours(), original)
 			})
-			t.Run(s.name+", master "+name+", backup ours", func(t *testing.T) {
+			t.Run("V-A06 V-B01 V-B04 "+s.name+", master "+name+", backup ours", func(t *testing.T) {
 				t.Parallel()
 				s.run(t, original, lab.Ours())
 			})
@@ -131,33 +134,35 @@ func (s scenario) run(t *testing.T, programA, programB string) {
 
 // The pair of configurations that guides print: priorities 255 and 254, state MASTER and BACKUP, a password.
 func TestPrintedPair(t *testing.T) {
-	t.Parallel()
-	confA, confB := testdata(t, "pair-server1.conf"), testdata(t, "pair-server2.conf")
-	vip := netip.MustParseAddr("10.100.1.20")
-	run := func(t *testing.T, programA, programB string) {
+	t.Run("V-A13 printed pair", func(t *testing.T) {
 		t.Parallel()
-		l := lab.New(t, lab.Plan{})
-		l.Node("c").IP("addr add 10.100.1.9/24 dev eth0")
-		b := l.Node("b").Start(programB, confB)
-		l.WaitHolder(5*time.Second, vip, "b")
-		at := time.Now()
-		a := l.Node("a").Start(programA, confA)
-		first := l.WaitFrame(soon, "advert of a", lab.Adverts("a"))
-		l.Took("start of the owner", at, first.At, 0, time.Second)
-		l.WaitHolder(soon, vip, "a")
-		reached(t, l, vip, "a")
-		clean(t, l, a, b)
-		killed := a.Kill()
-		next := l.WaitFrame(5*time.Second, "advert of b", lab.Adverts("b"), lab.After(killed))
-		down := 3*time.Second + 2*time.Second/256
-		l.Took("takeover", l.LastFrame(lab.Adverts("a")).At, next.At, down-2*time.Millisecond, down+slack)
-		reached(t, l, vip, "b")
-		clean(t, l, b)
-	}
-	for name, original := range originals(t) {
-		t.Run("owner ours, other "+name, func(t *testing.T) { run(t, lab.Ours(), original) })
-		t.Run("owner "+name+", other ours", func(t *testing.T) { run(t, original, lab.Ours()) })
-	}
+		confA, confB := testdata(t, "pair-server1.conf"), testdata(t, "pair-server2.conf")
+		vip := netip.MustParseAddr("10.100.1.20")
+		run := func(t *testing.T, programA, programB string) {
+			t.Parallel()
+			l := lab.New(t, lab.Plan{})
+			l.Node("c").IP("addr add 10.100.1.9/24 dev eth0")
+			b := l.Node("b").Start(programB, confB)
+			l.WaitHolder(5*time.Second, vip, "b")
+			at := time.Now()
+			a := l.Node("a").Start(programA, confA)
+			first := l.WaitFrame(soon, "advert of a", lab.Adverts("a"))
+			l.Took("start of the owner", at, first.At, 0, time.Second)
+			l.WaitHolder(soon, vip, "a")
+			reached(t, l, vip, "a")
+			clean(t, l, a, b)
+			killed := a.Kill()
+			next := l.WaitFrame(5*time.Second, "advert of b", lab.Adverts("b"), lab.After(killed))
+			down := 3*time.Second + 2*time.Second/256
+			l.Took("takeover", l.LastFrame(lab.Adverts("a")).At, next.At, down-2*time.Millisecond, down+slack)
+			reached(t, l, vip, "b")
+			clean(t, l, b)
+		}
+		for name, original := range originals(t) {
+			t.Run("owner ours, other "+name, func(t *testing.T) { run(t, lab.Ours(), original) })
+			t.Run("owner "+name+", other ours", func(t *testing.T) { run(t, original, lab.Ours()) })
+		}
+	})
 }
 
 func testdata(t *testing.T, name string) string {

@@ -16,29 +16,31 @@ import (
 // A router that lives through a day's events logs the same lines, in the same order, as the newest original: people
 // have scripts that match them.
 func TestLogLines(t *testing.T) {
-	t.Parallel()
-	lab.NeedRoot(t)
-	newest, err := oracle.Newest()
-	if err != nil {
-		t.Fatalf("nothing to compare with: %v", err)
-	}
-	if ours := lab.Ours(); lab.IsKeepalived(ours) && ours != newest {
-		t.Skip("an older original words its lines otherwise")
-	}
-	var want, got story
-	t.Run("live", func(t *testing.T) {
-		t.Run("newest", func(t *testing.T) { t.Parallel(); want = live(t, newest) })
-		t.Run("ours", func(t *testing.T) { t.Parallel(); got = live(t, lab.Ours()) })
-	})
-	if t.Failed() {
-		return
-	}
-	// As texts, of which cmp shows whole lines.
-	for _, d := range []string{cmp.Diff(text(want.Instance), text(got.Instance)), cmp.Diff(text(want.Process), text(got.Process))} {
-		if d != "" {
-			t.Errorf("(-original +ours):\n%s", d)
+	t.Run("V-I14 log lines", func(t *testing.T) {
+		t.Parallel()
+		lab.NeedRoot(t)
+		newest, err := oracle.Newest()
+		if err != nil {
+			t.Fatalf("nothing to compare with: %v", err)
 		}
-	}
+		if ours := lab.Ours(); lab.IsKeepalived(ours) && ours != newest {
+			t.Skip("an older original words its lines otherwise")
+		}
+		var want, got story
+		t.Run("live", func(t *testing.T) {
+			t.Run("newest", func(t *testing.T) { t.Parallel(); want = live(t, newest) })
+			t.Run("ours", func(t *testing.T) { t.Parallel(); got = live(t, lab.Ours()) })
+		})
+		if t.Failed() {
+			return
+		}
+		// As texts, of which cmp shows whole lines.
+		for _, d := range []string{cmp.Diff(text(want.Instance), text(got.Instance)), cmp.Diff(text(want.Process), text(got.Process))} {
+			if d != "" {
+				t.Errorf("(-original +ours):\n%s", d)
+			}
+		}
+	})
 }
 
 // story is a log in two parts.

@@ -17,45 +17,47 @@ import (
 
 // Through the same events both send the same mails, to the byte, and log the same of them.
 func TestMails(t *testing.T) {
-	t.Parallel()
-	lab.NeedRoot(t)
-	newest, err := oracle.Newest()
-	if err != nil {
-		t.Fatalf("nothing to compare with: %v", err)
-	}
-	if ours := lab.Ours(); lab.IsKeepalived(ours) && ours != newest {
-		t.Skip("an older original writes other headers")
-	}
-	for name, extra := range map[string]string{
-		"all":             "smtp_helo_name lb1.example.com",
-		"no_email_faults": "no_email_faults\n  notification_email_from \"Load.Balancer <lb@example.com>\"",
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var want, got mailed
-			t.Run("live", func(t *testing.T) {
-				t.Run("newest", func(t *testing.T) { t.Parallel(); want = mails(t, newest, extra) })
-				t.Run("ours", func(t *testing.T) { t.Parallel(); got = mails(t, lab.Ours(), extra) })
-			})
-			if t.Failed() {
-				return
-			}
-			if diff := cmp.Diff(text(want.dialogues), text(got.dialogues)); diff != "" {
-				t.Errorf("dialogues (-original +ours):\n%s", diff)
-			}
-			if diff := cmp.Diff(text(want.log), text(got.log)); diff != "" {
-				t.Errorf("log (-original +ours):\n%s", diff)
-			}
-			// The original's about its end hardly ever arrive.
-			if !lab.IsKeepalived(lab.Ours()) {
-				for _, s := range []string{"Instance VI_1 - Stopping", "Instance VI_2 - Stopping", "Group G1 - Stopping"} {
-					if !slices.ContainsFunc(got.farewells, func(m string) bool { return strings.Contains(m, s) }) {
-						t.Errorf("no mail %q", s)
+	t.Run("V-I07 mails", func(t *testing.T) {
+		t.Parallel()
+		lab.NeedRoot(t)
+		newest, err := oracle.Newest()
+		if err != nil {
+			t.Fatalf("nothing to compare with: %v", err)
+		}
+		if ours := lab.Ours(); lab.IsKeepalived(ours) && ours != newest {
+			t.Skip("an older original writes other headers")
+		}
+		for name, extra := range map[string]string{
+			"all":             "smtp_helo_name lb1.example.com",
+			"no_email_faults": "no_email_faults\n  notification_email_from \"Load.Balancer <lb@example.com>\"",
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				var want, got mailed
+				t.Run("live", func(t *testing.T) {
+					t.Run("newest", func(t *testing.T) { t.Parallel(); want = mails(t, newest, extra) })
+					t.Run("ours", func(t *testing.T) { t.Parallel(); got = mails(t, lab.Ours(), extra) })
+				})
+				if t.Failed() {
+					return
+				}
+				if diff := cmp.Diff(text(want.dialogues), text(got.dialogues)); diff != "" {
+					t.Errorf("dialogues (-original +ours):\n%s", diff)
+				}
+				if diff := cmp.Diff(text(want.log), text(got.log)); diff != "" {
+					t.Errorf("log (-original +ours):\n%s", diff)
+				}
+				// The original's about its end hardly ever arrive.
+				if !lab.IsKeepalived(lab.Ours()) {
+					for _, s := range []string{"Instance VI_1 - Stopping", "Instance VI_2 - Stopping", "Group G1 - Stopping"} {
+						if !slices.ContainsFunc(got.farewells, func(m string) bool { return strings.Contains(m, s) }) {
+							t.Errorf("no mail %q", s)
+						}
 					}
 				}
-			}
-		})
-	}
+			})
+		}
+	})
 }
 
 type mailed struct {

@@ -36,22 +36,22 @@ func common(v uint8, base lab.Packet) []injected {
 		return p
 	}
 	return []injected{
-		{"lower priority", with(func(p *lab.Packet) { p.Priority = 50 })},
+		{"V-B22 lower priority", with(func(p *lab.Packet) { p.Priority = 50 })},
 		{"higher priority", with(func(p *lab.Packet) {})},
 		{"same priority, higher address", with(func(p *lab.Packet) { p.Priority = 150 })},
-		{"priority 0", with(func(p *lab.Packet) { p.Priority = 0 })},
-		{"TTL 254", with(func(p *lab.Packet) { p.TTL = 254 })},
-		{"other version", with(func(p *lab.Packet) { p.Version = 5 - v })},
+		{"V-C25 priority 0", with(func(p *lab.Packet) { p.Priority = 0 })},
+		{"V-C13 TTL 254", with(func(p *lab.Packet) { p.TTL = 254 })},
+		{"V-C14 other version", with(func(p *lab.Packet) { p.Version = 5 - v })},
 		{"version 1", with(func(p *lab.Packet) { p.Version = 1 })},
-		{"type 2", with(func(p *lab.Packet) { p.Type = 2 })},
-		{"bad checksum", with(func(p *lab.Packet) { p.Checksum = 1 })},
-		{"4 bytes too many", with(func(p *lab.Packet) { p.Extra = make([]byte, 4) })},
-		{"4 bytes too few", with(func(p *lab.Packet) { p.Cut = 4 })},
+		{"V-C20 type 2", with(func(p *lab.Packet) { p.Type = 2 })},
+		{"V-C19 bad checksum", with(func(p *lab.Packet) { p.Checksum = 1 })},
+		{"V-C21 4 bytes too many", with(func(p *lab.Packet) { p.Extra = make([]byte, 4) })},
+		{"V-C21 4 bytes too few", with(func(p *lab.Packet) { p.Cut = 4 })},
 		{"8 bytes too few", with(func(p *lab.Packet) { p.Cut = 8 })},
-		{"other address", with(func(p *lab.Packet) { p.VIPs = []netip.Addr{other} })},
-		{"one address more", with(func(p *lab.Packet) { p.VIPs = []netip.Addr{shared, other} })},
+		{"V-C22 other address", with(func(p *lab.Packet) { p.VIPs = []netip.Addr{other} })},
+		{"V-C22 one address more", with(func(p *lab.Packet) { p.VIPs = []netip.Addr{shared, other} })},
 		{"255 addresses stated", with(func(p *lab.Packet) { p.Count = 255 })},
-		{"unknown VRID", with(func(p *lab.Packet) { p.VRID = 9 })},
+		{"V-C23 unknown VRID", with(func(p *lab.Packet) { p.VRID = 9 })},
 		{"to our own address", with(func(p *lab.Packet) { p.Dst = netip.MustParseAddr("10.1.0.1") })},
 	}
 }
@@ -75,25 +75,47 @@ func TestWrongAdverts(t *testing.T) {
 		return p
 	}
 	v2 := lab.Packet{Version: 2}
+	ah := func(seq uint32, change func(*lab.Packet)) lab.Packet {
+		p := with(v2, func(p *lab.Packet) { p.AuthType, p.AHKey, p.Sequence = 2, "secret", seq })
+		change(&p)
+		return p
+	}
 	for _, c := range []struct {
 		name  string
 		mine  lab.Instance
 		cases []injected
 	}{
 		{"v3", lab.Instance{Priority: 150}, append(common(3, lab.Packet{}),
-			injected{"checksum without pseudo header", with(lab.Packet{}, func(p *lab.Packet) { p.NoPseudo = true })},
-			injected{"other interval", with(lab.Packet{}, func(p *lab.Packet) { p.Priority, p.Interval = 50, 100 })})},
+			injected{"V-C04 checksum without pseudo header", with(lab.Packet{}, func(p *lab.Packet) { p.NoPseudo = true })},
+			injected{"V-C17 other interval", with(lab.Packet{}, func(p *lab.Packet) { p.Priority, p.Interval = 50, 100 })})},
 		{"v2", lab.Instance{Version: 2, Interval: second, Priority: 150}, append(common(2, lab.Packet{}),
-			injected{"other interval", with(v2, func(p *lab.Packet) { p.Interval = 2 })},
-			injected{"a password though none is set", with(v2, func(p *lab.Packet) { p.AuthType, p.Auth = 1, "secret" })},
-			injected{"unknown kind of authentication", with(v2, func(p *lab.Packet) { p.AuthType = 9 })})},
+			injected{"V-C16 other interval", with(v2, func(p *lab.Packet) { p.Interval = 2 })},
+			injected{"V-C15 a password though none is set", with(v2, func(p *lab.Packet) { p.AuthType, p.Auth = 1, "secret" })},
+			injected{"V-C15 unknown kind of authentication", with(v2, func(p *lab.Packet) { p.AuthType = 9 })})},
 		{"v2 PASS", lab.Instance{Version: 2, Interval: second, Priority: 150, Lines: "authentication {\n  auth_type PASS\n  auth_pass secret\n}"},
 			[]injected{
 				{"right password", with(v2, func(p *lab.Packet) { p.AuthType, p.Auth = 1, "secret" })},
-				{"wrong password", with(v2, func(p *lab.Packet) { p.AuthType, p.Auth = 1, "other" })},
+				{"V-C02 wrong password", with(v2, func(p *lab.Packet) { p.AuthType, p.Auth = 1, "other" })},
 				{"longer password", with(v2, func(p *lab.Packet) { p.AuthType, p.Auth = 1, "secrets" })},
 				{"no password", with(v2, func(*lab.Packet) {})},
 				{"unknown kind of authentication", with(v2, func(p *lab.Packet) { p.AuthType = 9 })},
+				{"an authentication header", with(v2, func(p *lab.Packet) { p.AuthType, p.AHKey, p.Sequence = 2, "secret", 100 })},
+			}},
+		{"V-C03 v2 AH", lab.Instance{Version: 2, Interval: second, Priority: 150, Lines: "authentication {\n  auth_type AH\n  auth_pass secret\n}"},
+			[]injected{
+				{"right key", ah(1000, func(p *lab.Packet) {})},
+				{"lower router", ah(1<<20, func(p *lab.Packet) { p.Priority = 50 })},
+				{"replayed", ah(1<<19, func(p *lab.Packet) {})},
+				{"priority 0", ah(1<<21, func(p *lab.Packet) { p.Priority = 0 })},
+				{"wrong key", ah(1<<22, func(p *lab.Packet) { p.AHKey = "other" })},
+				{"wrong SPI", ah(1<<22, func(p *lab.Packet) { p.SPI = other })},
+				{"other interval", ah(1<<22, func(p *lab.Packet) { p.Interval = 2 })},
+				{"no authentication header", with(v2, func(p *lab.Packet) { p.AuthType = 2 })},
+				{"says that it has no authentication", ah(1<<23, func(p *lab.Packet) { p.AuthType = 0 })},
+				{"8 bytes too few", ah(1<<24, func(p *lab.Packet) { p.Cut = 8 })},
+				{"4 bytes too many", ah(1<<25, func(p *lab.Packet) { p.Extra = make([]byte, 4) })},
+				{"unknown VRID", ah(1<<26, func(p *lab.Packet) { p.VRID = 9 })},
+				{"TTL 254", ah(1<<27, func(p *lab.Packet) { p.TTL = 254 })},
 			}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -116,6 +138,7 @@ func TestWrongAdverts(t *testing.T) {
 type answer struct {
 	Counters string   // of the statistics, what changed
 	Lines    []string // that it logged, without those of the transition
+	Next     string   // auth_type AH: the number of its next advert, if that goes on from the injected one's
 }
 
 var counter = regexp.MustCompile(`(?m)^ *([A-Za-z ]+): (\d+)$`)
@@ -149,8 +172,12 @@ func answers(t *testing.T, program string, mine lab.Instance, cases []injected) 
 		at := l.Node("c").Inject(0, c.packet, l.Node("a"))
 		// Whatever it answers, it does so by its next advert; having yielded, when its master down interval has passed.
 		l.WaitFrame(soon+mine.Down(), "advert after "+c.name, lab.Adverts("a"), lab.After(at.Add(20*time.Millisecond)))
+		next := l.WaitFrame(soon, "advert after "+c.name, lab.Adverts("a"), lab.After(at))
 		names, after := counters(d)
 		var a answer
+		if next.AH != nil && next.Sequence()-c.packet.Sequence < 10 {
+			a.Next = fmt.Sprint(next.Sequence())
+		}
 		for _, name := range names {
 			diff := after[name] - before[name]
 			switch {
@@ -162,7 +189,7 @@ func answers(t *testing.T, program string, mine lab.Instance, cases []injected) 
 			}
 		}
 		for _, e := range d.Log() {
-			if e.At.After(at) && strings.HasPrefix(e.Line, "(VI_1)") && !transition.MatchString(e.Line) {
+			if e.At.After(at) && (strings.HasPrefix(e.Line, "(VI_1)") || strings.HasPrefix(e.Line, "IPSEC")) && !transition.MatchString(e.Line) {
 				a.Lines = append(a.Lines, e.Line)
 			}
 		}

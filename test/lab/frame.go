@@ -14,7 +14,7 @@ type Kind int
 
 // The kinds of frame that a lab records; others are dropped.
 const (
-	Advert Kind = iota + 1 // VRRP, IP protocol 112
+	Advert Kind = iota + 1 // VRRP, IP protocol 112, or 51 with 112 in it
 	GARP                   // ARP whose sender and target are the same address
 	NA                     // unsolicited neighbour advertisement
 )
@@ -37,6 +37,7 @@ type Frame struct {
 	Auth                              string // v2 authentication data without trailing NULs
 	VIPs                              []netip.Addr
 	Payload                           []byte // the VRRP message
+	AH                                []byte // the authentication header before it, nil if there is none
 
 	Target netip.Addr // GARP, NA: the announced address
 	Opcode uint16     // GARP
@@ -55,7 +56,7 @@ func (f *Frame) decode(raw []byte) bool {
 	case 0x0806:
 		return f.arp(body)
 	case 0x0800:
-		if len(body) < 20 || body[9] != 112 {
+		if len(body) < 20 || body[9] != 112 && body[9] != 51 {
 			return false
 		}
 		hlen, total := int(body[0]&15)*4, int(binary.BigEndian.Uint16(body[2:]))
@@ -64,7 +65,14 @@ func (f *Frame) decode(raw []byte) bool {
 		}
 		f.TOS, f.ID, f.TTL = body[1], binary.BigEndian.Uint16(body[4:]), body[8]
 		f.Src, f.Dst = netip.AddrFrom4([4]byte(body[12:])), netip.AddrFrom4([4]byte(body[16:]))
-		return f.advert(body[hlen:total], 4)
+		message := body[hlen:total]
+		if body[9] == 51 {
+			if len(message) < 24 || message[0] != 112 {
+				return false
+			}
+			f.AH, message = message[:24], message[24:]
+		}
+		return f.advert(message, 4)
 	case 0x86dd:
 		if len(body) < 40 {
 			return false
@@ -128,12 +136,18 @@ func (f *Frame) advert(b []byte, size int) bool {
 	return true
 }
 
+// Sequence is the number in the authentication header.
+func (f *Frame) Sequence() uint32 { return binary.BigEndian.Uint32(f.AH[8:]) }
+
 func (f *Frame) String() string {
 	switch f.Kind {
 	case Advert:
 		s := fmt.Sprintf("advert v%d %s > %s vrid %d prio %d int %v %v", f.Version, f.Src, f.Dst, f.VRID, f.Priority, f.Interval, f.VIPs)
 		if f.Version == 2 {
 			s += fmt.Sprintf(" auth %d %q", f.AuthType, f.Auth)
+		}
+		if f.AH != nil {
+			s += fmt.Sprintf(" sequence %d", f.Sequence())
 		}
 		return s
 	case GARP:

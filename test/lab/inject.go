@@ -1,9 +1,13 @@
 package lab
 
 import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/md5"
 	"encoding/binary"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,6 +21,9 @@ type Packet struct {
 	Interval                uint16 // as on the wire: v2 seconds, v3 hundredths
 	VIPs                    []netip.Addr
 	Auth                    string // v2
+	AHKey                   string // not empty: behind an authentication header, with Sequence
+	Sequence                uint32
+	SPI                     netip.Addr // of that, if not Src
 	Src, Dst                netip.Addr
 	TTL                     uint8
 
@@ -82,6 +89,27 @@ func (p Packet) message() []byte {
 	return b
 }
 
+// authenticated is the message behind an authentication header (RFC 2402) for the IPv4 header, as keepalived's is.
+func (p Packet) authenticated(head, message []byte) []byte {
+	fixed := bytes.Clone(head)
+	fixed[1], fixed[10], fixed[11] = 0, 0, 0
+	if !p.Dst.IsMulticast() {
+		fixed[8] = 0
+	}
+	spi := p.Src
+	if p.SPI.IsValid() {
+		spi = p.SPI
+	}
+	ah := append([]byte{112, 4, 0, 0}, spi.AsSlice()...)
+	ah = append(binary.BigEndian.AppendUint32(ah, p.Sequence), make([]byte, 12)...)
+	key := make([]byte, 8)
+	copy(key, p.AHKey)
+	mac := hmac.New(md5.New, key)
+	mac.Write(slices.Concat(fixed, ah, message))
+	copy(ah[12:], mac.Sum(nil))
+	return append(ah, message...)
+}
+
 // checksum is the Internet checksum (RFC 1071) of b.
 func checksum(b []byte) uint16 {
 	if len(b)%2 == 1 {
@@ -111,6 +139,11 @@ func (n *Node) Inject(lan int, p Packet, to *Node) time.Time {
 	binary.BigEndian.PutUint16(head[2:], uint16(len(head)+len(message)))
 	copy(head[12:], p.Src.AsSlice())
 	copy(head[16:], p.Dst.AsSlice())
+	if p.AHKey != "" {
+		head[9] = 51
+		binary.BigEndian.PutUint16(head[2:], uint16(len(head)+24+len(message)))
+		message = p.authenticated(head, message)
+	}
 	binary.BigEndian.PutUint16(head[10:], checksum(head))
 
 	dst := net.HardwareAddr{0x01, 0x00, 0x5e, head[17] & 0x7f, head[18], head[19]}

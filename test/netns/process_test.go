@@ -43,42 +43,44 @@ func steady(t *testing.T, l *lab.Lab, since time.Time, n int, interval time.Dura
 
 // A reload that changes nothing is not noticed by the peer; addresses come and go without a change of master.
 func TestReload(t *testing.T) {
-	t.Parallel()
-	l := newLab(t, lab.Plan{})
-	interval := instance{}.WithDefaults().Interval
-	master, backup := instance{Priority: 150}, instance{Priority: 100}
-	a, b := pair(t, l, master, backup)
+	t.Run("V-E01 V-E02 V-E03 V-D09 addresses", func(t *testing.T) {
+		t.Parallel()
+		l := newLab(t, lab.Plan{})
+		interval := instance{}.WithDefaults().Interval
+		master, backup := instance{Priority: 150}, instance{Priority: 100}
+		a, b := pair(t, l, master, backup)
 
-	at := a.Reload(config(master))
-	steady(t, l, at, 8, interval)
-	noAdvert(t, l, "b", time.Time{})
-	if f := l.Frames(lab.Announcements("a", vip), lab.After(at)); len(f) > 0 {
-		t.Errorf("an unchanged address was announced again: %v", f[0])
-	}
+		at := a.Reload(config(master))
+		steady(t, l, at, 8, interval)
+		noAdvert(t, l, "b", time.Time{})
+		if f := l.Frames(lab.Announcements("a", vip), lab.After(at)); len(f) > 0 {
+			t.Errorf("an unchanged address was announced again: %v", f[0])
+		}
 
-	// The backup first: releases before 2.4 reject adverts with another list of addresses than their own.
-	more := func(i instance) instance { i.VIPs = "10.1.0.100/24 10.1.0.101/24"; return i }
-	b.Reload(config(more(backup)))
-	at = a.Reload(config(more(master)))
-	l.WaitHolder(soon, vip2, "a")
-	if f := l.WaitFrame(soon, "advert with both", lab.Adverts("a"), func(f *lab.Frame) bool { return len(f.VIPs) == 2 }); f.VIPs[1] != vip2 {
-		t.Errorf("advert: %v", f)
-	}
-	l.WaitFrames(soon, 5, "announcement of the new address", lab.Announcements("a", vip2))
-	steady(t, l, at, 8, interval)
-	reachedAt(t, l, vip2, "a")
+		// The backup first: releases before 2.4 reject adverts with another list of addresses than their own.
+		more := func(i instance) instance { i.VIPs = "10.1.0.100/24 10.1.0.101/24"; return i }
+		b.Reload(config(more(backup)))
+		at = a.Reload(config(more(master)))
+		l.WaitHolder(soon, vip2, "a")
+		if f := l.WaitFrame(soon, "advert with both", lab.Adverts("a"), func(f *lab.Frame) bool { return len(f.VIPs) == 2 }); f.VIPs[1] != vip2 {
+			t.Errorf("advert: %v", f)
+		}
+		l.WaitFrames(soon, 5, "announcement of the new address", lab.Announcements("a", vip2))
+		steady(t, l, at, 8, interval)
+		reachedAt(t, l, vip2, "a")
 
-	b.Reload(config(backup))
-	at = a.Reload(config(master))
-	l.WaitHolder(soon, vip2, "")
-	steady(t, l, at, 8, interval)
-	if got := l.Holders(vip); got != "a" {
-		t.Errorf("holders %q", got)
-	}
-	noAdvert(t, l, "b", time.Time{})
-	if a.Logged(`Entering BACKUP STATE$`) || b.Logged(`Entering MASTER STATE`) {
-		t.Error("the master changed")
-	}
+		b.Reload(config(backup))
+		at = a.Reload(config(master))
+		l.WaitHolder(soon, vip2, "")
+		steady(t, l, at, 8, interval)
+		if got := l.Holders(vip); got != "a" {
+			t.Errorf("holders %q", got)
+		}
+		noAdvert(t, l, "b", time.Time{})
+		if a.Logged(`Entering BACKUP STATE$`) || b.Logged(`Entering MASTER STATE`) {
+			t.Error("the master changed")
+		}
+	})
 }
 
 // A configuration that cannot be applied changes nothing: the running one stays in force, and a later good one is taken.
@@ -90,11 +92,11 @@ func TestRefusedReload(t *testing.T) {
 	}
 	good := instance{Priority: 150}
 	for name, bad := range map[string]string{
-		"duplicate VRID": config(good, instance{Priority: 100, Name: "VI_2", VIPs: "10.1.0.102/24"}),
-		"no interface":   config(instance{Priority: 150, Interface: "nope0"}),
-		"missing brace":  strings.TrimSuffix(config(good), "}\n"),
-		"no address":     config(strings.Replace(good.String(), "    10.1.0.100/24\n", "", 1)),
-		"no file at all": "",
+		"V-E12 duplicate VRID": config(good, instance{Priority: 100, Name: "VI_2", VIPs: "10.1.0.102/24"}),
+		"no interface":         config(instance{Priority: 150, Interface: "nope0"}),
+		"V-E10 missing brace":  strings.TrimSuffix(config(good), "}\n"),
+		"no address":           config(strings.Replace(good.String(), "    10.1.0.100/24\n", "", 1)),
+		"V-E11 no file at all": "",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -124,42 +126,44 @@ func TestRefusedReload(t *testing.T) {
 
 // The pid files name the running processes, guard against a second daemon, and go at the end.
 func TestPidFiles(t *testing.T) {
-	t.Parallel()
-	l := newLab(t, lab.Plan{Nodes: []string{"a"}})
-	i := instance{Priority: 150}
-	a := lone(t, l, i)
-	n := l.Node("a")
-	if got := n.ReadFile("keepalived.pid"); got != strconv.Itoa(a.Pid())+"\n" {
-		t.Errorf("keepalived.pid %q, parent %d", got, a.Pid())
-	}
-	if !lab.Running(a.Worker()) {
-		t.Errorf("vrrp.pid names %d, which does not run", a.Worker())
-	}
-	for _, name := range []string{"keepalived.pid", "vrrp.pid"} {
-		if st, err := os.Stat(filepath.Join(n.Dir, name)); err != nil || st.Mode() != 0o644 {
-			t.Errorf("%s: %v, %v", name, st, err)
+	t.Run("V-A18 second daemon", func(t *testing.T) {
+		t.Parallel()
+		l := newLab(t, lab.Plan{Nodes: []string{"a"}})
+		i := instance{Priority: 150}
+		a := lone(t, l, i)
+		n := l.Node("a")
+		if got := n.ReadFile("keepalived.pid"); got != strconv.Itoa(a.Pid())+"\n" {
+			t.Errorf("keepalived.pid %q, parent %d", got, a.Pid())
 		}
-	}
-
-	at := time.Now()
-	code, out := n.Output(soon, lab.Ours(), append(n.Args(), "-n", "-l", "-G", "-P")...)
-	if code != 0 || !strings.Contains(out, "daemon is already running") {
-		t.Errorf("second daemon: exit code %d, %s", code, out)
-	}
-	steady(t, l, at, 3, i.WithDefaults().Interval)
-
-	worker := a.Worker()
-	if code := a.Stop(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
-	if lab.Running(worker) {
-		t.Error("the worker still runs")
-	}
-	for _, name := range []string{"keepalived.pid", "vrrp.pid"} {
-		if _, err := os.Stat(filepath.Join(n.Dir, name)); !os.IsNotExist(err) {
-			t.Errorf("%s after the end: %v", name, err)
+		if !lab.Running(a.Worker()) {
+			t.Errorf("vrrp.pid names %d, which does not run", a.Worker())
 		}
-	}
+		for _, name := range []string{"keepalived.pid", "vrrp.pid"} {
+			if st, err := os.Stat(filepath.Join(n.Dir, name)); err != nil || st.Mode() != 0o644 {
+				t.Errorf("%s: %v, %v", name, st, err)
+			}
+		}
+
+		at := time.Now()
+		code, out := n.Output(soon, lab.Ours(), append(n.Args(), "-n", "-l", "-G", "-P")...)
+		if code != 0 || !strings.Contains(out, "daemon is already running") {
+			t.Errorf("second daemon: exit code %d, %s", code, out)
+		}
+		steady(t, l, at, 3, i.WithDefaults().Interval)
+
+		worker := a.Worker()
+		if code := a.Stop(); code != 0 {
+			t.Errorf("exit code %d", code)
+		}
+		if lab.Running(worker) {
+			t.Error("the worker still runs")
+		}
+		for _, name := range []string{"keepalived.pid", "vrrp.pid"} {
+			if _, err := os.Stat(filepath.Join(n.Dir, name)); !os.IsNotExist(err) {
+				t.Errorf("%s after the end: %v", name, err)
+			}
+		}
+	})
 }
 
 // SIGTERM and SIGINT end the daemon in order, whichever of its processes gets it first.
@@ -179,29 +183,31 @@ func TestInterrupt(t *testing.T) {
 
 // A killed worker is replaced at once; the new one removes what was left and starts as backup.
 func TestWorkerKilled(t *testing.T) {
-	t.Parallel()
-	l := newLab(t, lab.Plan{Nodes: []string{"a"}})
-	i := instance{Priority: 150}
-	a := lone(t, l, i)
-	old := a.Worker()
-	killed := time.Now()
-	syscall.Kill(old, syscall.SIGKILL)
-	a.WaitLog(soon, `died: Respawning`)
-	a.WaitLogAfter(killed, soon, `\(VI_1\) Entering BACKUP STATE \(init\)`)
-	l.Wait(soon, "the address left behind is removed", func() bool {
-		return len(l.Entries(func(e lab.Entry) bool {
-			return e.Addr != nil && e.Addr.Gone && e.Addr.Prefix.Addr() == vip && e.At.After(killed)
-		})) > 0
+	t.Run("V-B06 replaced", func(t *testing.T) {
+		t.Parallel()
+		l := newLab(t, lab.Plan{Nodes: []string{"a"}})
+		i := instance{Priority: 150}
+		a := lone(t, l, i)
+		old := a.Worker()
+		killed := time.Now()
+		syscall.Kill(old, syscall.SIGKILL)
+		a.WaitLog(soon, `died: Respawning`)
+		a.WaitLogAfter(killed, soon, `\(VI_1\) Entering BACKUP STATE \(init\)`)
+		l.Wait(soon, "the address left behind is removed", func() bool {
+			return len(l.Entries(func(e lab.Entry) bool {
+				return e.Addr != nil && e.Addr.Gone && e.Addr.Prefix.Addr() == vip && e.At.After(killed)
+			})) > 0
+		})
+		first := l.WaitFrame(soon+i.Down(), "advert", lab.Adverts("a"), lab.After(killed.Add(50*time.Millisecond)))
+		l.Took("return", killed, first.At, i.Down(), i.Down()+soon)
+		l.WaitHolder(soon, vip, "a")
+		if now := a.Worker(); now == old || !lab.Running(now) {
+			t.Errorf("vrrp.pid names %d, before %d", now, old)
+		}
+		if code := a.Stop(); code != 0 {
+			t.Errorf("exit code %d", code)
+		}
 	})
-	first := l.WaitFrame(soon+i.Down(), "advert", lab.Adverts("a"), lab.After(killed.Add(50*time.Millisecond)))
-	l.Took("return", killed, first.At, i.Down(), i.Down()+soon)
-	l.WaitHolder(soon, vip, "a")
-	if now := a.Worker(); now == old || !lab.Running(now) {
-		t.Errorf("vrrp.pid names %d, before %d", now, old)
-	}
-	if code := a.Stop(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
 }
 
 // What a worker that died has left must not wait for the next one, which may be a minute away: a peer has the addresses by then. Nor
@@ -256,71 +262,75 @@ func TestReloadToNoAddress(t *testing.T) {
 
 // When the parent is killed the worker must not go on alone: it stops in order.
 func TestParentKilled(t *testing.T) {
-	t.Parallel()
-	l := newLab(t, lab.Plan{Nodes: []string{"a"}})
-	a := lone(t, l, instance{Priority: 150})
-	pids := a.Pids()
-	at := a.Signal(syscall.SIGKILL)
-	l.WaitFrame(soon, "goodbye", lab.Adverts("a"), lab.Priority(0), lab.After(at))
-	l.WaitHolder(soon, vip, "")
-	for _, pid := range pids {
-		l.Wait(soon, "process ended", func() bool { return !lab.Running(pid) })
-	}
+	t.Run("V-B05 orderly stop", func(t *testing.T) {
+		t.Parallel()
+		l := newLab(t, lab.Plan{Nodes: []string{"a"}})
+		a := lone(t, l, instance{Priority: 150})
+		pids := a.Pids()
+		at := a.Signal(syscall.SIGKILL)
+		l.WaitFrame(soon, "goodbye", lab.Adverts("a"), lab.Priority(0), lab.After(at))
+		l.WaitHolder(soon, vip, "")
+		for _, pid := range pids {
+			l.Wait(soon, "process ended", func() bool { return !lab.Running(pid) })
+		}
+	})
 }
 
 // The dumps of USR1, USR2 and the JSON signal.
 func TestDumps(t *testing.T) {
-	t.Parallel()
-	l := newLab(t, lab.Plan{Nodes: []string{"a"}})
-	n := l.Node("a")
-	a := lone(t, l, instance{Priority: 150})
-	for name, want := range map[string]string{"STOP": "15", "RELOAD": "1", "DATA": "10", "STATS": "12", "STATS_CLEAR": "63", "JSON": "36"} {
-		if code, out := n.Output(soon, lab.Ours(), "--signum="+name); code != 0 || strings.TrimSpace(out) != want {
-			t.Errorf("--signum=%s: exit code %d, %q", name, code, out)
-		}
-	}
-	contains := func(name, text string, wants ...string) {
-		t.Helper()
-		for _, w := range wants {
-			if !strings.Contains(text, w) {
-				t.Errorf("%s has no %q:\n%s", name, w, text)
+	t.Run("V-I11 V-I12 dumps", func(t *testing.T) {
+		t.Parallel()
+		l := newLab(t, lab.Plan{Nodes: []string{"a"}})
+		n := l.Node("a")
+		a := lone(t, l, instance{Priority: 150})
+		for name, want := range map[string]string{"STOP": "15", "RELOAD": "1", "DATA": "10", "STATS": "12", "STATS_CLEAR": "63", "JSON": "36"} {
+			if code, out := n.Output(soon, lab.Ours(), "--signum="+name); code != 0 || strings.TrimSpace(out) != want {
+				t.Errorf("--signum=%s: exit code %d, %q", name, code, out)
 			}
 		}
-	}
-	contains("keepalived.data", a.Dump(syscall.SIGUSR1, "keepalived.data"),
-		"------< VRRP Topology >------\n", " VRRP Instance = VI_1\n", "   VRRP Version = 3\n", "   State = MASTER\n",
-		"   Interface = eth0\n", "   Virtual Router ID = 51\n", "   Priority = 150\n", "   Effective priority = 150\n", "10.1.0.100/24 dev eth0")
-	contains("keepalived_parent.data", a.Dump(syscall.SIGUSR1, "keepalived_parent.data"), "------< Global definitions >------\n")
-	contains("keepalived.stats", a.Dump(syscall.SIGUSR2, "keepalived.stats"),
-		"VRRP Instance: VI_1\n  Advertisements:\n    Received: 0\n    Sent: ", "\n  Became master: 1\n  Released master: 0\n  Packet Errors:\n    Length: 0\n",
-		"  Priority Zero:\n    Received: 0\n    Sent: 0\n")
-
-	var got []struct {
-		Data struct {
-			Iname string
-			State int
-			VIPs  []string
+		contains := func(name, text string, wants ...string) {
+			t.Helper()
+			for _, w := range wants {
+				if !strings.Contains(text, w) {
+					t.Errorf("%s has no %q:\n%s", name, w, text)
+				}
+			}
 		}
-		Stats struct {
-			Advert_sent   int //nolint:revive // the field's name in the file
-			Become_master int
-		}
-	}
-	text := a.Dump(syscall.Signal(36), "keepalived.json")
-	if err := json.Unmarshal([]byte(text), &got); err != nil || len(got) != 1 {
-		t.Fatalf("keepalived.json: %v: %s", err, text)
-	}
-	if d, s := got[0].Data, got[0].Stats; d.Iname != "VI_1" || d.State != 2 || len(d.VIPs) != 1 || !strings.HasPrefix(d.VIPs[0], "10.1.0.100/24 dev eth0") ||
-		s.Advert_sent == 0 || s.Become_master != 1 {
-		t.Errorf("keepalived.json: %s", text)
-	}
-	if st, err := os.Stat(filepath.Join(n.Dir, "tmp", "keepalived.stats")); err != nil || st.Mode() != 0o600 {
-		t.Errorf("keepalived.stats: %v %v", st, err)
-	}
+		contains("keepalived.data", a.Dump(syscall.SIGUSR1, "keepalived.data"),
+			"------< VRRP Topology >------\n", " VRRP Instance = VI_1\n", "   VRRP Version = 3\n", "   State = MASTER\n",
+			"   Interface = eth0\n", "   Virtual Router ID = 51\n", "   Priority = 150\n", "   Effective priority = 150\n", "10.1.0.100/24 dev eth0")
+		contains("keepalived_parent.data", a.Dump(syscall.SIGUSR1, "keepalived_parent.data"), "------< Global definitions >------\n")
+		contains("keepalived.stats", a.Dump(syscall.SIGUSR2, "keepalived.stats"),
+			"VRRP Instance: VI_1\n  Advertisements:\n    Received: 0\n    Sent: ", "\n  Became master: 1\n  Released master: 0\n  Packet Errors:\n    Length: 0\n",
+			"  Priority Zero:\n    Received: 0\n    Sent: 0\n")
 
-	cleared := a.Dump(syscall.Signal(63), "keepalived.stats")
-	contains("keepalived.stats", cleared, "Became master: 1\n")
-	contains("keepalived.stats after clearing", a.Dump(syscall.SIGUSR2, "keepalived.stats"), "Became master: 0\n")
+		var got []struct {
+			Data struct {
+				Iname string
+				State int
+				VIPs  []string
+			}
+			Stats struct {
+				Advert_sent   int //nolint:revive // the field's name in the file
+				Become_master int
+			}
+		}
+		text := a.Dump(syscall.Signal(36), "keepalived.json")
+		if err := json.Unmarshal([]byte(text), &got); err != nil || len(got) != 1 {
+			t.Fatalf("keepalived.json: %v: %s", err, text)
+		}
+		if d, s := got[0].Data, got[0].Stats; d.Iname != "VI_1" || d.State != 2 || len(d.VIPs) != 1 || !strings.HasPrefix(d.VIPs[0], "10.1.0.100/24 dev eth0") ||
+			s.Advert_sent == 0 || s.Become_master != 1 {
+			t.Errorf("keepalived.json: %s", text)
+		}
+		if st, err := os.Stat(filepath.Join(n.Dir, "tmp", "keepalived.stats")); err != nil || st.Mode() != 0o600 {
+			t.Errorf("keepalived.stats: %v %v", st, err)
+		}
+
+		cleared := a.Dump(syscall.Signal(63), "keepalived.stats")
+		contains("keepalived.stats", cleared, "Became master: 1\n")
+		contains("keepalived.stats after clearing", a.Dump(syscall.SIGUSR2, "keepalived.stats"), "Became master: 0\n")
+	})
 }
 
 // The verdicts of -t.

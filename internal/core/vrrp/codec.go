@@ -34,14 +34,24 @@ type Packet struct {
 	IfIndex   int
 	Multicast bool      // Dst is a multicast address
 	At        time.Time // of its arrival in the kernel; zero, or after the Step: that of the Step
+	Wall      time.Time // what the wall clock, which may be set at any time, said when it was read; zero: the instant of the Step
 }
 
 // VRID returns the virtual router that an advert is for, which may be forged or damaged; ok is false if it is too short to tell.
 func (p *Packet) VRID() (vrid uint8, ok bool) {
-	if len(p.Payload) < headerLen {
+	b := p.message()
+	if len(b) < headerLen {
 		return 0, false
 	}
-	return p.Payload[1], true
+	return b[1], true
+}
+
+// message returns the payload without an authentication header before it; empty if it is too short for that.
+func (p *Packet) message() []byte {
+	if isAH(p) {
+		return p.Payload[min(ahLen, len(p.Payload)):]
+	}
+	return p.Payload
 }
 
 // Advert is what a received advert says.
@@ -54,14 +64,15 @@ type Advert struct {
 
 // AppendPacket appends to buf what a raw socket sends as an advert from SourceAddr to dst: with IPv4 the whole packet, in which the
 // kernel fills the IP checksum; with IPv6 the VRRP message, in which the kernel fills the checksum. It
-// allocates nothing if buf has the room. All peers of one advert get the same id.
-//
-// auth_type AH and auth_hmac would wrap and extend what is built here.
-func (m *Machine) AppendPacket(buf []byte, priority uint8, dst netip.Addr, id uint16) []byte {
+// allocates nothing if buf has the room. All peers of one advert get the same id. wall is the wall clock, for auth_hmac.
+func (m *Machine) AppendPacket(buf []byte, priority uint8, dst netip.Addr, id uint16, wall time.Time) []byte {
 	i := m.inst
 	start := len(buf)
 	if i.Family == model.IPv4 {
 		buf = appendIPv4(buf, i, m.src, dst, id)
+	}
+	if i.AuthType == model.AuthAH {
+		buf = m.appendAH(buf)
 	}
 	at := len(buf)
 	buf = append(buf, byte(i.Version)<<4|typeAdvert, i.VRID, priority, byte(len(i.VIPs)))
@@ -82,7 +93,7 @@ func (m *Machine) AppendPacket(buf []byte, priority uint8, dst netip.Addr, id ui
 		}
 	}
 	if i.Family == model.IPv6 {
-		return buf
+		return m.sign(buf, at, wall)
 	}
 	if i.Version == 2 {
 		buf = append(buf, 0, 0, 0, 0, 0, 0, 0, 0)
@@ -98,8 +109,20 @@ func (m *Machine) AppendPacket(buf []byte, priority uint8, dst netip.Addr, id ui
 		sum = pseudoHeader(m.src, dst, len(buf)-at)
 	}
 	binary.BigEndian.PutUint16(buf[at+6:], checksum(sum, buf[at:]))
+	buf = m.sign(buf, at, wall)
 	binary.BigEndian.PutUint16(buf[start+2:], uint16(len(buf)-start))
+	if i.AuthType == model.AuthAH {
+		m.signAH(buf[start:])
+	}
 	return buf
+}
+
+// sign appends the trailer of auth_hmac to the advert that begins at at, if it is to have one. The checksum of IPv4 does not cover it.
+func (m *Machine) sign(buf []byte, at int, wall time.Time) []byte {
+	if !signs(m.inst) {
+		return buf
+	}
+	return m.appendTrailer(buf, buf[at:], wall)
 }
 
 // appendIPv4 appends an IPv4 header whose length is filled in later.
@@ -109,7 +132,11 @@ func appendIPv4(buf []byte, i *model.Instance, src, dst netip.Addr, id uint16) [
 		ttl = i.UnicastTTL
 	}
 	s, d := src.As4(), dst.As4()
-	buf = append(buf, 0x45, tos, 0, 0, byte(id>>8), byte(id), 0, 0, byte(ttl), Protocol, 0, 0)
+	protocol := byte(Protocol)
+	if i.AuthType == model.AuthAH {
+		protocol = protocolAH
+	}
+	buf = append(buf, 0x45, tos, 0, 0, byte(id>>8), byte(id), 0, 0, byte(ttl), protocol, 0, 0)
 	buf = append(buf, s[:]...)
 	return append(buf, d[:]...)
 }

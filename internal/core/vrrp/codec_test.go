@@ -24,6 +24,7 @@ func vips(list ...string) []model.Address {
 func TestAppendPacketVectors(t *testing.T) {
 	const multicast = "45c0 0028 0001 0000 ff70 0000 0a010001 e0000012"
 	peer := []model.Peer{{Addr: netip.MustParseAddr("10.1.0.2"), MaxTTL: 255}}
+	key := model.HMAC{Keys: []model.HMACKey{{ID: 1, Key: model.Secret("0123456789abcdef0123456789abcdef")}}, Active: 1, Window: 5 * time.Second}
 	tests := []struct {
 		name string
 		inst model.Instance
@@ -46,6 +47,13 @@ func TestAppendPacketVectors(t *testing.T) {
 			"31 05 c8 02 0064 0000 fe800000000000000000000000000005 20010db8000000000000000000000005"},
 		{"unicast TTL", model.Instance{VRID: 1, Version: 2, AdvertInt: time.Second, VIPs: vips("10.1.0.101/32"), Peers: peer, UnicastTTL: 64}, "10.1.0.2",
 			"45c0 0028 0001 0000 4070 0000 0a010001 0a010002 21 01 c8 01 00 01 0c96 0a010065 0000000000000000"},
+		{"V-C03 v2 AH", model.Instance{VRID: 3, Version: 2, AdvertInt: time.Second, VIPs: vips("10.1.0.103/32"),
+			AuthType: model.AuthAH, AuthPass: model.Secret("abcdef")}, "224.0.0.18",
+			"45c0 0040 0001 0000 ff33 0000 0a010001 e0000012 7004 0000 0a010001 00000001 22746112a3df6aeaf9f7d5f7" +
+				"21 03 c8 01 02 01 0a92 0a010067 0000000000000000"},
+		{"V-C10 v3 auth_hmac", model.Instance{VRID: 11, Version: 3, AdvertInt: time.Second, VIPs: vips("10.1.0.111/32"), HMAC: key}, "224.0.0.18",
+			strings.Replace(multicast, "0028", "003c", 1) + "31 0b c8 01 0064 118e 0a01006f" +
+				"01 01 0000 6b00aaff bad1 0000 a9b467b8f6ca6b93cd40ab5dc3f7fca9"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -58,7 +66,8 @@ func TestAppendPacketVectors(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := m.AppendPacket([]byte("before"), 200, netip.MustParseAddr(tt.dst), 1)
+			m.ah.seq = 1
+			got := m.AppendPacket([]byte("before"), 200, netip.MustParseAddr(tt.dst), 1, time.Unix(0x6b00aaff, 0xbad1*1e9>>16+1))
 			if !bytes.Equal(got, append([]byte("before"), want...)) {
 				t.Errorf("got  %x\nwant %x", got[len("before"):], want)
 			}
@@ -73,7 +82,7 @@ func TestOldUnicastChecksumIsAnswered(t *testing.T) {
 	m := New(&inst)
 	m.src = netip.MustParseAddr("10.1.0.1")
 	sum := func() uint16 {
-		b := m.AppendPacket(nil, 200, inst.Peers[0].Addr, 1)[ipHeaderLen:]
+		b := m.AppendPacket(nil, 200, inst.Peers[0].Addr, 1, epoch)[ipHeaderLen:]
 		return uint16(b[6])<<8 | uint16(b[7])
 	}
 	// 0xe7a7 is the sum with 10.1.0.2; 224.0.0.18 in its place adds 0xe000+0x0012-0x0a01-0x0002 to what is complemented.
@@ -118,6 +127,8 @@ var steady = []struct {
 	{"v3 unicast", []string{"v=3", "peers=10.0.0.9", "check_unicast_src"}, []string{"from=10.0.0.9", "prio=200"}},
 	{"v3 with another interval", []string{"v=3"}, []string{"from=10.0.0.9", "prio=200", "int=30s"}},
 	{"IPv6", []string{"v6"}, []string{"from=fe80::9%eth0", "prio=200"}},
+	{"v2 AH", []string{"ah=secret"}, []string{"from=10.0.0.9", "prio=200"}},
+	{"v3 auth_hmac", []string{"v=3", "hmac=1:a"}, []string{"from=10.0.0.9", "prio=200"}},
 }
 
 func TestSteadyStateAllocatesNothing(t *testing.T) {
@@ -129,11 +140,15 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			out := make([]Action, 0, 16)
+			p.Wall = epoch
 			ev := Event{Kind: Received, Packet: p}
 			Step(now, m, &ev, out)
+			m.ah.seq, m.trailers.heard = 0, m.trailers.heard[:0]
 			Step(now, m, &ev, out) // what was complained of in the first advert of a master is so once more
 			if n := testing.AllocsPerRun(100, func() {
 				now = now.Add(time.Second)
+				// What comes behind the checked part is as new as in a real advert.
+				m.ah.seq, m.trailers.heard = 0, m.trailers.heard[:0]
 				if len(Step(now, m, &ev, out)) != 0 {
 					t.Fatal("the advert of the known master caused an action")
 				}
@@ -150,7 +165,7 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 				if len(sent) != 1 || sent[0].Kind != Send {
 					t.Fatalf("actions %v, want one Send", sent)
 				}
-				buf = m.AppendPacket(buf[:0], sent[0].Priority, dst, 1)
+				buf = m.AppendPacket(buf[:0], sent[0].Priority, dst, 1, now)
 			}); n != 0 {
 				t.Errorf("a sent advert allocates %v times", n)
 			}
@@ -175,13 +190,14 @@ func BenchmarkSend(b *testing.B) {
 	ev, out, buf := Event{Kind: Timeout}, make([]Action, 0, 16), make([]byte, 0, 1500)
 	for b.Loop() {
 		out = Step(m.Deadline(), m, &ev, out[:0])
-		buf = m.AppendPacket(buf[:0], out[0].Priority, m.inst.Group, 1)
+		buf = m.AppendPacket(buf[:0], out[0].Priority, m.inst.Group, 1, epoch)
 	}
 }
 
 // FuzzReceive gives any bytes to routers of all kinds: no panic, and nothing but what came from a right sender is accepted.
 func FuzzReceive(f *testing.F) {
-	kinds := [][]string{{}, {"pass=secret"}, {"v=3"}, {"v=3", "peers=10.0.0.9"}, {"v=3", "v3_checksum_as_v2"}, {"v6"}, {"v6", "v=2"}}
+	kinds := [][]string{{}, {"pass=secret"}, {"v=3"}, {"v=3", "peers=10.0.0.9"}, {"v=3", "v3_checksum_as_v2"}, {"v6"}, {"v6", "v=2"}, {"ah=secret"}, {"hmac=1:a"},
+		{"v6", "hmac=1:a+2:b"}}
 	for k, options := range kinds {
 		m, _ := runner(f, model.Backup, options...)
 		from := "from=10.0.0.9"
@@ -213,7 +229,7 @@ func FuzzReceive(f *testing.F) {
 				if a.Interval <= 0 || a.Interval > maxIntervalV3*centisecond {
 					t.Errorf("accepted an interval of %v", a.Interval)
 				}
-				if payload[1] != m.inst.VRID || int(payload[0]>>4) != m.inst.Version {
+				if message := p.message(); message[1] != m.inst.VRID || int(message[0]>>4) != m.inst.Version {
 					t.Errorf("accepted %x", payload)
 				}
 				if m.inst.AuthType == model.AuthPass && !bytes.Contains(payload, m.inst.AuthPass) {

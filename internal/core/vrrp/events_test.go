@@ -140,7 +140,7 @@ func storm(t *testing.T, script []byte) {
 				if !a.M.src.IsValid() {
 					fail("sends without an address")
 				}
-				a.M.AppendPacket(nil, a.Priority, groupIPv4, 1)
+				a.M.AppendPacket(nil, a.Priority, groupIPv4, 1, now)
 				o.sent = now
 			case Changed:
 				if a.From != o.told || a.To == a.From {

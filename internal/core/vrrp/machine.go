@@ -39,6 +39,11 @@ type Machine struct {
 	refresh   time.Time // periodic announcements
 	contested time.Time // a rival master has been heard, and is taken for gone then
 	listened  bool      // the stall guard has prolonged this silence once
+
+	// What others can make a master do, and when it did so last: answer, tell the neighbours again, tell of a lower router.
+	answered, reannounced, lowerTold time.Time
+	reannounceAt                     time.Time // when the neighbours are to be told again
+
 	preempt   bool      // a preempt delay was started
 	preemptAt time.Time // its end
 
@@ -46,7 +51,9 @@ type Machine struct {
 	masterPrio uint8
 	masterInt  time.Duration // interval of the current master; own if there is none
 	oldSum     bool          // a unicast peer was found to use the old checksum
-	logged     uint32        // receive errors that have been logged, by Reject
+	logged     uint64        // receive errors that have been logged, by Reject
+	ah         ah
+	trailers   trailers
 
 	gen      uint32 // of the last Own or Disown
 	settled  bool   // the kernel is as gen asked
@@ -60,7 +67,10 @@ type Machine struct {
 
 // New returns the machine of a virtual router in state INIT.
 func New(inst *model.Instance) *Machine {
-	return &Machine{inst: inst, state: model.Init, want: model.Init, noSrc: true, masterInt: inst.AdvertInt, settled: true}
+	m := &Machine{inst: inst, state: model.Init, want: model.Init, noSrc: true, masterInt: inst.AdvertInt, settled: true}
+	m.ah.configure(inst)
+	m.trailers.configure(inst)
+	return m
 }
 
 // Step gives the event to m and appends to out what has to be done, for m and for the other members of its sync group, whose
@@ -88,6 +98,8 @@ func Step(now time.Time, m *Machine, ev *Event, out []Action) []Action {
 		m.settle(&s, ev.Gen)
 	case Stolen:
 		m.stolen(&s, ev.Addr)
+	case Delayed:
+		m.delay(&s, ev.Until)
 	case Reconfigured:
 		m.reconfigure(&s, ev.Instance)
 	case Stop:
@@ -101,7 +113,7 @@ func Step(now time.Time, m *Machine, ev *Event, out []Action) []Action {
 // Deadline returns when Timeout is due; zero: never.
 func (m *Machine) Deadline() time.Time {
 	d := m.deadline
-	for _, t := range [...]time.Time{m.again, m.refresh, m.contested} {
+	for _, t := range [...]time.Time{m.again, m.refresh, m.contested, m.reannounceAt} {
 		if !t.IsZero() && (d.IsZero() || t.Before(d)) {
 			d = t
 		}
@@ -287,6 +299,9 @@ func (m *Machine) timeout(s *step) {
 		m.again = time.Time{}
 		m.announceBlock(s, m.repeat)
 	}
+	if due(s.now, m.reannounceAt) {
+		m.reannounce(s)
+	}
 	if due(s.now, m.refresh) {
 		m.announceBlock(s, m.inst.GARP.RefreshRepeat)
 		m.refresh = advance(s.now, m.refresh, m.inst.GARP.MasterRefresh)
@@ -386,11 +401,27 @@ func (m *Machine) reconfigure(s *step, inst *model.Instance) {
 		}
 		m.inst = inst
 	})
+	m.ah.configure(inst)
+	m.trailers.configure(inst)
 	m.oldSum = m.oldSum && inst.OldUnicastSum == model.ChecksumDetect
 	if m.state == model.Master {
 		m.masterReconfigured(s, old)
 	}
 	m.judge(s)
+}
+
+// delay changes the end of the start-up delay while it lasts.
+func (m *Machine) delay(s *step, until time.Time) {
+	if !s.now.Before(m.until) {
+		return
+	}
+	if until.Before(s.now) {
+		until = s.now
+	}
+	if m.state == model.Backup {
+		m.deadline = m.deadline.Add(until.Sub(m.until))
+	}
+	m.until = until
 }
 
 // stop ends the protocol. Members of a group stop one by one; the group is told of when the last has.

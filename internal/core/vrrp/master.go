@@ -24,6 +24,7 @@ type conflict struct {
 // proclaim comes before everything else of a new master.
 func (m *Machine) proclaim(s *step) {
 	m.forget(s)
+	m.ah.promoted()
 	m.send(s, m.EffectivePriority())
 	m.say(s, lineMaster)
 }
@@ -50,11 +51,15 @@ func (m *Machine) leaveMaster(s *step, farewell bool) {
 		m.disown(s)
 	}
 	m.stats.ReleaseMaster++
-	m.announce, m.again, m.refresh, m.contested, m.logged = false, time.Time{}, time.Time{}, time.Time{}, 0
+	m.announce, m.logged = false, 0
+	m.again, m.refresh, m.contested, m.reannounceAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
 }
 
 // send emits one logical advert.
 func (m *Machine) send(s *step, priority uint8) {
+	if m.ah.mac != nil {
+		m.ah.next()
+	}
 	s.do(Action{Kind: Send, M: m, Priority: priority})
 	m.lastSent = s.now
 	m.stats.AdvertSent++
@@ -77,17 +82,31 @@ func (m *Machine) advertDue(s *step) {
 	m.deadline = advance(s.now, m.deadline, m.inst.AdvertInt)
 }
 
-// answer sends an advert out of turn; the next one is due an interval later.
+// answer sends an advert out of turn; the next one is due an interval later. Answers are never closer than 1/answerRest of an interval:
+// one that would be comes at the end of that time, for all that asked meanwhile.
 //
 // Differs from keepalived: it re-arms the timer for every packet it receives, sent or not, so that a stream of bad packets
-// silences it; and it answers each of several packets read at once.
+// silences it; and it answers each of any number of packets.
 func (m *Machine) answer(s *step) {
 	if m.lastSent.Equal(s.now) {
 		return
 	}
+	if next := m.answered.Add(m.inst.AdvertInt / answerRest); s.now.Before(next) {
+		if next.Before(m.deadline) {
+			m.answered, m.deadline = next, next
+		}
+		return
+	}
+	m.answered = s.now
 	m.send(s, m.EffectivePriority())
 	m.deadline = s.now.Add(m.inst.AdvertInt)
 }
+
+const (
+	answerRest = 16
+	// announceRest is how long re-announcements are apart.
+	announceRest = time.Second
+)
 
 // overrun steps down if we have been silent for so long that a backup must have taken over (timer_expired_backup, stall_guard).
 func (m *Machine) overrun(s *step) bool {
@@ -139,8 +158,10 @@ func (m *Machine) masterReceived(s *step, a *Advert) {
 func (m *Machine) outrank(s *step, a *Advert, ours uint8) {
 	if m.inst.LowerPrioNoAdvert {
 		m.say(s, lineLower, a.Src, a.Priority, ours)
+		m.outrankAH(s)
 	} else {
 		m.say(s, lineLowerElection, a.Src, a.Priority, ours)
+		m.outrankAH(s)
 		m.answer(s)
 	}
 	m.reannounce(s)
@@ -148,15 +169,26 @@ func (m *Machine) outrank(s *step, a *Advert, ours uint8) {
 	if m.group != nil {
 		m.group.memberOutranks(s, m)
 	}
-	s.do(Action{Kind: LowerPrioSeen, M: m, Priority: ours})
+	if !s.now.Before(m.lowerTold.Add(m.inst.AdvertInt / 2)) {
+		m.lowerTold = s.now
+		s.do(Action{Kind: LowerPrioSeen, M: m, Priority: ours})
+	}
 }
 
-// reannounce tells the neighbours again after a lower router may have told them otherwise.
+// reannounce tells the neighbours again after a lower router may have told them otherwise: at once, but not more than once in
+// announceRest; what was heard meanwhile is answered at its end.
+//
+// Differs from keepalived: it announces all addresses, and calls notify_master_rx_lower_pri, for each of any number of packets.
 func (m *Machine) reannounce(s *step) {
 	g := &m.inst.GARP
 	if g.LowerPrioRepeat == 0 {
 		return
 	}
+	if next := m.reannounced.Add(announceRest); s.now.Before(next) {
+		m.reannounceAt = next
+		return
+	}
+	m.reannounced, m.reannounceAt = s.now, time.Time{}
 	if m.announceBlock(s, g.LowerPrioRepeat); g.LowerPrioDelay > 0 {
 		m.again, m.repeat = s.now.Add(g.LowerPrioDelay), g.LowerPrioRepeat
 	}

@@ -31,15 +31,26 @@ const (
 	RejectOwner               // we own the addresses and do not listen
 	RejectSource              // not a unicast peer
 	RejectPeerTTL             // outside the range of that peer
+	RejectICV                 // auth_type AH: the check value is wrong
+	RejectSPI                 // auth_type AH: the SPI is not the source address
+	RejectSequence            // auth_type AH: the number is not above the last one
+	RejectUnsigned            // auth_hmac: no trailer
+	RejectTrailer             // auth_hmac: not a trailer that we know
+	RejectStale               // auth_hmac: the sender's clock is not ours
+	RejectKey                 // auth_hmac: unknown key
+	RejectHMAC                // auth_hmac: the MAC is wrong
+	RejectReplay              // auth_hmac: not above the last one
 
 	// Those below are complaints about adverts that are accepted.
+	complainSkew
 	complainInterval
 	complainCount
 	complainAddress
 )
 
 var rejectNames = [...]string{"accepted", "VRID", "cast", "auth header", "length", "TTL", "version", "auth type", "auth mismatch",
-	"password", "interval", "type", "total length", "checksum", "destination", "owner", "source", "peer TTL"}
+	"password", "interval", "type", "total length", "checksum", "destination", "owner", "source", "peer TTL",
+	"ICV", "SPI", "sequence", "unsigned", "trailer", "stale", "key", "HMAC", "replay"}
 
 func (r Reject) String() string { return rejectNames[r] }
 
@@ -48,29 +59,37 @@ const minFrame = 46
 
 // check validates a received advert in keepalived's order, counts it, and logs the first of each kind of error.
 func (m *Machine) check(s *step, p *Packet) (Advert, Reject) {
-	i, b := m.inst, p.Payload
+	i, b := m.inst, p.message()
 	src := p.Src.WithZone("")
 	unicast := len(i.Peers) > 0
-	if vrid, ok := p.VRID(); ok && vrid != i.VRID && !isAH(p) || !of(p.Src, i.Family) || !of(p.Dst, i.Family) {
+	if vrid, ok := p.VRID(); ok && vrid != i.VRID || !of(p.Src, i.Family) || !of(p.Dst, i.Family) {
 		return Advert{}, RejectVRID
 	}
 	if i.Family == model.IPv6 && p.Multicast == unicast {
 		return m.drop(s, RejectCast, nil, lineCast, cast(p.Multicast), cast(!unicast))
 	}
-	if isAH(p) {
+	if isAH(p) && i.AuthType != model.AuthAH {
 		return m.drop(s, RejectAuthHeader, &m.stats.AuthTypeMismatch, lineAHReceived, src)
 	}
-	if i.AuthType == model.AuthAH {
+	if i.AuthType == model.AuthAH && !isAH(p) {
 		return m.drop(s, RejectAuthHeader, &m.stats.AuthTypeMismatch, lineAHMissing, src)
 	}
 
-	got := len(p.IPHeader) + len(b)
+	got := len(p.IPHeader) + len(p.Payload)
+	before := got - len(b)
 	if len(b) < headerLen {
-		return m.drop(s, RejectLength, &m.stats.PacketLenErr, lineLength, src, "short", got, len(p.IPHeader)+headerLen)
+		if isAH(p) {
+			before = len(p.IPHeader) + ahLen
+		}
+		return m.drop(s, RejectLength, &m.stats.PacketLenErr, lineLength, src, "short", got, before+headerLen)
 	}
 	version, count := int(b[0]>>4), int(b[3])
 	message := m.messageLen(version, count)
-	want := len(p.IPHeader) + message
+	want := before + message
+	var trailer []byte
+	if i.HMAC.On() && got == want+trailerLen {
+		trailer, want = b[message:], got
+	}
 	if got < want {
 		return m.drop(s, RejectLength, &m.stats.PacketLenErr, lineLength, src, "short", got, want)
 	}
@@ -84,6 +103,11 @@ func (m *Machine) check(s *step, p *Packet) (Advert, Reject) {
 	if version != i.Version {
 		return m.drop(s, RejectVersion, &m.stats.VersionErr, lineVersion, src, version, i.Version)
 	}
+	if i.HMAC.On() {
+		if r := m.checkTrailer(s, p, src, b, trailer); r != Accepted {
+			return Advert{}, r
+		}
+	}
 
 	var interval time.Duration
 	if version == 2 {
@@ -94,6 +118,10 @@ func (m *Machine) check(s *step, p *Packet) (Advert, Reject) {
 			return m.drop(s, RejectAuthMismatch, &m.stats.AuthTypeMismatch, lineAuthMismatch, b[4], src, i.AuthType)
 		case auth == model.AuthPass && i.Family == model.IPv4 && !m.passwordFits(b[message-passwordLen:]):
 			return m.drop(s, RejectPassword, &m.stats.AuthFailure, linePassword, src)
+		case auth == model.AuthAH && i.Family == model.IPv4:
+			if r := m.checkAH(s, p, p.Payload[:ahLen+message]); r != Accepted {
+				return Advert{}, r
+			}
 		}
 		if interval = time.Duration(b[5]) * time.Second; interval != i.AdvertInt {
 			return m.drop(s, RejectInterval, &m.stats.AdvertIntervalErr, lineIntervalV2, src, i.AdvertInt/time.Second, b[5])

@@ -68,6 +68,9 @@ func TestSimulationIsDeterministic(t *testing.T) {
 	}
 }
 
+// simWindow is the time_window of signed adverts in a schedule.
+const simWindow = 5 * time.Second
+
 // sim is one schedule: N nodes, each with a router on every network; with several networks these are a sync group.
 type sim struct {
 	rng   *rand.Rand
@@ -82,6 +85,7 @@ type sim struct {
 	kernel  time.Duration // of addresses, at most
 	late    time.Duration // of timers, at most
 	nopre   bool
+	signed  bool
 	preempt time.Duration // longest preempt delay
 	bound   time.Duration
 
@@ -101,6 +105,7 @@ type node struct {
 	owns    []bool
 	id      uint16
 	weight  int
+	clock   time.Duration // of its wall clock, beyond the right time
 }
 
 // agenda is what will happen, in order of time and then of planning.
@@ -148,7 +153,8 @@ func newSim(seed uint64) *sim {
 	if s.chance(0.3) {
 		s.lans = 2
 	}
-	version, v6, unicast, pass := 2+s.rng.IntN(2), s.chance(0.3), s.chance(0.3), s.chance(0.3)
+	version, v6, unicast := 2+s.rng.IntN(2), s.chance(0.3), s.chance(0.3)
+	auth := []string{"", "", "", "pass=secret", "ah=secret", "hmac=1:a", "hmac=1:a"}[s.rng.IntN(7)]
 	intervals := []time.Duration{10 * time.Millisecond, 100 * time.Millisecond, time.Second}
 	if v6 {
 		version = 3
@@ -204,8 +210,8 @@ func newSim(seed uint64) *sim {
 			if guarded {
 				options = append(options, "stall_guard", "garp_contention=1")
 			}
-			if pass && version == 2 {
-				options = append(options, "pass=secret")
+			if s.signed = strings.HasPrefix(auth, "hmac"); s.signed || auth != "" && version == 2 {
+				options = append(options, auth)
 			}
 			inst, err := instance("", lan+1, options)
 			if err != nil {
@@ -231,6 +237,13 @@ func newSim(seed uint64) *sim {
 	s.bound = 3*longest + unit
 	if s.preempt > 0 {
 		s.bound += s.bound + longest + s.preempt
+	}
+	if version == 2 && strings.HasPrefix(auth, "ah") {
+		// Until a master's numbers are above those of a backup, that one does not hear it, and becomes master to be told.
+		s.bound *= 3
+	}
+	if s.signed {
+		s.bound += simWindow // a router that was started anew with a clock that was set back
 	}
 	s.bound += 2*s.delay + 4*s.late
 	s.logf("%d nodes, %d networks, v%d, IPv6 %v, unicast %v, nopreempt %v, preempt_delay %v, owner n%d, delay %v, late %v, kernel %v, bound %v",
@@ -279,6 +292,7 @@ func (s *sim) run() error {
 func (s *sim) calm() {
 	s.loss = 0
 	for _, n := range s.nodes {
+		n.clock = 0
 		s.resume(n)
 	}
 }
@@ -380,7 +394,13 @@ func (s *sim) resume(n *node) {
 func (s *sim) disturb() {
 	n := s.nodes[s.rng.IntN(len(s.nodes))]
 	lan := s.rng.IntN(s.lans)
-	switch k := s.rng.IntN(12); {
+	switch k := s.rng.IntN(13); {
+	case k == 12:
+		n.clock = time.Duration(s.rng.NormFloat64() * float64(simWindow))
+		if s.chance(0.3) {
+			n.clock *= 1000
+		}
+		s.logf("n%d's clock is set, to %v beyond the right time", n.n, n.clock)
 	case k == 0:
 		for _, o := range s.nodes {
 			o.side = s.rng.IntN(2)
@@ -514,7 +534,7 @@ func (s *sim) send(from *node, lan int, m *Machine, priority uint8) {
 		if len(inst.Peers) > 0 {
 			dst = simAddr(inst.Family, lan, to.n)
 		}
-		b := m.AppendPacket(nil, priority, dst, from.id)
+		b := m.AppendPacket(nil, priority, dst, from.id, s.now.Add(from.clock))
 		if s.loss > 0 && inst.Family == model.IPv4 && s.chance(0.02) {
 			b[s.rng.IntN(len(b)-ipHeaderLen)+ipHeaderLen] ^= 1 << s.rng.IntN(8)
 		}
@@ -528,7 +548,10 @@ func (s *sim) send(from *node, lan int, m *Machine, priority uint8) {
 					return
 				}
 				r := to.routers[lan]
-				s.atNode(to, func() { s.step(r, &Event{Kind: Received, Packet: p}) })
+				s.atNode(to, func() {
+					p.Wall = s.now.Add(to.clock)
+					s.step(r, &Event{Kind: Received, Packet: p})
+				})
 			})
 		}
 	}

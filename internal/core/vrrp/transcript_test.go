@@ -3,6 +3,7 @@ package vrrp
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -102,14 +103,15 @@ type world struct {
 	routers map[string]*Machine
 	order   []string
 	groups  map[string]*Group
-	manual  bool // Settled only by command
+	manual  bool          // Settled only by command
+	clock   time.Duration // of the wall clock, beyond now
 	log     strings.Builder
 }
 
 // run executes a command:
 //
-//	router NAME [key=value|flag]...   group NAME MEMBER...   manual
-//	start [NAME...] [until=D]   wait D   sleep D   overrun NAME D   settle NAME   stale NAME   show NAME   stats NAME
+//	router NAME [key=value|flag]...   group NAME MEMBER...   manual   clock D
+//	start [NAME...] [until=D]   delay NAME D   wait D   sleep D   overrun NAME D   settle NAME   stale NAME   show NAME   stats NAME   sequence NAME
 //	advert NAME from=ADDR prio=N [key=value]...   see packet; also ah NAME ...   total_length NAME N ...
 //	faults NAME N [reason]   init NAME   total NAME N   source NAME ADDR|none   stolen NAME ADDR
 //	reload NAME [key=value|flag]...   reform GROUP MEMBER...   stop NAME [keep]   remove NAME
@@ -140,6 +142,10 @@ func (w *world) run(f []string) error {
 		g := w.groups[f[1]]
 		w.took(Reform(w.now, g, &model.SyncGroup{Name: f[1], Members: f[2:]}, w.members(f[2:]), nil))
 		return nil
+	case "delay": // delay NAME D: the start-up delay ends so long after the epoch
+		d, err := time.ParseDuration(arg(2))
+		w.step(w.routers[arg(1)], Event{Kind: Delayed, Until: epoch.Add(d)})
+		return err
 	case "start":
 		names, until := f[1:], time.Time{}
 		if n := len(names); n > 0 && strings.HasPrefix(names[n-1], "until=") {
@@ -156,6 +162,10 @@ func (w *world) run(f []string) error {
 			w.step(w.routers[n], Event{Kind: Start, Until: until})
 		}
 		return nil
+	case "clock": // is set, to so much beyond now
+		d, err := time.ParseDuration(arg(1))
+		w.clock = d
+		return err
 	case "sleep": // time passes and nothing happens
 		d, err := time.ParseDuration(arg(1))
 		w.now = w.now.Add(d)
@@ -197,6 +207,8 @@ func (w *world) run(f []string) error {
 			fmt.Fprintf(&w.log, "  %.6f %v -> %v (%v) prio %d, heard %v prio %d %v ago, gaps %v, late %v\n", t.At.Sub(epoch).Seconds(), t.From, t.To, t.Why,
 				t.Priority, t.Peer, t.PeerPrio, t.Silence, t.Gaps, t.Late)
 		}
+	case "sequence":
+		fmt.Fprintf(&w.log, "  %#x\n", m.ah.seq)
 	case "stats":
 		v := reflect.ValueOf(*m.Stats())
 		for i := range v.NumField() {
@@ -210,6 +222,27 @@ func (w *world) run(f []string) error {
 			return err
 		}
 		w.receive(m, p)
+	case "flood": // flood NAME N D packet options: one after the other, D apart; shows what was done how often
+		d, err := time.ParseDuration(f[3])
+		if err != nil {
+			return err
+		}
+		p, err := packet(m, f[4:])
+		if err != nil {
+			return err
+		}
+		for range number() {
+			w.step(m, Event{Kind: Received, Packet: p})
+			w.wait(d)
+		}
+		counts := map[string]int{}
+		for line := range strings.Lines(w.log.String()) {
+			counts[line[12:]]++
+		}
+		w.log.Reset()
+		for _, what := range slices.Sorted(maps.Keys(counts)) {
+			fmt.Fprintf(&w.log, "  %d × %s", counts[what], what)
+		}
 	case "ah", "total_length": // ah NAME packet options; total_length NAME N packet options
 		rest := f[2:]
 		if f[0] == "total_length" {
@@ -296,7 +329,9 @@ func (w *world) wait(d time.Duration) {
 
 // receive gives the packet to m, and notes why it is dropped.
 func (w *world) receive(m *Machine, p Packet) {
+	p.Wall = w.now.Add(w.clock)
 	probe := *m
+	probe.trailers.heard = slices.Clone(m.trailers.heard)
 	if _, r := probe.check(&step{now: w.now}, &p); r != Accepted {
 		fmt.Fprintf(&w.log, "  dropped: %v\n", r)
 	}
@@ -392,6 +427,22 @@ func instance(name string, n int, options []string) (*model.Instance, error) {
 			i.SourceAddr = netip.MustParseAddr(v)
 		case "pass":
 			i.AuthType, i.AuthPass = model.AuthPass, model.Secret(v)
+		case "ah":
+			i.AuthType, i.AuthPass = model.AuthAH, model.Secret(v)
+		case "hmac": // ID:CHARACTER[+ID:CHARACTER]...; the first is for sending
+			i.HMAC.Keys, i.HMAC.Window = nil, 5*time.Second
+			for k := range strings.SplitSeq(v, "+") {
+				id, c, _ := strings.Cut(k, ":")
+				n, _ := strconv.Atoi(id)
+				i.HMAC.Keys = append(i.HMAC.Keys, model.HMACKey{ID: uint8(n), Key: model.Secret(strings.Repeat(c, 32))})
+			}
+			i.HMAC.Active = i.HMAC.Keys[0].ID
+		case "permissive":
+			i.HMAC.Mode = model.HMACPermissive
+		case "receive-only":
+			i.HMAC.Mode = model.HMACReceiveOnly
+		case "monotonic":
+			i.HMAC.Monotonic = true
 		case "down":
 			i.DownTimerAdverts = n
 		case "nopreempt":
@@ -470,7 +521,7 @@ func packet(m *Machine, options []string) (Packet, error) {
 	if !p.Multicast {
 		p.Dst = m.src
 	}
-	prio := uint8(100)
+	prio, wall := uint8(100), epoch
 	var later []func(b []byte) []byte
 	resum := false
 	for _, o := range options {
@@ -482,6 +533,14 @@ func packet(m *Machine, options []string) (Packet, error) {
 			peer.src = p.Src
 		case k == "prio":
 			prio = uint8(n)
+		case k == "seq":
+			peer.ah.seq = uint32(n)
+		case k == "at": // by the sender's clock
+			d, err := time.ParseDuration(v)
+			if err != nil {
+				return p, err
+			}
+			wall = epoch.Add(d)
 		case k == "ttl":
 			p.TTL = int(n)
 		case k == "multicast":
@@ -507,6 +566,13 @@ func packet(m *Machine, options []string) (Packet, error) {
 			resum = resum || strings.HasPrefix(k, "fix@")
 			later = append(later, func(b []byte) []byte { b[i] = byte(n); return b })
 		default:
+			if k == "noauth" {
+				sender.AuthType = model.AuthNone
+				continue
+			} else if k == "unsigned" {
+				sender.HMAC = model.HMAC{}
+				continue
+			}
 			other, err := instance("", 1, []string{o})
 			if err != nil {
 				return p, err
@@ -516,8 +582,10 @@ func packet(m *Machine, options []string) (Packet, error) {
 				sender.VIPs = other.VIPs
 			case "v":
 				sender.Version = other.Version
-			case "pass":
+			case "pass", "ah":
 				sender.AuthType, sender.AuthPass = other.AuthType, other.AuthPass
+			case "hmac":
+				sender.HMAC.Keys, sender.HMAC.Active = other.HMAC.Keys, other.HMAC.Active
 			case "old_checksum":
 				sender.OldUnicastSum = other.OldUnicastSum
 			case "v3_checksum_as_v2":
@@ -527,7 +595,9 @@ func packet(m *Machine, options []string) (Packet, error) {
 			}
 		}
 	}
-	b := peer.AppendPacket(nil, prio, p.Dst, 1)
+	peer.ah.configure(&sender)
+	peer.trailers.configure(&sender)
+	b := peer.AppendPacket(nil, prio, p.Dst, 1, wall)
 	header := 0
 	if m.inst.Family == model.IPv4 {
 		header = ipHeaderLen

@@ -36,6 +36,8 @@ const (
 	Settled
 	// Stolen says that somebody else removed the virtual address Addr; the zero Addr: a route or rule that is tracked.
 	Stolen
+	// Delayed changes the end of the start-up delay to Until; it does nothing once that is over.
+	Delayed
 	// Reconfigured replaces the configuration by Instance, whose Key is that of the old one.
 	Reconfigured
 	// Stop ends the protocol: priority 0, addresses released; with Keep neither.
@@ -48,7 +50,7 @@ const (
 type Event struct {
 	Kind     EventKind
 	Packet   Packet          // Received
-	Until    time.Time       // Start; zero: now
+	Until    time.Time       // Start, Delayed; zero: now
 	Count    int             // Faults
 	Reason   string          // Faults: for the log, e.g. "interface eth0 down"
 	Init     bool            // Faults
@@ -136,6 +138,8 @@ type Stats struct {
 	AuthFailure                 uint64
 	PriZeroRcvd, PriZeroSent    uint64
 	VersionErr, ChecksumErr     uint64 // SNMP only
+
+	AuthExtMissing, AuthExtMalformed, AuthExtUnknownKey, AuthExtInvalidHMAC, AuthExtStale, AuthExtReplay uint64 // auth_hmac
 }
 
 // step is one Step under way.

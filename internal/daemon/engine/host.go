@@ -273,7 +273,7 @@ func (v *vrrpPart) resocket(now time.Time, r *router) {
 // spec is what socket a router needs; none while its interface or its unicast source is missing, which is a fault anyway.
 func (v *vrrpPart) spec(r *router) (rawnet.Spec, bool) {
 	i := r.m.Instance()
-	s := rawnet.Spec{Family: i.Family}
+	s := rawnet.Spec{Family: i.Family, AH: i.AuthType == model.AuthAH}
 	if i.Interface != "" {
 		l, ok := v.host.Link(i.Interface)
 		if !ok {
@@ -332,8 +332,8 @@ func (v *vrrpPart) openSocket(s *socket, rxBuf int) {
 	if !addr.IsValid() {
 		kind, addr = "unicast", s.spec.Source
 	}
-	logging.Detail(v.log, fmt.Sprintf("VRRP sockpool: [ifindex(%3d), family(%s), proto(112), %s, address(%s)]",
-		s.spec.IfIndex, s.spec.Family, kind, addr))
+	logging.Detail(v.log, fmt.Sprintf("VRRP sockpool: [ifindex(%3d), family(%s), proto(%d), %s, address(%s)]",
+		s.spec.IfIndex, s.spec.Family, s.spec.Protocol(), kind, addr))
 	v.part.Go("reader of "+s.spec.IfName, conn.Run, func(now time.Time, err error) {
 		if err == nil || s.conn != conn {
 			return

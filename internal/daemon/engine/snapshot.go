@@ -198,6 +198,8 @@ func stats(s *vrrp.Stats) status.Stats {
 		PacketLenErr: s.PacketLenErr, AdvertIntervalErr: s.AdvertIntervalErr, IPTTLErr: s.IPTTLErr,
 		InvalidTypeRcvd: s.InvalidTypeRcvd, AddrListErr: s.AddrListErr, InvalidAuthType: s.InvalidAuthType,
 		AuthTypeMismatch: s.AuthTypeMismatch, AuthFailure: s.AuthFailure, PriZeroRcvd: s.PriZeroRcvd, PriZeroSent: s.PriZeroSent,
+		AuthExtMissing: s.AuthExtMissing, AuthExtMalformed: s.AuthExtMalformed, AuthExtUnknownKey: s.AuthExtUnknownKey,
+		AuthExtInvalidHMAC: s.AuthExtInvalidHMAC, AuthExtStale: s.AuthExtStale, AuthExtReplay: s.AuthExtReplay,
 	}
 }
 

@@ -61,7 +61,8 @@ type vrrpPart struct {
 	vips       map[netip.Addr][]int     // all virtual addresses, and the places in routers that have them
 	pass       uint64                   // of Expire
 	reopen     time.Time                // when sockets that failed are tried again
-	delay      time.Time                // end of the start-up delay, to be logged
+	delay      time.Time                // end of the start-up delay, to be logged; zero: over
+	began      time.Time                // what vrrp_startup_delay counts from
 
 	running     bool // machines are started
 	initialised bool // track files have been made
@@ -87,9 +88,10 @@ type router struct {
 	ident   uint16     // IP identification of the next advert
 	buf     []byte
 	sendErr error // last error of sending, logged once
-	waits   bool  // the last Own or Disown has not settled
-	owned   bool  // the lane knows of a wish
-	leaving bool  // a reload removed it: it goes when the kernel has let go of its addresses
+	lines   allowance
+	waits   bool // the last Own or Disown has not settled
+	owned   bool // the lane knows of a wish
+	leaving bool // a reload removed it: it goes when the kernel has let go of its addresses
 }
 
 // pendingEvent is an event that came up while actions were carried out.
@@ -174,19 +176,50 @@ func (v *vrrpPart) begin(now time.Time) {
 	v.started()
 }
 
-// startDelay is when the timers begin to count: vrrp_startup_delay, or vrrp_delay_after_boot if that ends later.
+// startDelay is when the timers begin to count; zero: at once.
 func (v *vrrpPart) startDelay(now time.Time) time.Time {
-	wait := v.conf.StartupDelay
+	v.began = now
+	if v.delay = v.delayEnd(now); !v.delay.IsZero() {
+		v.log.Info(fmt.Sprintf("Delaying startup for %g seconds", v.delay.Sub(now).Seconds()))
+	}
+	return v.delay
+}
+
+// delayEnd is the end of the start-up delay as configured, zero if that has passed: of vrrp_startup_delay, or of vrrp_delay_after_boot if
+// that is later.
+func (v *vrrpPart) delayEnd(now time.Time) time.Time {
+	end := v.began.Add(v.conf.StartupDelay)
 	var up unix.Sysinfo_t
 	if v.conf.DelayAfterBoot > 0 && unix.Sysinfo(&up) == nil {
-		wait = max(wait, v.conf.DelayAfterBoot-time.Duration(up.Uptime)*time.Second)
+		if boot := now.Add(v.conf.DelayAfterBoot - time.Duration(up.Uptime)*time.Second); boot.After(end) {
+			end = boot
+		}
 	}
-	if wait <= 0 {
+	if !end.After(now) {
 		return time.Time{}
 	}
-	v.log.Info(fmt.Sprintf("Delaying startup for %g seconds", wait.Seconds()))
-	v.delay = now.Add(wait)
-	return v.delay
+	return end
+}
+
+// redelay lets a reload change the start-up delay while it lasts.
+func (v *vrrpPart) redelay(now time.Time) {
+	if v.delay.IsZero() {
+		return
+	}
+	was := v.delay
+	// To the second, which is all that the time since boot is known by.
+	if v.delay = v.delayEnd(now); v.delay.Sub(was).Abs() < time.Second && !v.delay.IsZero() {
+		v.delay = was
+		return
+	}
+	if v.delay.IsZero() {
+		v.log.Info("Reduced delayed start passed")
+	} else {
+		v.log.Info(fmt.Sprintf("Delaying startup for a further %g seconds", v.delay.Sub(now).Round(time.Millisecond).Seconds()))
+	}
+	for _, r := range v.routers {
+		v.step(now, r, &vrrp.Event{Kind: vrrp.Delayed, Until: v.delay})
+	}
 }
 
 // removeResidual takes from the interfaces what a daemon that did not end well has left there.
@@ -295,11 +328,7 @@ func (v *vrrpPart) act(now time.Time, actions []vrrp.Action) {
 	for i := range actions {
 		a := &actions[i]
 		if a.Kind == vrrp.Say {
-			if a.Detail {
-				logging.Detail(v.log, a.Line)
-			} else {
-				v.log.Info(a.Line)
-			}
+			v.say(now, a)
 			continue
 		}
 		if a.M == nil {
@@ -332,6 +361,52 @@ func (v *vrrpPart) act(now time.Time, actions []vrrp.Action) {
 		}
 	}
 	v.busy = false
+}
+
+// say logs a line of a router. What others send must not fill the disk: beyond a burst each router has so many lines a second, and how many
+// were left out is told by the next.
+//
+// Differs from keepalived: it logs a line for each of any number of packets.
+func (v *vrrpPart) say(now time.Time, a *vrrp.Action) {
+	if r := v.byMachine[a.M]; r != nil {
+		ok, left := r.lines.take(now)
+		if !ok {
+			return
+		}
+		if left > 0 {
+			v.log.Info(fmt.Sprintf("(%s) %d log lines left out", a.M.Instance().Name, left))
+		}
+	}
+	if a.Detail {
+		logging.Detail(v.log, a.Line)
+	} else {
+		v.log.Info(a.Line)
+	}
+}
+
+const (
+	linesBurst  = 200
+	linesPerSec = 20
+)
+
+// allowance limits a rate. The zero value has the whole burst.
+type allowance struct {
+	used float64 // of the burst
+	at   time.Time
+	left int // refused since the last that was not
+}
+
+// take reports whether one more may be, and if so how many were refused since the last.
+func (l *allowance) take(now time.Time) (ok bool, left int) {
+	l.used = max(0, l.used-now.Sub(l.at).Seconds()*linesPerSec)
+	l.at = now
+	if l.used+1 > linesBurst {
+		l.left++
+		return false, 0
+	}
+	l.used++
+	left, l.left = l.left, 0
+	return true, left
 }
 
 // own asks the lane for all that a master has, or for nothing, and tells the router when the kernel has done it.
@@ -378,7 +453,7 @@ func (v *vrrpPart) send(r *router, priority uint8) {
 }
 
 func (v *vrrpPart) sendTo(r *router, priority uint8, dst netip.Addr, hopLimit int) {
-	r.buf = r.m.AppendPacket(r.buf[:0], priority, dst, r.ident)
+	r.buf = r.m.AppendPacket(r.buf[:0], priority, dst, r.ident, time.Now())
 	err := r.sock.conn.Send(r.buf, r.m.SourceAddr(), dst, hopLimit)
 	if err == r.sendErr {
 		return
@@ -560,6 +635,7 @@ func (v *vrrpPart) reload(now time.Time, next *model.VRRP, changes model.Changes
 
 func (v *vrrpPart) reconfigure(now time.Time, next *model.VRRP) {
 	v.collectVirtual()
+	v.redelay(now)
 	v.queue.SetDelays(next.GARPDelay)
 	v.watchRouting()
 	v.reloadStatics()

@@ -188,6 +188,11 @@ func (p page) instance(s *Snapshot, i *Instance) {
 		p.line(3, "Preempt delay = %s secs", plain(i.PreemptDelay))
 	}
 	p.line(3, "Promote_secondaries = %s", enabled(i.PromoteSecondary))
+	if h := &i.HMAC; h.On() {
+		p.line(3, "Authentication extension = HMAC-SHA256")
+		p.line(3, "HMAC keys = %d, active key id %d", len(h.Keys), h.Active)
+		p.line(3, "HMAC mode = %s, anti-replay = %s, time window = %d secs", h.Mode, choose(h.Monotonic, "monotonic", "time"), int(h.Window.Seconds()))
+	}
 	if i.Version == 2 {
 		switch i.AuthType {
 		case model.AuthNone:

@@ -19,6 +19,7 @@ import (
 
 const (
 	protoVRRP       = 112
+	protoAH         = 51
 	tosControl      = 0xc0 // CS6, of every advert
 	priorityControl = 7    // TC_PRIO_CONTROL of linux/pkt_sched.h: first through a full queue
 	multicastHops   = 255
@@ -32,6 +33,15 @@ type Spec struct {
 	IfName  string // of IfIndex
 	Group   netip.Addr
 	Source  netip.Addr // set instead of Group for unicast: the local address
+	AH      bool       // protocol 51, which VRRP is behind, instead of 112
+}
+
+// Protocol is the IP protocol number of the packets.
+func (s Spec) Protocol() int {
+	if s.AH {
+		return protoAH
+	}
+	return protoVRRP
 }
 
 func (s Spec) multicast() bool { return s.Group.IsValid() }
@@ -276,7 +286,7 @@ func socket(s Spec) (int, error) {
 	if s.Family == model.IPv6 {
 		domain = unix.AF_INET6
 	}
-	fd, err := unix.Socket(domain, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, protoVRRP)
+	fd, err := unix.Socket(domain, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, s.Protocol())
 	return fd, os.NewSyscallError("socket", err)
 }
 

@@ -121,7 +121,7 @@ func (r *reader) recv(fd int) (int, unix.Errno) {
 // packet appends message i to q, unless it is too short to be a packet at all.
 func (r *reader) packet(i int, s Spec, now, empty time.Time, q *queue) {
 	b := r.buf[i][:min(int(r.msgs[i].len), maxPacket)]
-	p := vrrp.Packet{IfIndex: s.IfIndex}
+	p := vrrp.Packet{IfIndex: s.IfIndex, Wall: now}
 	if r.family == model.IPv4 {
 		hdr, ok := headerLen(b)
 		if !ok {
