@@ -26,5 +26,5 @@ fi
 step "real IPVS in a VM"
 go test -count=1 -timeout 15m -exec "$PWD/test/vm/run" ./test/vm
 
-step "real process events in a VM"
-go test -count=1 -timeout 15m -exec "$PWD/test/vm/run -backend qemu" -run TestTrackProcess ./test/vm
+step "real process events and nftables in a VM"
+go test -count=1 -timeout 15m -exec "$PWD/test/vm/run -backend qemu" -run "TestTrackProcess|TestNFTables" ./test/vm

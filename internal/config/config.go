@@ -126,7 +126,7 @@ var rootScalars = schema.Table[Config]{
 	schema.Inherited("net_namespace", schema.Word, func(c *Config) *opt[string] { return &c.NetNamespace },
 		"Network namespace to run in; fixed at start.").Lenient().FirstWins(),
 	schema.Inherited("net_namespace_ipvs", orEmpty(schema.Word), func(c *Config) *opt[string] { return &c.NetNamespaceIPVS },
-		"Network namespace of the LVS part; without a value the one the daemon was started in.").FirstWins(),
+		"Network namespace of IPVS; without a value that of process 1.").FirstWins(),
 	schema.Flag("namespace_with_ipsets", true, ignored[Config],
 		"Allow ipsets while in a namespace.").Pending("ipsets are not used"),
 	schema.Inherited("instance", schema.Word, func(c *Config) *opt[string] { return &c.InstanceName },

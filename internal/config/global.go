@@ -62,7 +62,7 @@ type Global struct {
 	LogUnknownVRIDs                                opt[bool]
 	FlightRecorder                                 opt[int]
 	Safety
-	IPRouteUsr, IPRouteEtc                         opt[string]
+	IPRouteUsr, IPRouteEtc opt[string]
 
 	// LVS
 	LVSTimeouts    lvsTimeouts
@@ -70,7 +70,14 @@ type Global struct {
 	LVSFlushOnStop opt[model.FlushOnStop]
 	RSInitNotifies opt[bool]
 	LogAllFailures opt[bool]
-	SyncDaemon     opt[string]
+	SyncDaemon     opt[syncDaemon]
+	NoRepair       opt[bool]
+
+	NFTablesIPVS                 opt[string] // table
+	NFTablesIPVSPriority         opt[int]
+	NFTablesIPVSMark             opt[int]
+	NFTablesCounters             opt[bool]
+	LVSCommandBuf, LVSMonitorBuf buffer
 }
 
 // sched is the set of *_priority, *_no_swap … keywords of one role.
@@ -87,15 +94,12 @@ type smtpServer struct {
 	Port int
 }
 
-type lvsTimeouts struct{ TCP, TCPFin, UDP time.Duration }
-
 // Why keywords wait for later parts.
 const (
 	noSNMP     = "there is no SNMP agent"
 	noDBus     = "there is no D-Bus service"
 	noFirewall = "no packet filter is programmed"
 	noVMAC     = "virtual MAC interfaces are not made"
-	noSync     = "the IPVS sync daemon is not run"
 	noBFD      = "BFD sessions are not run"
 	noBuffers  = "socket buffers are sized by the program"
 	noNames    = "the processes keep the program's name"
@@ -260,31 +264,7 @@ var globalDefs = concat(gtable{
 	schema.Check[Global]("nftables", filterNames, "Filter with nftables.").Pending(noFirewall),
 	schema.Check[Global]("nftables_priority", schema.Int(math.MinInt32, math.MaxInt32), "Priority of the chains.").Pending(noFirewall),
 	schema.Flag("nftables_ifindex", true, ignored[Global], "Match interfaces by index.").Pending(noFirewall),
-	schema.Flag("nftables_counters", true, ignored[Global], "Add counters to the rules.").Pending(noFirewall),
-	schema.Check[Global]("nftables_ipvs", filterNames, "Serve groups with nftables sets and a mark.").Pending(noFirewall),
-	schema.Check[Global]("nftables_ipvs_priority", schema.Int(math.MinInt32, math.MaxInt32), "Priority of that chain.").Pending(noFirewall),
-	schema.Check[Global]("nftables_ipvs_start_fwmark", schema.Int(1, math.MaxUint32), "First mark used.").Pending(noFirewall),
-
-	schema.Line("lvs_timeouts", "{tcp SECS | tcpfin SECS | udp SECS}…", readLVSTimeouts, "Timeouts of IPVS connections; 0 leaves the kernel's.").
-		Options("tcp", "tcpfin", "udp"),
-	schema.Flag("lvs_flush", true, func(g *Global) *opt[bool] { return &g.LVSFlush }, "Empty the IPVS table at start."),
-	schema.Inherited("lvs_flush_on_stop", schema.Kind[model.FlushOnStop]{Usage: "[VS]", Parse: func(w []source.Word) (model.FlushOnStop, error) {
-		switch {
-		case len(w) == 0:
-			return model.FlushAll, nil
-		case w[0].Text == "VS":
-			return model.FlushVS, nil
-		}
-		return 0, fmt.Errorf("unknown value %q", w[0].Text)
-	}}, func(g *Global) *opt[model.FlushOnStop] { return &g.LVSFlushOnStop },
-		"Empty the IPVS table at the end, or delete the services only.").Alias("lvs_flush_onstop"),
-	schema.Line("lvs_sync_daemon", "IFNAME [inst] VRRP_INSTANCE [id N] [maxlen N] [port N] [ttl N] [group ADDR]", readSyncDaemon,
-		"Synchronise IPVS connections.").Options("inst", "id", "maxlen", "port", "ttl", "group").Pending(noSync),
-	schema.Value("rs_init_notifies", schema.Bool, false, func(g *Global) *opt[bool] { return &g.RSInitNotifies },
-		"Run notify scripts of real servers for their first state."),
-	schema.Value("checker_log_all_failures", schema.Bool, false, func(g *Global) *opt[bool] { return &g.LogAllFailures },
-		"Log each failed check."),
-
+	schema.Flag("nftables_counters", true, func(g *Global) *opt[bool] { return &g.NFTablesCounters }, "Add counters to the rules."),
 	schema.Inherited("notify_fifo", fifoKind, func(g *Global) *opt[fifo] { return &g.NotifyFIFO },
 		"Pipe that gets all state changes.").Lenient().FirstWins(),
 	schema.Inherited("notify_fifo_script", command, func(g *Global) *opt[Command] { return &g.NotifyFIFOScript },
@@ -339,7 +319,8 @@ var globalDefs = concat(gtable{
 	schedRows("vrrp", func(g *Global) *sched { return &g.Sched }, ""),
 	schedRows("checker", func(g *Global) *sched { return &g.CheckerSched }, ""),
 	schedRows("bfd", func(g *Global) *sched { return &g.BFDSched }, noBFD),
-	bufferRows("vrrp_netlink_cmd", "vrrp_netlink_monitor", "process_monitor", "lvs_netlink_cmd", "lvs_netlink_monitor"),
+	bufferRows("vrrp_netlink_cmd", "vrrp_netlink_monitor", "process_monitor"),
+	lvsGlobals,
 )
 
 var milli4294 = schema.Decimal(time.Second, time.Millisecond, 4294967295*time.Microsecond, 6)
@@ -508,83 +489,4 @@ func readRxBufs(_ *Global, n *syntax.Node, r *source.Report) {
 	case mtu && advert:
 		r.Errorf(n.At(), "vrrp_rx_bufs_policy: MTU and ADVERT cannot both be given - ADVERT is ignored")
 	}
-}
-
-func readLVSTimeouts(g *Global, n *syntax.Node, r *source.Report) {
-	fields := map[string]*time.Duration{"tcp": &g.LVSTimeouts.TCP, "tcpfin": &g.LVSTimeouts.TCPFin, "udp": &g.LVSTimeouts.UDP}
-	if len(n.Args) < 2 {
-		r.Errorf(n.At(), "lvs_timeouts: an option and its value are needed - ignoring")
-		return
-	}
-	for i := 0; i < len(n.Args); i++ {
-		w := n.Args[i]
-		f, ok := fields[w.Text]
-		if !ok {
-			r.Errorf(w.At, "lvs_timeouts: unknown option %q - ignoring it", w.Text)
-			continue
-		}
-		if i++; i >= len(n.Args) {
-			r.Errorf(w.At, "lvs_timeouts: %s has no value - ignoring it", w.Text)
-			return
-		}
-		v, err := schema.ParseInt(n.Args[i].Text, 0, 86400*31)
-		if err != nil {
-			r.Errorf(n.Args[i].At, "lvs_timeouts %s: %v - ignoring it", w.Text, err)
-			continue
-		}
-		*f = time.Duration(v) * time.Second
-	}
-}
-
-func readSyncDaemon(g *Global, n *syntax.Node, r *source.Report) {
-	if g.SyncDaemon.IsSet() {
-		r.Errorf(n.At(), "lvs_sync_daemon is already specified - ignoring")
-		return
-	}
-	if len(n.Args) < 1 {
-		r.Errorf(n.At(), "lvs_sync_daemon: an interface is needed - ignoring")
-		return
-	}
-	d := opt[string]{At: n.At()}
-	limits := map[string][2]int{"id": {0, 255}, "maxlen": {1, 65507}, "port": {1, 65535}, "ttl": {1, 255}}
-	for i := 1; i < len(n.Args); i++ {
-		w := n.Args[i]
-		limit, number := limits[w.Text]
-		if !number && w.Text != "inst" && w.Text != "group" {
-			switch {
-			case d.V == "":
-				d.V = w.Text
-			case i == 2:
-				_, err := schema.ParseInt(w.Text, 0, 255)
-				if err == nil {
-					r.Errorf(w.At, "lvs_sync_daemon: write 'id %s'", w.Text)
-				} else {
-					r.Errorf(w.At, "lvs_sync_daemon: unknown option %q - ignoring it", w.Text)
-				}
-			default:
-				r.Errorf(w.At, "lvs_sync_daemon: unknown option %q - ignoring it", w.Text)
-			}
-			continue
-		}
-		if i++; i >= len(n.Args) {
-			r.Errorf(w.At, "lvs_sync_daemon: %s has no value - ignoring it", w.Text)
-			break
-		}
-		value := n.Args[i]
-		switch {
-		case number:
-			if _, err := schema.ParseInt(value.Text, limit[0], limit[1]); err != nil {
-				r.Errorf(value.At, "lvs_sync_daemon %s: %v - ignoring it", w.Text, err)
-			}
-		case w.Text == "inst" && d.V != "":
-			r.Errorf(value.At, "lvs_sync_daemon: the instance is already specified - ignoring %q", value.Text)
-		case w.Text == "inst":
-			d.V = value.Text
-		default:
-			if a, err := schema.ParseAddr(value.Text); err != nil || !a.IsMulticast() {
-				r.Errorf(value.At, "lvs_sync_daemon group: %q is not a multicast address - ignoring it", value.Text)
-			}
-		}
-	}
-	g.SyncDaemon = d
 }

@@ -23,12 +23,11 @@ func resolveLVS(res *resolver, l *model.LVS) {
 	seq := map[string]int{}
 	seen := map[model.ServiceKey]bool{}
 	for _, v := range res.c.LVS.Services {
-		out, ok := res.service(v, l)
+		out, ok := res.service(v, l, seq[v.Group])
 		if !ok {
 			continue
 		}
 		if out.Group != "" {
-			out.Seq = seq[out.Group]
 			seq[out.Group]++
 		}
 		if seen[out.Key()] {
@@ -78,8 +77,8 @@ func entryFamily(e model.GroupEntry) model.Family {
 	return model.FamilyOf(e.First)
 }
 
-// service resolves one virtual server; false: it is not run.
-func (res *resolver) service(v *VirtualServer, l *model.LVS) (out model.VirtualServer, ok bool) {
+// service resolves one virtual server, which is number seq of its group if it has one; false: it is not run.
+func (res *resolver) service(v *VirtualServer, l *model.LVS, seq int) (out model.VirtualServer, ok bool) {
 	g := &res.c.Global
 	out = model.VirtualServer{
 		Addr: v.Addr.Addr(), Port: v.Addr.Port(), FWMark: v.FWMark, IsFWMark: v.IsFWMark, Group: v.Group,
@@ -92,6 +91,7 @@ func (res *resolver) service(v *VirtualServer, l *model.LVS) (out model.VirtualS
 	}
 	var entries []model.GroupEntry
 	if v.Group != "" {
+		out.Seq = seq
 		i := slices.IndexFunc(l.Groups, func(g model.ServerGroup) bool { return g.Name == v.Group })
 		if i < 0 {
 			res.r.Notef(v.At, "Virtual server group %s specified but not configured - ignoring virtual server", v.Group)

@@ -31,7 +31,7 @@ func Resolve(c *Config, host Host, r *source.Report) *model.Model {
 	res.checkScriptUsers()
 	res.process(&m.Process)
 	res.vrrp(&m.VRRP)
-	res.lvsGlobal(&m.LVS)
+	res.lvsGlobal(&m.LVS, m.VRRP.Instances)
 	resolveLVS(res, &m.LVS)
 	res.scriptSecurity()
 	return m
@@ -54,7 +54,7 @@ func (res *resolver) process(p *model.Process) {
 		RouterID:              g.RouterID.V,
 		Instance:              c.InstanceName.V,
 		NetNamespace:          c.NetNamespace.V,
-		NetNamespaceIPVS:      c.NetNamespaceIPVS.V,
+		NetNamespaceIPVS:      ipvsNamespace(c.NetNamespaceIPVS),
 		UsePIDDir:             c.UsePIDDir.V || c.InstanceName.IsSet() || c.NetNamespace.IsSet(),
 		ChildWaitTime:         c.ChildWaitTime.V,
 		Umask:                 g.Umask.V,
@@ -96,6 +96,14 @@ func (res *resolver) process(p *model.Process) {
 	}
 }
 
+// ipvsNamespace is where IPVS is; without a word that is the system's first namespace, wherever the daemon was started.
+func ipvsNamespace(o opt[string]) string {
+	if o.IsSet() && o.V == "" {
+		return model.DefaultNamespace
+	}
+	return o.V
+}
+
 func (s *sched) model() model.Scheduling {
 	return model.Scheduling{Nice: s.Nice.V, RTPriority: s.RTPriority.V, RLimitRT: s.RLimitRT.V, CPUs: s.CPUs.V, NoSwap: s.NoSwap.V}
 }
@@ -121,12 +129,19 @@ func (res *resolver) fifo(name string, f opt[fifo], script opt[Command]) model.F
 	return out
 }
 
-func (res *resolver) lvsGlobal(l *model.LVS) {
+func (res *resolver) lvsGlobal(l *model.LVS, instances []model.Instance) {
 	g := &res.c.Global
 	l.TimeoutTCP, l.TimeoutTCPFin, l.TimeoutUDP = g.LVSTimeouts.TCP, g.LVSTimeouts.TCPFin, g.LVSTimeouts.UDP
 	l.Flush, l.FlushOnStop = g.LVSFlush.V, g.LVSFlushOnStop.V
 	l.RSInitNotifies, l.LogAllFailures = g.RSInitNotifies.V, g.LogAllFailures.V
 	l.NoCheckerEmails = g.NoCheckerEmails.V
+	l.Sync = res.syncDaemon(instances)
+	l.NoRepair = g.NoRepair.V
+	l.CommandBuffer, l.MonitorBuffer = g.LVSCommandBuf.model(), g.LVSMonitorBuf.model()
+	if g.NFTablesIPVS.V != "" {
+		l.NFTables = model.NFTables{Table: g.NFTablesIPVS.V, Priority: g.NFTablesIPVSPriority.V, Mark: uint32(g.NFTablesIPVSMark.V),
+			Counters: g.NFTablesCounters.V}
+	}
 }
 
 // iface looks an interface up and reports one that is not there, unless interfaces may come later (dynamic_interfaces above the place).
@@ -208,9 +223,6 @@ func (res *resolver) vrrp(v *model.VRRP) {
 	res.conflicts(v.Instances)
 	v.Scripts = res.usedScripts(scripts)
 	v.Files, v.Processes = trackers.used()
-	if g.SyncDaemon.V != "" && !c.names["instance "+g.SyncDaemon.V] {
-		res.r.Errorf(g.SyncDaemon.At, "lvs_sync_daemon: there is no vrrp_instance %s - ignoring", g.SyncDaemon.V)
-	}
 }
 
 // garpGroups returns the rate limits; the global one comes last and is for every interface in no group.

@@ -25,6 +25,8 @@ type Instance struct {
 	AdvertInt opt[time.Duration]
 	Family    opt[model.Family] // set by the first keyword that has an address
 
+	SyncInterface opt[string] // lvs_sync_daemon_interface
+
 	Source       opt[netip.Addr] // mcast_src_ip, unicast_src_ip
 	Group        opt[netip.Addr] // mcast_dst_ip
 	TrackSource  opt[bool]
@@ -315,8 +317,8 @@ var vrrpInstance = concat(itable{
 	schema.Inherited("kernel_rx_buf_size", schema.Exactly(schema.Int(0, math.MaxUint32)), func(i *Instance) *opt[int] { return &i.RxBufSize },
 		"Size of the receive buffer.").Lenient(),
 	schema.Flag("linkbeat_use_polling", true, ignored[Instance], "Poll the link.").Deprecated("linkbeat_interfaces").Pending(noPoll),
-	schema.Check[Instance]("lvs_sync_daemon_interface", schema.IfName, "Interface of the IPVS sync daemon.").
-		Deprecated("lvs_sync_daemon in global_defs").Pending(noSync),
+	schema.Inherited("lvs_sync_daemon_interface", schema.IfName, func(i *Instance) *opt[string] { return &i.SyncInterface },
+		"Interface of the IPVS sync daemon, which follows this instance.").Deprecated("lvs_sync_daemon in global_defs"),
 
 	schema.Block("authentication", "", func(i *Instance, _ *syntax.Node, _ *source.Report) *Instance { return i }, itable{
 		schema.Inherited("auth_type", schema.Choice("PASS|AH", map[string]model.AuthType{"PASS": model.AuthPass, "AH": model.AuthAH}),

@@ -23,6 +23,31 @@ type LVS struct {
 	TimeoutTCPFin    time.Duration
 	TimeoutUDP       time.Duration // lvs_timeouts; 0: the kernel's
 	DontReleaseAtEnd bool          // -I
+	NoRepair         bool          // lvs_no_repair: what others change stays
+
+	Sync          *SyncDaemon // lvs_sync_daemon; nil: none
+	NFTables      NFTables    // nftables_ipvs
+	CommandBuffer RxBuf       // lvs_netlink_cmd_rcv_bufs
+	MonitorBuffer RxBuf       // lvs_netlink_monitor_rcv_bufs
+}
+
+// SyncDaemon says how the kernel synchronises connections with other directors. Zero stands for the kernel's default, but in ID.
+type SyncDaemon struct {
+	Interface string
+	Instance  string // whose state decides between sending and receiving; empty: both
+	ID        uint8  // default the VRID of Instance
+	MaxLen    uint16 // bytes of a packet
+	Group     netip.Addr
+	Port      uint16
+	TTL       uint8
+}
+
+// NFTables says how groups without marks are served: their addresses get a mark in an nftables map, and the kernel's service is by mark.
+type NFTables struct {
+	Table    string // nftables_ipvs; empty: one kernel service for each address
+	Priority int    // nftables_ipvs_priority
+	Mark     uint32 // nftables_ipvs_start_fwmark: the first that is used
+	Counters bool   // nftables_counters
 }
 
 // FlushOnStop says how the table is emptied at the end (ipvs.md §4).

@@ -21,7 +21,7 @@ type Process struct {
 	RouterID         string // router_id; default the host name
 	Instance         string // instance; fixed
 	NetNamespace     string // net_namespace or -s; fixed
-	NetNamespaceIPVS string // net_namespace_ipvs; fixed; empty: as NetNamespace
+	NetNamespaceIPVS string // net_namespace_ipvs; fixed; empty: as NetNamespace; or DefaultNamespace
 	UsePIDDir        bool   // use_pid_dir; fixed
 	ChildWaitTime    time.Duration
 	Umask            int // -1: the default 0177
@@ -39,6 +39,9 @@ type Process struct {
 
 	Mail Mail
 }
+
+// DefaultNamespace is the network namespace of the system's first process.
+const DefaultNamespace = "/"
 
 // Mail says how alerts are mailed. None are without a server and a recipient.
 type Mail struct {

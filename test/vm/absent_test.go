@@ -21,7 +21,7 @@ func TestWithoutIPVS(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer os.Remove(forbid)
-	if k, err := ipvs.Open(s.ns); !errors.Is(err, ipvs.ErrUnavailable) {
+	if k, err := ipvs.Open(s.path(), model.RxBuf{}); !errors.Is(err, ipvs.ErrUnavailable) {
 		t.Fatalf("Open gives %v, %v, want %v", k, err, ipvs.ErrUnavailable)
 	}
 	program := os.Getenv("KEEPALIVED_GO")

@@ -3,8 +3,10 @@ package vm
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,7 +22,7 @@ import (
 
 func (s *site) kernel() ipvs.Kernel {
 	s.t.Helper()
-	k, err := ipvs.Open(s.ns)
+	k, err := ipvs.Open(s.path(), model.RxBuf{})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -30,10 +32,13 @@ func (s *site) kernel() ipvs.Kernel {
 
 func fill(t *testing.T, k ipvs.Kernel, table lvs.Table) {
 	t.Helper()
-	for _, op := range lvs.Plan(nil, table) {
-		if err := k.Apply(op); err != nil {
-			t.Fatalf("%s: %v", op, err)
-		}
+	apply(t, k, lvs.Plan(nil, table)...)
+}
+
+func apply(t *testing.T, k ipvs.Kernel, ops ...lvs.Op) {
+	t.Helper()
+	if err := k.Apply(ops, func(e *ipvs.Error) { t.Errorf("%s: %v", e.Op, e) }); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -132,21 +137,16 @@ func TestAttributes(t *testing.T) {
 				dest.Weight, dest.Upper, dest.Lower = 7, 500, 400
 				other.Dests[d] = dest
 			}
-			for _, op := range lvs.Plan(want, lvs.Table{test.key: other}) {
+			ops := lvs.Plan(want, lvs.Table{test.key: other})
+			for _, op := range ops {
 				if op.Kind != lvs.SetService && op.Kind != lvs.SetDest {
 					t.Errorf("%s instead of a change in place", op)
 				}
-				if err := k.Apply(op); err != nil {
-					t.Fatalf("%s: %v", op, err)
-				}
 			}
+			apply(t, k, ops...)
 			want = lvs.Table{test.key: other}
 			agree()
-			for _, op := range lvs.Plan(want, nil) {
-				if err := k.Apply(op); err != nil {
-					t.Fatalf("%s: %v", op, err)
-				}
-			}
+			apply(t, k, lvs.Plan(want, nil)...)
 			s.expect("")
 		})
 	}
@@ -190,7 +190,7 @@ func TestKernelInMemoryIsFaithful(t *testing.T) {
 	tun := func(t model.Tunnel) lvs.Dest { return lvs.Dest{Method: tunnel(t)} }
 	s := newSite(t)
 	real, fake := s.kernel(), &ipvstest.Kernel{}
-	for _, op := range []lvs.Op{
+	ops := []lvs.Op{
 		{Kind: lvs.NewService, Key: svc, Service: lvs.Attributes{Scheduler: "nonsense", Netmask: all}},
 		{Kind: lvs.NewService, Key: svc, Service: lvs.Attributes{Scheduler: "rr", Netmask: all, Flags: 1, Timeout: 9, Engine: "nonsense"}},
 		{Kind: lvs.NewService, Key: tcp6, Service: lvs.Attributes{Scheduler: "rr"}},
@@ -219,21 +219,19 @@ func TestKernelInMemoryIsFaithful(t *testing.T) {
 		{Kind: lvs.SetDest, Key: svc, DestKey: d, Dest: lvs.Dest{Weight: 9}},
 		{Kind: lvs.DelDest, Key: svc, DestKey: d},
 		{Kind: lvs.DelService, Key: tcp6},
-	} {
-		errno := func(k ipvs.Kernel) syscall.Errno {
-			err := k.Apply(op)
-			if err == nil {
-				return 0
-			}
-			var no *ipvs.Error
-			if !errors.As(err, &no) {
-				t.Fatalf("%s: %v", op, err)
-			}
-			return no.Errno
+	}
+	// All in one batch: what is refused in the middle of one keeps nothing else back.
+	refusals := func(k ipvs.Kernel) (list []string) {
+		err := k.Apply(ops, func(e *ipvs.Error) {
+			list = append(list, fmt.Sprintf("%s %+v %+v: %v", e.Op, e.Op.Service, e.Op.Dest, e.Errno))
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-		if r, f := errno(real), errno(fake); r != f {
-			t.Errorf("%s %+v %+v: the kernel says %d (%v), the one in memory %d (%v)", op, op.Service, op.Dest, r, r, f, f)
-		}
+		return list
+	}
+	if d := cmp.Diff(refusals(real), refusals(fake)); d != "" {
+		t.Errorf("refused (-kernel +in memory):\n%s", d)
 	}
 	if d := cmp.Diff(s.table(), fake.Save()); d != "" {
 		t.Errorf("tables (-kernel +in memory):\n%s", d)
@@ -260,7 +258,7 @@ func TestLaneAdopts(t *testing.T) {
 		-a -t 10.0.0.1:80 -r 10.0.0.3:80 -m -w 1`) {
 		s.run("ipvsadm " + line)
 	}
-	lane := ipvs.OpenLane(func() (ipvs.Kernel, error) { return ipvs.Open(s.ns) }, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	lane := ipvs.OpenLane(func() (ipvs.Kernel, error) { return ipvs.Open(s.path(), model.RxBuf{}) }, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); lane.Run(ctx) }()
@@ -330,4 +328,89 @@ func TestTraffic(t *testing.T) {
 	if want := map[string]int{"one": 3, "two": 3}; !maps.Equal(got, want) {
 		t.Errorf("answers %v, want %v", got, want)
 	}
+}
+
+// Batches of any size arrive whole, refusals and all; what others do to the table comes back.
+func TestBatches(t *testing.T) {
+	s := newSite(t)
+	k := s.kernel()
+	const n = 3000
+	svc := key(model.TCP, "10.0.0.1", 80)
+	ops := []lvs.Op{{Kind: lvs.NewService, Key: svc, Service: lvs.Attributes{Scheduler: "rr", Netmask: all}}}
+	for i := range n {
+		d := lvs.DestKey{Addr: netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), Port: 80}
+		ops = append(ops, lvs.Op{Kind: lvs.NewDest, Key: svc, DestKey: d, Dest: lvs.Dest{Weight: 1}})
+	}
+	apply(t, k, ops...)
+	refused := 0
+	if err := k.Apply(ops, func(*ipvs.Error) { refused++ }); err != nil || refused != n+1 {
+		t.Errorf("%d of %d commands refused the second time, %v", refused, n+1, err)
+	}
+	have, err := k.Table(nil)
+	if err != nil || len(have[svc].Dests) != n {
+		t.Errorf("%d destinations, %v, want %d", len(have[svc].Dests), err, n)
+	}
+}
+
+func TestSyncDaemonCommands(t *testing.T) {
+	s := newSite(t)
+	s.ip("link add sync0 type dummy")
+	s.ip("addr add 10.7.7.1/24 dev sync0")
+	s.ip("link set sync0 up multicast on")
+	k := s.kernel()
+	for _, d := range []ipvs.Daemon{
+		{State: ipvs.DaemonMaster, Interface: "sync0", ID: 42, MaxLen: 1000, Group: addr("224.0.0.99"), Port: 9000, TTL: 3},
+		{State: ipvs.DaemonBackup, Interface: "sync0", ID: 43, Group: addr("ff05::81"), Port: 9001, TTL: 4},
+	} {
+		if err := k.StartDaemon(d); err != nil {
+			t.Fatal(err)
+		}
+		if err := k.StartDaemon(d); !errors.Is(err, syscall.EEXIST) {
+			t.Errorf("started twice: %v", err)
+		}
+		list, err := k.Daemons()
+		if err != nil || len(list) != 1 {
+			t.Fatalf("running: %v, %v", list, err)
+		}
+		if d.MaxLen == 0 {
+			list[0].MaxLen = 0 // the kernel's own
+		}
+		if list[0] != d {
+			t.Errorf("running %+v, want %+v", list[0], d)
+		}
+		want := fmt.Sprintf("%s sync daemon (mcast=sync0, syncid=%d", d.State, d.ID)
+		if got := s.run("ipvsadm -l --daemon"); !strings.Contains(got, want) {
+			t.Errorf("ipvsadm says %s, want %s", got, want)
+		}
+		if err := k.StopDaemon(d); err != nil {
+			t.Error(err)
+		}
+		if err := k.StopDaemon(d); !errors.Is(err, syscall.ESRCH) {
+			t.Errorf("stopped twice: %v", err)
+		}
+	}
+	if err := k.StartDaemon(ipvs.Daemon{State: ipvs.DaemonMaster, Interface: "absent"}); !errors.Is(err, syscall.ENODEV) {
+		t.Errorf("no interface: %v", err)
+	}
+}
+
+// The counters are those of the traffic that there was.
+func TestCounters(t *testing.T) {
+	d, client, backends := director(t)
+	backends[0].serve(":8080", "one")
+	svc := key(model.TCP, "10.9.9.9", 80)
+	k := d.kernel()
+	fill(t, k, lvs.Table{svc: {Attributes: lvs.Attributes{Scheduler: "rr", Netmask: all}, Dests: dests{to("10.2.1.2", 8080): {Weight: 1}}}})
+	const n = 3
+	for range n {
+		client.dial("10.9.9.9:80")
+	}
+	wait(t, soon, "the counters have counted", func() bool {
+		c, err := k.Counters(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		of := c[svc].Dests[to("10.2.1.2", 8080)]
+		return c[svc].Connections == n && of.Connections == n && of.InPackets > n && of.OutBytes > 0 && of.Active+of.Inactive == n
+	})
 }

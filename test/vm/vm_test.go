@@ -181,3 +181,11 @@ func wait(t *testing.T, limit time.Duration, what string, ok func() bool) {
 }
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+// path is where the site's network namespace can be opened; empty: the initial one.
+func (s *site) path() string {
+	if s.ns == "" {
+		return ""
+	}
+	return "/run/netns/" + s.ns
+}

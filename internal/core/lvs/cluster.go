@@ -19,6 +19,8 @@ type Cluster struct {
 	dirty    map[ServiceKey]struct{}
 	checks   map[CheckID]*check
 	lastID   CheckID
+	marks    map[markKey]uint32 // those given for nftables_ipvs, for as long as the cluster lives
+	lastMark uint32
 }
 
 type service struct {
@@ -53,7 +55,7 @@ type check struct {
 
 // New returns the virtual servers of l as they are before any check: real servers with an alpha checker down, others alive.
 func New(l *model.LVS) *Cluster {
-	c := &Cluster{dirty: map[ServiceKey]struct{}{}, checks: map[CheckID]*check{}}
+	c := &Cluster{dirty: map[ServiceKey]struct{}{}, checks: map[CheckID]*check{}, marks: map[markKey]uint32{}}
 	c.load(l)
 	for _, s := range c.services {
 		for i := range s.v.Real {
@@ -78,7 +80,7 @@ func (c *Cluster) load(l *model.LVS) {
 	for i := range l.Services {
 		v := &l.Services[i]
 		s := &service{v: v, name: v.String(), entries: groups[v.Group], real: make([]*server, len(v.Real))}
-		s.keys = keys(v, s.entries)
+		s.keys = c.keys(s)
 		c.services[i] = s
 		for _, k := range s.keys {
 			c.owners[k] = append(c.owners[k], s)

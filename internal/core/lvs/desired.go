@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/keepalived-go/keepalived-go/internal/model"
@@ -116,9 +117,67 @@ func attributes(v *model.VirtualServer, f model.Family) Attributes {
 	return a
 }
 
-// keys lists the kernel services that v stands for, in the order of ipvs.md §5: addresses as written, then marks.
-func keys(v *model.VirtualServer, entries []model.GroupEntry) []ServiceKey {
+// Mark is a range of addresses, both ends included, with one port whose packets get a firewall mark.
+type Mark struct {
+	Family      model.Family
+	Protocol    model.Protocol
+	First, Last netip.Addr
+	Port        uint16
+	Mark        uint32
+}
+
+// Marks lists what nftables has to mark, in file order; each range once, though several virtual servers may share a group.
+func (c *Cluster) Marks() (out []Mark) {
+	seen := map[markKey]bool{}
+	for _, s := range c.services {
+		k := markKey{s.v.Group, s.v.Protocol}
+		mark, ok := c.marks[k]
+		if !ok || !c.marked(s) || seen[k] {
+			continue
+		}
+		seen[k] = true
+		for _, e := range s.entries {
+			out = append(out, Mark{model.FamilyOf(e.First), s.v.Protocol, e.First, e.Last, e.Port, mark})
+		}
+	}
+	return out
+}
+
+// markKey is what has a mark of its own: a group with a protocol.
+type markKey struct {
+	group    string
+	protocol model.Protocol
+}
+
+// marked reports whether nftables marks the addresses of s, so that one kernel service by mark stands for all of them.
+func (c *Cluster) marked(s *service) bool {
+	return c.l.NFTables.Table != "" && s.v.Group != "" &&
+		!slices.ContainsFunc(s.entries, func(e model.GroupEntry) bool { return e.IsFWMark })
+}
+
+// markKeys are the kernel services of s, one for each family of its addresses. A mark is given once and never to another.
+func (c *Cluster) markKeys(s *service) (out []ServiceKey) {
+	k := markKey{s.v.Group, s.v.Protocol}
+	mark, ok := c.marks[k]
+	if !ok {
+		mark = max(c.lastMark+1, c.l.NFTables.Mark)
+		c.marks[k], c.lastMark = mark, mark
+	}
+	for _, e := range s.entries {
+		key := ServiceKey{Family: model.FamilyOf(e.First), FWMark: mark}
+		if !slices.Contains(out, key) {
+			out = append(out, key)
+		}
+	}
+	return out
+}
+
+// keys lists the kernel services that s stands for, in the order of ipvs.md §5: addresses as written, then marks.
+func (c *Cluster) keys(s *service) []ServiceKey {
+	v, entries := s.v, s.entries
 	switch {
+	case c.marked(s):
+		return c.markKeys(s)
 	case v.Group != "":
 		return groupKeys(v, entries)
 	case v.IsFWMark:

@@ -66,7 +66,7 @@ func TestGroupKeys(t *testing.T) {
 	} {
 		v := model.VirtualServer{Group: "G", Protocol: model.TCP, Family: test.family}
 		var got []string
-		for _, k := range keys(&v, test.entries) {
+		for _, k := range groupKeys(&v, test.entries) {
 			got = append(got, k.String())
 		}
 		if !slices.Equal(got, test.want) {
@@ -74,7 +74,7 @@ func TestGroupKeys(t *testing.T) {
 		}
 	}
 	huge := model.VirtualServer{Group: "G", Protocol: model.TCP}
-	if n := len(keys(&huge, []model.GroupEntry{addrEntry("2001:db8::", "2001:db8:ffff::", 80)})); n != maxRange {
+	if n := len(groupKeys(&huge, []model.GroupEntry{addrEntry("2001:db8::", "2001:db8:ffff::", 80)})); n != maxRange {
 		t.Errorf("a huge range gives %d services, want %d", n, maxRange)
 	}
 }

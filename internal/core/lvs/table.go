@@ -93,6 +93,11 @@ type Service struct {
 // None reports whether s stands for the absence of a service.
 func (s Service) None() bool { return s.Scheduler == "" }
 
+// Equal reports whether the kernel would not tell s from o.
+func (s Service) Equal(o Service) bool {
+	return s.Attributes == o.Attributes && maps.Equal(s.Dests, o.Dests)
+}
+
 // Table is a set of kernel services. Whoever got one may read it, and nobody writes it any more.
 type Table map[ServiceKey]Service
 

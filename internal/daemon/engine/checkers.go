@@ -15,6 +15,7 @@ import (
 	"github.com/keepalived-go/keepalived-go/internal/loop"
 	"github.com/keepalived-go/keepalived-go/internal/model"
 	"github.com/keepalived-go/keepalived-go/internal/sys/ipvs"
+	"github.com/keepalived-go/keepalived-go/internal/sys/nftables"
 	"github.com/keepalived-go/keepalived-go/internal/sys/probe"
 	"github.com/keepalived-go/keepalived-go/internal/sys/script"
 )
@@ -35,10 +36,15 @@ type checkers struct {
 	kills   loop.Deadlines // of the scripts of MISC_CHECK, by CheckID
 	prober  *probe.Client  // nil until a checker needs it
 	lane    *ipvs.Lane
-	endLane context.CancelFunc
+	marks   *nftables.Marks // nil until nftables_ipvs asks for some
+	ctx     context.Context // of the goroutines
+	endAll  context.CancelFunc
+
+	presence presence
 
 	running  bool
 	released bool
+	holding  int // what a stop waits for
 
 	out  []lvs.Action
 	acts []check.Action
@@ -65,7 +71,9 @@ func (c *checkers) start(now time.Time) {
 	c.cluster = lvs.New(l)
 	c.openLane()
 	c.act(c.cluster.Start(c.out[:0]))
-	c.timeouts(l)
+	c.mark()
+	c.settings(l)
+	c.watchAddresses()
 	c.monitors(now)
 	c.running = true
 	c.started()
@@ -75,13 +83,28 @@ func (c *checkers) start(now time.Time) {
 //
 // Differs from keepalived: without IPVS in the kernel VRRP goes on, the log says what is missing, and it is tried again.
 func (c *checkers) openLane() {
-	c.lane = ipvs.OpenLane(func() (ipvs.Kernel, error) { return ipvs.Open(c.model.Process.NetNamespaceIPVS) }, c.log)
+	c.lane = ipvs.OpenLane(openIPVS(c.model), c.log)
 	ctx, cancel := context.WithCancel(context.Background())
-	c.endLane = cancel
+	c.ctx, c.endAll = ctx, cancel
 	supervise(ctx, c.part, c.log, "IPVS lane", func() error { c.lane.Run(ctx); return nil })
 }
 
-func (c *checkers) timeouts(l *model.LVS) {
+// mark has nftables mark what groups are served by.
+func (c *checkers) mark() {
+	marks := c.cluster.Marks()
+	if c.marks == nil {
+		if len(marks) == 0 {
+			return
+		}
+		m, ctx := nftables.OpenMarks(ipvsNamespace(c.model), c.model.LVS.NFTables.Table, c.log), c.ctx
+		c.marks = m
+		supervise(ctx, c.part, c.log, "nftables lane", func() error { m.Run(ctx); return nil })
+	}
+	c.marks.Want(c.model.LVS.NFTables, marks)
+}
+
+func (c *checkers) settings(l *model.LVS) {
+	c.lane.Trust(l.NoRepair)
 	if len(l.Services) > 0 { // without any, IPVS is not touched
 		c.lane.WantTimeouts(ipvs.Timeouts{TCP: l.TimeoutTCP, TCPFin: l.TimeoutTCPFin, UDP: l.TimeoutUDP})
 	}
@@ -92,6 +115,9 @@ func (c *checkers) monitors(now time.Time) {
 	old := c.byID
 	c.byID = map[lvs.CheckID]*checker{}
 	for _, k := range c.cluster.Checks() {
+		if k.Service.HASuspend && !c.presence.known {
+			continue // until the addresses are known
+		}
 		n := &checker{id: k.ID, of: k}
 		n.m = check.New(k.Spec, check.Subject{Server: k.Server.Name(k.Service), Service: k.Service.String(), Weight: k.Server.Weight},
 			rand.Float64())
@@ -104,9 +130,10 @@ func (c *checkers) monitors(now time.Time) {
 					c.abandon(n, run)
 				}
 			}
-			c.due.Set(int(n.id), n.m.Deadline())
+			c.suspend(now, n)
 			continue
 		}
+		c.suspend(now, n)
 		c.step(now, n, &check.Event{Kind: check.Started})
 	}
 	for _, o := range old {
@@ -280,12 +307,17 @@ func (c *checkers) Expire(now time.Time) {
 	}
 }
 
-func (c *checkers) reload(now time.Time, l *model.LVS, changes model.Changes) {
+func (c *checkers) reload(now time.Time, was, l *model.LVS, changes model.Changes) {
 	if !changes.LVSGlobal && changes.VirtualServers.Empty() {
 		return
 	}
+	if was.CommandBuffer != l.CommandBuffer {
+		c.lane.Use(openIPVS(c.model))
+	}
 	c.act(c.cluster.Reload(l, c.out[:0]))
-	c.timeouts(l)
+	c.mark()
+	c.settings(l)
+	c.watchAddresses()
 	c.monitors(now)
 }
 
@@ -308,17 +340,25 @@ func (c *checkers) stop(now time.Time) {
 	}
 	c.act(c.cluster.Stop(c.out[:0]))
 	c.lane.WantTimeouts(ipvs.Timeouts{})
-	c.lane.Then(func() {
+	done := func() {
 		c.part.Post(func(now time.Time) {
-			c.released = true
+			c.holding--
+			c.released = c.holding == 0
 			c.maybeEnd(now)
 		})
-	})
+	}
+	c.holding = 1
+	if c.marks != nil {
+		c.holding++
+		c.mark()
+		c.marks.Then(done)
+	}
+	c.lane.Then(done)
 }
 
 // close ends what runs beside the loop.
 func (c *checkers) close() {
-	c.endLane()
+	c.endAll()
 	if c.prober != nil {
 		c.prober.Close()
 	}
@@ -328,7 +368,7 @@ func (c *checkers) close() {
 func (c *checkers) Recover(now time.Time, cause error) {
 	c.log.Error(cause.Error())
 	c.close()
-	c.prober = nil
+	c.prober, c.marks, c.presence = nil, nil, presence{}
 	for id := range c.byID {
 		c.due.Set(int(id), time.Time{})
 		c.kills.Set(int(id), time.Time{})

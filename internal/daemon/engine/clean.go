@@ -11,6 +11,7 @@ import (
 	"github.com/keepalived-go/keepalived-go/internal/model"
 	"github.com/keepalived-go/keepalived-go/internal/sys/ipvs"
 	"github.com/keepalived-go/keepalived-go/internal/sys/netlink"
+	"github.com/keepalived-go/keepalived-go/internal/sys/nftables"
 )
 
 // cleanPatience is how long a cleaner may take.
@@ -52,12 +53,21 @@ func clean(ctx context.Context, o Options, m *model.Model, f link.Flags) int {
 		supervise(ctx, part, log, "address lane", func() error { return lane.Run(ctx) })
 	}
 	if f.Checkers && !f.KeepIPVS && len(m.LVS.Services) > 0 {
-		lane := ipvs.OpenLane(func() (ipvs.Kernel, error) { return ipvs.Open(m.Process.NetNamespaceIPVS) }, o.Log.Role(logging.Checkers))
+		lane := ipvs.OpenLane(openIPVS(m), o.Log.Role(logging.Checkers))
 		c.left++
 		cluster := lvs.New(&m.LVS)
 		cluster.Stop(nil)
 		lane.Want(cluster.Delta())
+		if m.LVS.Sync != nil {
+			lane.WantDaemons(nil)
+		}
 		lane.Then(func() { part.Post(done) })
+		if table := m.LVS.NFTables.Table; table != "" {
+			marks := nftables.OpenMarks(ipvsNamespace(m), table, log)
+			c.left++
+			marks.Then(func() { part.Post(done) })
+			supervise(ctx, part, log, "nftables lane", func() error { marks.Run(ctx); return nil })
+		}
 		supervise(ctx, part, log, "IPVS lane", func() error { lane.Run(ctx); return nil })
 	}
 	if c.left > 0 {

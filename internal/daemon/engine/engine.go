@@ -55,6 +55,7 @@ type engine struct {
 	mails    *mails
 	vrrp     *vrrpPart // nil if the role does not run
 	checkers *checkers // nil if the role does not run
+	sync     *syncDaemon
 
 	stopping bool
 	ended    bool
@@ -118,6 +119,7 @@ func (e *engine) build() error {
 		return err
 	}
 	e.mails = newMails(e)
+	e.sync = &syncDaemon{engine: e}
 	if e.flags.VRRP {
 		if e.vrrp, err = newVRRP(e); err != nil {
 			return err
@@ -127,6 +129,7 @@ func (e *engine) build() error {
 		e.checkers = newCheckers(e)
 	}
 	e.control.start()
+	e.control.part.Post(func(time.Time) { e.sync.apply() })
 	return nil
 }
 
@@ -267,8 +270,9 @@ func (e *engine) reload(now time.Time, next *model.Model, flags link.Flags) {
 		e.vrrp.reload(now, &next.VRRP, changes)
 	}
 	if e.checkers != nil && e.checkers.running {
-		e.checkers.reload(now, &next.LVS, changes)
+		e.checkers.reload(now, &old.LVS, &next.LVS, changes)
 	}
+	e.sync.apply()
 	e.control.tell(link.Message{Kind: link.Reloaded})
 }
 
@@ -309,6 +313,7 @@ func (e *engine) stop(now time.Time) {
 	if e.checkers != nil {
 		e.checkers.stop(now)
 	}
+	e.sync.stop()
 	e.maybeEnd(now)
 }
 
@@ -317,7 +322,7 @@ func (e *engine) maybeEnd(now time.Time) {
 	if !e.stopping || e.ended {
 		return
 	}
-	released := (e.vrrp == nil || e.vrrp.released()) && (e.checkers == nil || e.checkers.released)
+	released := (e.vrrp == nil || e.vrrp.released()) && (e.checkers == nil || e.checkers.released) && e.sync.released
 	// Differs from keepalived: it leaves a second to the alerts about its end, which hardly ever arrive.
 	if !(released && e.mails.box.Idle()) && now.Before(e.stopBy) {
 		return
@@ -330,6 +335,7 @@ func (e *engine) maybeEnd(now time.Time) {
 	if e.checkers != nil {
 		e.checkers.close()
 	}
+	e.sync.close()
 	e.scripts.close()
 	e.log.Info("Stopped")
 	e.loop.Stop(nil)

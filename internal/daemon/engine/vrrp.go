@@ -354,6 +354,7 @@ func (v *vrrpPart) act(now time.Time, actions []vrrp.Action) {
 			v.announceSelf(now, r)
 		case vrrp.Changed:
 			v.engine.scripts.notify(notify.Instance{Of: a.M.Instance(), From: a.From, To: a.To, Priority: a.Priority})
+			v.sync.apply()
 		case vrrp.LowerPrioSeen:
 			v.engine.scripts.notify(notify.LowerPriority{Of: a.M.Instance(), Priority: a.Priority})
 		case vrrp.PriorityChanged:
@@ -781,4 +782,5 @@ func (v *vrrpPart) Recover(now time.Time, cause error) {
 	if v.running && !v.stopping {
 		v.begin(now)
 	}
+	v.sync.apply()
 }

@@ -24,7 +24,11 @@ func (p page) global(s *Snapshot) {
 	g := &s.Process
 	p.section(0, "Global definitions")
 	p.line(1, "Network namespace = %s", orElse(g.NetNamespace, "(default)"))
-	p.line(1, "Network namespace ipvs = %s", orElse(g.NetNamespaceIPVS, "(main namespace)"))
+	if g.NetNamespaceIPVS == model.DefaultNamespace {
+		p.line(1, "Network namespace ipvs = (default)")
+	} else {
+		p.line(1, "Network namespace ipvs = %s", orElse(g.NetNamespaceIPVS, "(main namespace)"))
+	}
 	if g.Instance != "" {
 		p.line(1, "Instance name = %s", g.Instance)
 	}
@@ -43,14 +47,28 @@ func (p page) global(s *Snapshot) {
 			p.line(1, "LVS %s timeout = %s", t.name, secs(t.value))
 		}
 	}
+	if d := s.LVS.Sync; d != nil {
+		p.syncDaemon(d)
+	}
 	p.line(1, "LVS flush = %t", s.LVS.Flush)
 	p.line(1, "LVS flush on stop = %s", flushOnStop(s.LVS.FlushOnStop))
 	p.fifo("Global", g.NotifyFIFO)
 	p.fifo("VRRP", g.VRRPNotifyFIFO)
 	p.fifo("LVS", g.LVSNotifyFIFO)
 	p.line(1, "FIFO write vrrp states on reload = %t", g.FIFOStatesOnReload)
+	if n := s.LVS.NFTables; n.Table != "" {
+		p.line(1, "ipvs nftables table name = %s", n.Table)
+		p.line(1, "ipvs nftables base chain priority = %d", n.Priority)
+		p.line(1, "ipvs nftables start fwmark = %d", n.Mark)
+		p.line(1, "nftables %s counters", choose(n.Counters, "with", "without"))
+	}
 	p.scheduling("VRRP", g.VRRPSched)
 	p.scheduling("Checker", g.CheckerSched)
+	p.buffer("lvs_netlink_cmd_rcv_bufs", s.LVS.CommandBuffer)
+	p.buffer("lvs_netlink_monitor_rcv_bufs", s.LVS.MonitorBuffer)
+	if s.LVS.NoRepair {
+		p.line(1, "lvs_no_repair")
+	}
 	p.line(1, "rs_init_notifies = %d", bit(s.LVS.RSInitNotifies))
 	p.line(1, "no_checker_emails = %d", bit(s.LVS.NoCheckerEmails))
 	if g.Umask >= 0 {
@@ -76,6 +94,31 @@ func (p page) startStop(g *model.Process) {
 	if c := g.ShutdownScript; c != nil {
 		p.line(1, "Shutdown script = %s, uid:gid %d:%d, timeout %s", command(c), c.UID, c.GID, secs(g.ShutdownScriptTimeout))
 	}
+}
+
+func (p page) syncDaemon(d *model.SyncDaemon) {
+	if d.Instance != "" {
+		p.line(1, "LVS syncd vrrp instance = %s", d.Instance)
+	}
+	p.line(1, "LVS syncd interface = %s", d.Interface)
+	p.line(1, "LVS syncd syncid = %d", d.ID)
+	if d.MaxLen != 0 {
+		p.line(1, "LVS syncd maxlen = %d", d.MaxLen)
+	}
+	if d.Group.IsValid() {
+		p.line(1, "LVS mcast group %s", d.Group)
+	}
+	if d.Port != 0 {
+		p.line(1, "LVS syncd mcast port = %d", d.Port)
+	}
+	if d.TTL != 0 {
+		p.line(1, "LVS syncd mcast ttl = %d", d.TTL)
+	}
+}
+
+func (p page) buffer(name string, b model.RxBuf) {
+	p.line(1, "%s = %d", name, b.Bytes)
+	p.line(1, "%s_force = %d", name, bit(b.Force))
 }
 
 func (p page) mail(m *model.Mail) {

@@ -5,9 +5,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"github.com/keepalived-go/keepalived-go/internal/core/lvs"
@@ -16,15 +16,22 @@ import (
 
 // Numbers of linux/ip_vs.h.
 const (
+	cmdNewService = 1
+	cmdSetService = 2
+	cmdDelService = 3
 	cmdGetService = 4
 	cmdNewDest    = 5
 	cmdSetDest    = 6
 	cmdDelDest    = 7
 	cmdGetDest    = 8
+	cmdNewDaemon  = 9
+	cmdDelDaemon  = 10
+	cmdGetDaemon  = 11
 	cmdGetInfo    = 15
 
 	attrService = 1
 	attrDest    = 2
+	attrDaemon  = 3
 
 	svcFamily    = 1
 	svcProtocol  = 2
@@ -35,7 +42,9 @@ const (
 	svcFlags     = 7
 	svcTimeout   = 8
 	svcNetmask   = 9
+	svcStats     = 10
 	svcEngine    = 11
+	svcStats64   = 12
 
 	destAddr     = 1
 	destPort     = 2
@@ -43,10 +52,24 @@ const (
 	destWeight   = 4
 	destUpper    = 5
 	destLower    = 6
+	destActive   = 7
+	destInactive = 8
+	destPersist  = 9
+	destStats    = 10
 	destFamily   = 11
+	destStats64  = 12
 	destTunType  = 13
 	destTunPort  = 14
 	destTunFlags = 15
+
+	daemonState     = 1
+	daemonInterface = 2
+	daemonID        = 3
+	daemonMaxLen    = 4
+	daemonGroup     = 5
+	daemonGroup6    = 6
+	daemonPort      = 7
+	daemonTTL       = 8
 
 	forwardMask = 0x7
 	flagHashed  = 0x2 // the kernel's own
@@ -62,53 +85,100 @@ func netmaskNumber(f model.Family, mask uint32) uint32 {
 	return native.Uint32(binary.BigEndian.AppendUint32(nil, mask))
 }
 
-// keyAttr is the service attribute of a command about a destination.
-func keyAttr(k lvs.ServiceKey) *nl.RtAttr {
-	a := nl.NewRtAttr(attrService, nil)
-	a.AddRtAttr(svcFamily, nl.Uint16Attr(familyNumber(k.Family)))
+// key adds the attributes that name a service.
+func (r *request) key(k lvs.ServiceKey) {
+	r.u16(svcFamily, familyNumber(k.Family))
 	if !k.Addr.IsValid() {
-		a.AddRtAttr(svcFWMark, nl.Uint32Attr(k.FWMark))
-		return a
+		r.u32(svcFWMark, k.FWMark)
+		return
 	}
-	a.AddRtAttr(svcProtocol, nl.Uint16Attr(uint16(k.Protocol)))
-	a.AddRtAttr(svcAddr, rawAddr(k.Addr))
-	a.AddRtAttr(svcPort, binary.BigEndian.AppendUint16(nil, k.Port))
-	return a
+	r.u16(svcProtocol, uint16(k.Protocol))
+	r.addr(svcAddr, k.Addr)
+	r.be16(svcPort, k.Port)
 }
 
-// destAttr is the destination attribute of a command; d is nil where the key is enough. Tunnel attributes go with tunnels only,
+// service adds the service attribute of a command; a is nil where the key is enough.
+func (r *request) service(k lvs.ServiceKey, a *lvs.Attributes) {
+	r.nested(attrService, func() {
+		r.key(k)
+		if a == nil {
+			return
+		}
+		r.text(svcScheduler, a.Scheduler)
+		if a.Engine != "" {
+			r.text(svcEngine, a.Engine)
+		}
+		var flags [8]byte
+		native.PutUint32(flags[:], a.Flags)
+		native.PutUint32(flags[4:], math.MaxUint32) // mask
+		r.attr(svcFlags, flags[:]...)
+		r.u32(svcTimeout, a.Timeout)
+		r.u32(svcNetmask, netmaskNumber(k.Family, a.Netmask))
+	})
+}
+
+// dest adds the destination attribute of a command; d is nil where the key is enough. Tunnel attributes go with tunnels only,
 // since older kernels do not know them.
-func destAttr(k lvs.DestKey, d *lvs.Dest) *nl.RtAttr {
-	a := nl.NewRtAttr(attrDest, nil)
-	a.AddRtAttr(destFamily, nl.Uint16Attr(familyNumber(model.FamilyOf(k.Addr))))
-	a.AddRtAttr(destAddr, rawAddr(k.Addr))
-	a.AddRtAttr(destPort, binary.BigEndian.AppendUint16(nil, k.Port))
-	if d == nil {
-		return a
-	}
-	a.AddRtAttr(destForward, nl.Uint32Attr(uint32(d.Method.Forward)))
-	a.AddRtAttr(destWeight, nl.Uint32Attr(d.Weight))
-	a.AddRtAttr(destUpper, nl.Uint32Attr(d.Upper))
-	a.AddRtAttr(destLower, nl.Uint32Attr(d.Lower))
-	if d.Method.Forward != model.TUN {
-		return a
-	}
-	tun := d.Method.Tunnel
-	a.AddRtAttr(destTunType, []byte{byte(tun.Type)})
-	if tun.Type == model.GUE {
-		a.AddRtAttr(destTunPort, binary.BigEndian.AppendUint16(nil, tun.Port))
-	}
-	if tun.Type != model.IPIP {
-		a.AddRtAttr(destTunFlags, nl.Uint16Attr(tun.Flags))
-	}
-	return a
+func (r *request) dest(k lvs.DestKey, d *lvs.Dest) {
+	r.nested(attrDest, func() {
+		r.u16(destFamily, familyNumber(model.FamilyOf(k.Addr)))
+		r.addr(destAddr, k.Addr)
+		r.be16(destPort, k.Port)
+		if d == nil {
+			return
+		}
+		r.u32(destForward, uint32(d.Method.Forward))
+		r.u32(destWeight, d.Weight)
+		r.u32(destUpper, d.Upper)
+		r.u32(destLower, d.Lower)
+		if d.Method.Forward != model.TUN {
+			return
+		}
+		tun := d.Method.Tunnel
+		r.attr(destTunType, byte(tun.Type))
+		if tun.Type == model.GUE {
+			r.be16(destTunPort, tun.Port)
+		}
+		if tun.Type != model.IPIP {
+			r.u16(destTunFlags, tun.Flags)
+		}
+	})
 }
 
-// rawAddr is a union nf_inet_addr.
-func rawAddr(a netip.Addr) []byte {
-	b := make([]byte, 16)
-	copy(b, a.AsSlice())
-	return b
+// daemon adds the daemon attribute of a command. The port is in host order, unlike all others.
+func (r *request) daemon(d Daemon) {
+	r.nested(attrDaemon, func() {
+		r.u32(daemonState, uint32(d.State))
+		r.text(daemonInterface, d.Interface)
+		r.u32(daemonID, d.ID)
+		if d.MaxLen != 0 {
+			r.u16(daemonMaxLen, d.MaxLen)
+		}
+		switch g := d.Group; {
+		case g.Is4():
+			r.attr(daemonGroup, g.AsSlice()...)
+		case g.Is6():
+			r.attr(daemonGroup6, g.AsSlice()...)
+		}
+		if d.Port != 0 {
+			r.u16(daemonPort, d.Port)
+		}
+		if d.TTL != 0 {
+			r.attr(daemonTTL, d.TTL)
+		}
+	})
+}
+
+// addr adds a union nf_inet_addr.
+func (r *request) addr(kind uint16, a netip.Addr) {
+	var b [16]byte
+	if a.Is4() {
+		v := a.As4()
+		copy(b[:], v[:])
+	} else {
+		b = a.As16()
+	}
+	r.attr(kind, b[:]...)
 }
 
 func parseAddr(family uint16, b []byte) (netip.Addr, error) {
@@ -125,14 +195,10 @@ func parseAddr(family uint16, b []byte) (netip.Addr, error) {
 func decodeService(b []byte) (lvs.ServiceKey, lvs.Service, error) {
 	var k lvs.ServiceKey
 	s := lvs.Service{Dests: map[lvs.DestKey]lvs.Dest{}}
-	attrs, err := nested(b, attrService)
-	if err != nil {
-		return k, s, err
-	}
 	var family uint16
 	var marked bool
 	var addr []byte
-	for _, a := range attrs {
+	err := inside(b, attrService, func(a attr) {
 		switch a.kind {
 		case svcFamily:
 			family = a.u16()
@@ -155,6 +221,9 @@ func decodeService(b []byte) (lvs.ServiceKey, lvs.Service, error) {
 		case svcEngine:
 			s.Engine = a.text()
 		}
+	})
+	if err != nil {
+		return k, s, err
 	}
 	switch family {
 	case unix.AF_INET:
@@ -176,13 +245,9 @@ func decodeService(b []byte) (lvs.ServiceKey, lvs.Service, error) {
 func decodeDest(b []byte, f model.Family) (lvs.DestKey, lvs.Dest, error) {
 	var k lvs.DestKey
 	var d lvs.Dest
-	attrs, err := nested(b, attrDest)
-	if err != nil {
-		return k, d, err
-	}
 	family := familyNumber(f)
 	var addr []byte
-	for _, a := range attrs {
+	err := inside(b, attrDest, func(a attr) {
 		switch a.kind {
 		case destFamily:
 			family = a.u16()
@@ -205,10 +270,75 @@ func decodeDest(b []byte, f model.Family) (lvs.DestKey, lvs.Dest, error) {
 		case destTunFlags:
 			d.Method.Tunnel.Flags = a.u16()
 		}
+	})
+	if err != nil {
+		return k, d, err
 	}
 	d.Method = lvs.Encapsulation(d.Method)
 	k.Addr, err = parseAddr(family, addr)
 	return k, d, err
+}
+
+// decodeDaemon reads one answer to GET_DAEMON.
+func decodeDaemon(b []byte) (d Daemon, err error) {
+	err = inside(b, attrDaemon, func(a attr) {
+		switch a.kind {
+		case daemonState:
+			d.State = DaemonState(a.u32())
+		case daemonInterface:
+			d.Interface = a.text()
+		case daemonID:
+			d.ID = a.u32()
+		case daemonMaxLen:
+			d.MaxLen = a.u16()
+		case daemonGroup:
+			d.Group, _ = parseAddr(unix.AF_INET, a.value)
+		case daemonGroup6:
+			d.Group, _ = parseAddr(unix.AF_INET6, a.value)
+		case daemonPort:
+			d.Port = a.u16()
+		case daemonTTL:
+			d.TTL = a.u8()
+		}
+	})
+	return d, err
+}
+
+// decodeCounters reads the counters of one answer to GET_SERVICE or GET_DEST, of which kind is attrService or attrDest. Kernels
+// before 4.2 have no 64-bit statistics; theirs have 32 bits, but for the bytes.
+func decodeCounters(b []byte, kind uint16) (c Counters, err error) {
+	wide := false
+	stats := func(a attr) {
+		n := a.u64()
+		switch a.kind {
+		case 1:
+			c.Connections = n
+		case 2:
+			c.InPackets = n
+		case 3:
+			c.OutPackets = n
+		case 4:
+			c.InBytes = n
+		case 5:
+			c.OutBytes = n
+		}
+	}
+	err = inside(b, kind, func(a attr) {
+		switch {
+		case kind == attrService && a.kind == svcStats64, kind == attrDest && a.kind == destStats64:
+			wide = true
+			_ = eachAttr(a.value, stats)
+		case !wide && (kind == attrService && a.kind == svcStats || kind == attrDest && a.kind == destStats):
+			_ = eachAttr(a.value, stats)
+		case kind == attrDest && a.kind == destActive:
+			c.Active = a.u32()
+		case kind == attrDest && a.kind == destInactive:
+			c.Inactive = a.u32()
+		case kind == attrDest && a.kind == destPersist:
+			c.Persistent = a.u32()
+		}
+	})
+	return c, err
 }
 
 // attr is one netlink attribute; a value that is too short reads as 0.
@@ -245,6 +375,14 @@ func (a attr) u32() uint32 {
 	return native.Uint32(a.value)
 }
 
+// u64 reads a number of 4 or 8 bytes.
+func (a attr) u64() uint64 {
+	if len(a.value) < 8 {
+		return uint64(a.u32())
+	}
+	return native.Uint64(a.value)
+}
+
 // text is a string up to its NUL.
 func (a attr) text() string {
 	text, _, _ := bytes.Cut(a.value, []byte{0})
@@ -253,34 +391,39 @@ func (a attr) text() string {
 
 var errNoAttr = errors.New("answer without the attribute asked for")
 
-// nested returns the attributes inside the attribute kind of a generic netlink message.
-func nested(b []byte, kind uint16) ([]attr, error) {
-	if len(b) < nl.SizeofGenlmsg {
-		return nil, errNoAttr
+// inside calls f with the attributes in the attribute kind of a generic netlink message.
+func inside(b []byte, kind uint16, f func(attr)) error {
+	const genlHeader = 4
+	if len(b) < genlHeader {
+		return errNoAttr
 	}
-	outer, err := parseAttrs(b[nl.SizeofGenlmsg:])
-	if err != nil {
-		return nil, err
-	}
-	for _, a := range outer {
-		if a.kind == kind {
-			return parseAttrs(a.value)
+	found := false
+	var inner error
+	err := eachAttr(b[genlHeader:], func(a attr) {
+		if a.kind == kind && !found {
+			found = true
+			inner = eachAttr(a.value, f)
 		}
+	})
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		return errNoAttr
 	}
-	return nil, errNoAttr
+	return inner
 }
 
-// parseAttrs splits b, which need not come from the kernel.
-func parseAttrs(b []byte) ([]attr, error) {
+// eachAttr splits b, which need not come from the kernel.
+func eachAttr(b []byte, f func(attr)) error {
 	const header, typeMask = 4, 0x3fff
-	var attrs []attr
 	for len(b) >= header {
 		n := int(native.Uint16(b))
 		if n < header || n > len(b) {
-			return nil, fmt.Errorf("netlink attribute of %d bytes in %d", n, len(b))
+			return fmt.Errorf("netlink attribute of %d bytes in %d", n, len(b))
 		}
-		attrs = append(attrs, attr{native.Uint16(b[2:]) & typeMask, b[header:n]})
+		f(attr{native.Uint16(b[2:]) & typeMask, b[header:n]})
 		b = b[min((n+3)&^3, len(b)):]
 	}
-	return attrs, nil
+	return nil
 }

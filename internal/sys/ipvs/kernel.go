@@ -6,6 +6,7 @@ package ipvs
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"syscall"
 	"time"
 
@@ -16,17 +17,97 @@ import (
 type Kernel interface {
 	// Table reads the services that ours accepts, with their destinations; nil accepts all.
 	Table(ours func(lvs.ServiceKey) bool) (lvs.Table, error)
-	// Apply carries out one command. What the kernel refuses is an *[Error]; any other error means that the connection to it
-	// is of no more use.
-	Apply(lvs.Op) error
+	// Apply carries out commands in order, those after a refused one too, and calls refused with each that the kernel refuses. An
+	// error means that the connection to it is of no more use, and nothing is known of what was carried out.
+	Apply(ops []lvs.Op, refused func(*Error)) error
 	// Flush deletes every service, those of others too.
 	Flush() error
 	// Timeouts reads the timeouts of connections.
 	Timeouts() (Timeouts, error)
 	// SetTimeouts sets them; the kernel takes 0 as no change.
 	SetTimeouts(Timeouts) error
+	// Daemons lists the sync daemons that run.
+	Daemons() ([]Daemon, error)
+	// StartDaemon and StopDaemon answer with a *[DaemonError] if the kernel refuses. To stop a daemon its State is enough.
+	StartDaemon(Daemon) error
+	StopDaemon(Daemon) error
+	// Counters reads the statistics of the services that ours accepts; nil accepts all.
+	Counters(ours func(lvs.ServiceKey) bool) (map[lvs.ServiceKey]ServiceCounters, error)
 	Close()
 }
+
+// Daemon is one sync daemon, which sends the director's connections to others or receives theirs. Zero stands for the kernel's
+// default, but in ID.
+type Daemon struct {
+	State     DaemonState
+	Interface string
+	ID        uint32 // 0..255
+	MaxLen    uint16 // bytes of a packet
+	Group     netip.Addr
+	Port      uint16
+	TTL       uint8
+}
+
+// fits reports whether a daemon that the kernel runs is as wished. The kernel makes the packets of a backup larger where it likes.
+func (d Daemon) fits(wish Daemon) bool {
+	return d.State == wish.State && d.Interface == wish.Interface && d.ID == wish.ID &&
+		(wish.MaxLen == 0 || d.MaxLen == wish.MaxLen || d.State == DaemonBackup && d.MaxLen > wish.MaxLen) && (!wish.Group.IsValid() || d.Group == wish.Group) &&
+		(wish.Port == 0 || d.Port == wish.Port) && (wish.TTL == 0 || d.TTL == wish.TTL)
+}
+
+// DaemonState has the numbers of linux/ip_vs.h.
+type DaemonState uint32
+
+const (
+	DaemonMaster DaemonState = 1
+	DaemonBackup DaemonState = 2
+)
+
+func (s DaemonState) String() string {
+	if s == DaemonMaster {
+		return "master"
+	}
+	return "backup"
+}
+
+// Counters are statistics since the object was made; of a destination also the connections that there are now.
+type Counters struct {
+	Connections, InPackets, OutPackets, InBytes, OutBytes uint64
+	Active, Inactive, Persistent                          uint32
+}
+
+// ServiceCounters are the statistics of a service and its destinations.
+type ServiceCounters struct {
+	Counters
+	Dests map[lvs.DestKey]Counters
+}
+
+// DaemonError is a command about a sync daemon that the kernel refused: EEXIST it runs, ESRCH it does not, ENODEV no such interface,
+// EINVAL there are destinations of the other family than their service.
+type DaemonError struct {
+	Start bool
+	Daemon
+	Errno syscall.Errno
+}
+
+// Error is keepalived's log line: IPVS cmd IP_VS_SO_SET_STARTDAEMON(1163) error: Daemon has already run(17).
+func (e *DaemonError) Error() string {
+	command, reason := "IP_VS_SO_SET_STOPDAEMON(1164)", e.Errno.Error()
+	if e.Start {
+		command = "IP_VS_SO_SET_STARTDAEMON(1163)"
+	}
+	switch e.Errno {
+	case syscall.EEXIST:
+		reason = "Daemon has already run"
+	case syscall.ESRCH:
+		reason = "No daemon is running"
+	case syscall.EPERM:
+		reason = "Permission denied (you must be root)"
+	}
+	return fmt.Sprintf("IPVS cmd %s error: %s(%d)", command, reason, int(e.Errno))
+}
+
+func (e *DaemonError) Unwrap() error { return e.Errno }
 
 // Timeouts of connections, in whole seconds.
 type Timeouts struct{ TCP, TCPFin, UDP time.Duration }

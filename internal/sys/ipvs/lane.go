@@ -3,10 +3,12 @@ package ipvs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/keepalived-go/keepalived-go/internal/core/lvs"
@@ -16,13 +18,19 @@ const (
 	minBackoff = time.Second
 	maxBackoff = time.Minute
 	batch      = 64 // services between two looks at newer wishes
+
+	// The kernel does not tell of changes by others, so the table is read again and again. Reading may take one part in lookShare of
+	// the time: up to some ten thousand destinations a look comes every lookInterval.
+	lookInterval = 500 * time.Millisecond
+	lookShare    = 50
 )
 
 // Lane keeps the kernel's table in agreement with the newest wish for each service. Services for which there never was a wish
-// are not touched. What the kernel already holds at the first wish is adopted: compared and corrected, not removed.
+// are not touched. What the kernel already holds at the first wish is adopted: compared and corrected, not removed. What others
+// change later is put right within a second, see lookInterval.
 //
 // Differs from keepalived: after a crash its entries are kept as they are found, wrong weights included; a refused command is not
-// repeated before the next change.
+// repeated before the next change; what others delete or edit stays so; a sync daemon is stopped and started at each start.
 //
 // All methods but Run may be called from any goroutine and return at once.
 type Lane struct {
@@ -40,6 +48,12 @@ type Lane struct {
 	dirty    map[lvs.ServiceKey]struct{} // to be compared
 	refused  map[lvs.ServiceKey]struct{} // to be compared when the back-off is over
 	flush    bool
+	daemons  []Daemon  // wish
+	running  []Daemon  // as wished when they were started
+	synced   bool      // running is known
+	owned    bool      // there has been a wish about daemons, so all of them are ours
+	refusal  string    // of the last daemon, said once
+	trust    bool      // that nobody else changes the table
 	timeouts Timeouts  // wish
 	original *Timeouts // before ours were set
 	current  Timeouts  // last set, if original is known
@@ -48,10 +62,17 @@ type Lane struct {
 	retry    *time.Timer
 	waiting  bool // for retry
 	backoff  time.Duration
+	look     *time.Timer
+	pause    time.Duration // before the next look
+	looking  bool          // look is set
+	altered  map[lvs.ServiceKey]altered
 }
 
 type requests struct {
 	wants    lvs.Table
+	open     func() (Kernel, error)
+	daemons  *[]Daemon
+	trust    *bool
 	timeouts *Timeouts
 	flush    bool
 	then     []func()
@@ -61,7 +82,8 @@ type requests struct {
 // while that fails. Nothing happens before Run.
 func OpenLane(open func() (Kernel, error), log *slog.Logger) *Lane {
 	return &Lane{open: open, log: log, wake: make(chan struct{}, 1),
-		wants: lvs.Table{}, has: lvs.Table{}, dirty: map[lvs.ServiceKey]struct{}{}, refused: map[lvs.ServiceKey]struct{}{}}
+		wants: lvs.Table{}, has: lvs.Table{}, dirty: map[lvs.ServiceKey]struct{}{}, refused: map[lvs.ServiceKey]struct{}{},
+		altered: map[lvs.ServiceKey]altered{}}
 }
 
 // Want states the wish for the services in t, replacing earlier wishes for them; none means that a service must go.
@@ -78,6 +100,15 @@ func (l *Lane) Want(t lvs.Table) {
 
 // WantTimeouts states the connection timeouts; 0 stands for the value found before the first wish.
 func (l *Lane) WantTimeouts(t Timeouts) { l.request(func(r *requests) { r.timeouts = &t }) }
+
+// WantDaemons states which sync daemons run. From the first call on any other is ours too, and is stopped.
+func (l *Lane) WantDaemons(d []Daemon) { l.request(func(r *requests) { r.daemons = &d }) }
+
+// Use says how the kernel is reached from now on. Nothing is believed of what the lane knew of another one.
+func (l *Lane) Use(open func() (Kernel, error)) { l.request(func(r *requests) { r.open = open }) }
+
+// Trust says whether others leave the table alone; else it is looked at again and again.
+func (l *Lane) Trust(yes bool) { l.request(func(r *requests) { r.trust = &yes }) }
 
 // Flush deletes every service in the kernel, those of others too; then what is wanted comes back.
 func (l *Lane) Flush() { l.request(func(r *requests) { r.flush = true }) }
@@ -97,10 +128,12 @@ func (l *Lane) request(f func(*requests)) {
 
 // Run serves the lane until ctx ends. It leaves the table as it is, and may be called again, even after a panic.
 func (l *Lane) Run(ctx context.Context) {
-	l.retry = time.NewTimer(maxBackoff)
+	l.retry, l.look = time.NewTimer(maxBackoff), time.NewTimer(lookInterval)
 	defer l.retry.Stop()
+	defer l.look.Stop()
 	defer l.close()
 	l.calm()
+	l.pause = lookInterval
 	for {
 		l.take()
 		l.work()
@@ -118,8 +151,94 @@ func (l *Lane) Run(ctx context.Context) {
 			l.waiting = false
 			maps.Copy(l.dirty, l.refused)
 			clear(l.refused)
+		case <-l.look.C:
+			l.inspect()
+		}
+		l.watch()
+	}
+}
+
+// altered is how somebody else left a service.
+type altered struct {
+	is    lvs.Service
+	looks int // in a row that found it so
+}
+
+// alter has a service repaired that is not as it should be. If it always comes back the same, with a kernel perhaps that does not know
+// an attribute, that is tried less and less often.
+func (l *Lane) alter(k lvs.ServiceKey, is lvs.Service) {
+	a := l.altered[k]
+	if !a.is.Equal(is) {
+		a = altered{is: is}
+	}
+	a.looks++
+	l.altered[k] = a
+	l.has[k] = is
+	switch {
+	case a.looks&(a.looks-1) != 0: // not a power of two
+		return
+	case a.looks < 4:
+		l.log.Info(fmt.Sprintf("IPVS: virtual server %s was changed by others - repairing", k))
+	case a.looks == 4:
+		l.log.Warn(fmt.Sprintf("IPVS: virtual server %s does not stay as it is set - trying less often", k))
+	}
+	l.dirty[k] = struct{}{}
+}
+
+// watch arranges for the next look, if there is something to look at.
+func (l *Lane) watch() {
+	if l.trust || l.kernel == nil || len(l.has) == 0 && len(l.running) == 0 {
+		l.look.Stop()
+		l.looking = false
+	} else if !l.looking {
+		l.looking = true
+		l.look.Reset(l.pause)
+	}
+}
+
+// inspect reads what the kernel holds of ours, and makes dirty what is not as it was left.
+func (l *Lane) inspect() {
+	l.looking = false
+	if l.trust || l.kernel == nil {
+		return
+	}
+	begin := time.Now()
+	err := l.compare()
+	l.pause = max(lookInterval, (lookShare-1)*time.Since(begin))
+	if err != nil {
+		l.broken("IPVS: ", err)
+	}
+}
+
+func (l *Lane) compare() error {
+	if len(l.has) > 0 {
+		t, err := l.kernel.Table(func(k lvs.ServiceKey) bool { _, ours := l.has[k]; return ours })
+		if err != nil {
+			return err
+		}
+		for k := range l.has {
+			_, refused := l.refused[k]
+			_, dirty := l.dirty[k]
+			switch is := t[k]; {
+			case refused || dirty: // known to be otherwise
+			case is.Equal(l.wants[k]):
+				delete(l.altered, k)
+			default:
+				l.alter(k, is)
+			}
 		}
 	}
+	if len(l.running) > 0 {
+		list, err := l.kernel.Daemons()
+		if err != nil {
+			return err
+		}
+		if len(list) != len(l.running) {
+			l.log.Info("IPVS: a sync daemon was stopped or started by others - repairing")
+			l.synced = false
+		}
+	}
+	return nil
 }
 
 // take accepts what was asked since the last time.
@@ -136,6 +255,20 @@ func (l *Lane) take() {
 	if n.timeouts != nil {
 		l.timeouts = *n.timeouts
 	}
+	if n.open != nil {
+		l.close()
+		l.open = n.open
+		for k := range l.wants {
+			l.dirty[k] = struct{}{}
+		}
+	}
+	if n.daemons != nil {
+		l.daemons = *n.daemons
+		l.owned = true
+	}
+	if n.trust != nil {
+		l.trust = *n.trust
+	}
 	l.flush = l.flush || n.flush
 	l.then = append(l.then, n.then...)
 }
@@ -150,23 +283,36 @@ func (l *Lane) work() {
 		line, err = "IPVS: ", l.settle()
 	}
 	if err != nil {
-		l.close()
-		if line += err.Error(); l.trouble != line {
-			l.trouble = line
-			l.log.Error(line)
-		}
-		l.later()
+		l.broken(line, err)
 		return
 	}
 	l.trouble = ""
-	if len(l.refused) > 0 {
+	if len(l.refused) > 0 || l.daemonsPending() {
 		l.later()
 	} else {
 		l.calm()
 	}
 }
 
+// broken gives the connection to the kernel up, says why if that is news, and arranges for a retry.
+func (l *Lane) broken(line string, err error) {
+	l.close()
+	complain(l.log, &l.trouble, line+err.Error())
+	l.later()
+}
+
+// complain says what is wrong unless it is the same as before.
+func complain(log *slog.Logger, before *string, line string) {
+	if *before != line {
+		*before = line
+		log.Error(line)
+	}
+}
+
 func (l *Lane) pending() bool {
+	if l.daemonsPending() {
+		return true
+	}
 	if l.original == nil && l.timeouts != (Timeouts{}) || l.original != nil && l.current != l.effective() {
 		return true
 	}
@@ -183,6 +329,7 @@ func (l *Lane) connect() error {
 	}
 	l.kernel = k
 	clear(l.has)
+	l.synced = false
 	return nil
 }
 
@@ -220,6 +367,9 @@ func (l *Lane) settle() error {
 		}
 	}
 	if err := l.settleTimeouts(); err != nil {
+		return err
+	}
+	if err := l.settleDaemons(); err != nil {
 		return err
 	}
 	// A service about which the kernel and we disagree is read again and tried once more at once, then after the back-off.
@@ -263,18 +413,14 @@ func (l *Lane) reconcile(again bool) error {
 			have[k], want[k] = l.has[k], l.wants[k]
 		}
 		no := map[lvs.ServiceKey]*Error{}
-		for _, op := range lvs.Plan(have, want) {
-			if no[op.Key] != nil {
-				continue
-			}
-			if err := l.kernel.Apply(op); err != nil {
-				var refusal *Error
-				if !errors.As(err, &refusal) {
-					return err
-				}
+		err := l.kernel.Apply(lvs.Plan(have, want), func(refusal *Error) {
+			if no[refusal.Op.Key] == nil { // the others of the service follow from the first
 				l.log.Warn(refusal.Error())
-				no[op.Key] = refusal
+				no[refusal.Op.Key] = refusal
 			}
+		})
+		if err != nil {
+			return err
 		}
 		for _, k := range part {
 			delete(l.has, k) // unknown, or gone
@@ -332,6 +478,64 @@ func (l *Lane) settleTimeouts() error {
 		}
 		l.current = t
 	}
+	return nil
+}
+
+// daemonsPending reports whether the daemons are not as they are wanted, as far as is known.
+func (l *Lane) daemonsPending() bool {
+	return l.owned && !(l.synced && slices.Equal(l.running, l.daemons))
+}
+
+// settleDaemons stops what is not wanted before it starts what is. What the kernel refuses is tried again later.
+func (l *Lane) settleDaemons() error {
+	if !l.daemonsPending() {
+		return nil
+	}
+	var stop []Daemon
+	if l.synced {
+		stop = slices.DeleteFunc(slices.Clone(l.running), func(d Daemon) bool { return slices.Contains(l.daemons, d) })
+	} else {
+		list, err := l.kernel.Daemons()
+		if err != nil {
+			return err
+		}
+		l.running = nil
+		for _, is := range list {
+			if i := slices.IndexFunc(l.daemons, is.fits); i >= 0 {
+				l.running = append(l.running, l.daemons[i])
+			} else {
+				stop = append(stop, is)
+			}
+		}
+	}
+	for _, d := range stop {
+		if err := l.kernel.StopDaemon(d); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return l.daemonRefused(err)
+		}
+	}
+	l.synced = true
+	l.running = slices.DeleteFunc(l.running, func(d Daemon) bool { return slices.Contains(stop, d) })
+	for _, d := range l.daemons {
+		if !slices.Contains(l.running, d) {
+			if err := l.kernel.StartDaemon(d); err != nil {
+				l.synced = false
+				return l.daemonRefused(err)
+			}
+			l.running = append(l.running, d)
+		}
+	}
+	l.running = slices.Clone(l.daemons) // in that order
+	l.refusal = ""
+	return nil
+}
+
+// daemonRefused returns err unless it is an answer to the command.
+func (l *Lane) daemonRefused(err error) error {
+	var refusal *DaemonError
+	if !errors.As(err, &refusal) {
+		return err
+	}
+	complain(l.log, &l.refusal, refusal.Error())
 	return nil
 }
 

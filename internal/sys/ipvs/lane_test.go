@@ -40,10 +40,13 @@ func svc(scheduler string, dests ...string) lvs.Service {
 // fill puts a table into the kernel, as somebody else would.
 func fill(t *testing.T, k ipvs.Kernel, table lvs.Table) {
 	t.Helper()
-	for _, op := range lvs.Plan(nil, table) {
-		if err := k.Apply(op); err != nil {
-			t.Fatal(err)
-		}
+	apply(t, k, lvs.Plan(nil, table)...)
+}
+
+func apply(t *testing.T, k ipvs.Kernel, ops ...lvs.Op) {
+	t.Helper()
+	if err := k.Apply(ops, func(e *ipvs.Error) { t.Fatal(e) }); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -148,9 +151,7 @@ func TestLaneReadsAgain(t *testing.T) {
 			run(t, func(b *bench) {
 				b.Want(lvs.Table{key("10.0.0.1"): svc("rr", "127.0.0.1")})
 				synctest.Wait()
-				if err := b.kernel.Apply(test.meddle); err != nil {
-					t.Fatal(err)
-				}
+				apply(t, b.kernel, test.meddle)
 				b.kernel.Done()
 				b.Want(lvs.Table{key("10.0.0.1"): test.want})
 				b.expect(test.done...)
@@ -174,7 +175,7 @@ func TestLaneBacksOff(t *testing.T) {
 		b.kernel.Refuse = func(op lvs.Op) error {
 			if op.Service.Scheduler == "twos" && refusals < 3 {
 				refusals++
-				return &ipvs.Error{Op: op, Errno: syscall.ENOENT}
+				return syscall.ENOENT
 			}
 			return nil
 		}
@@ -346,5 +347,116 @@ func TestLaneRunsAgainAfterPanic(t *testing.T) {
 		}
 		cancel()
 		<-done
+	})
+}
+
+// What others change comes back within a second, and only that; what is not ours stays as they like it.
+func TestLaneRepairs(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		meddle lvs.Op
+		done   []string
+	}{
+		{"destination deleted", lvs.Op{Kind: lvs.DelDest, Key: key("10.0.0.1"), DestKey: destKey("127.0.0.1")},
+			[]string{"NEW_DEST 10.0.0.1:tcp:80 -> 127.0.0.1:80 w1"}},
+		{"destination edited", lvs.Op{Kind: lvs.SetDest, Key: key("10.0.0.1"), DestKey: destKey("127.0.0.1"), Dest: lvs.Dest{Weight: 7}},
+			[]string{"SET_DEST 10.0.0.1:tcp:80 -> 127.0.0.1:80 w1"}},
+		{"destination added", lvs.Op{Kind: lvs.NewDest, Key: key("10.0.0.1"), DestKey: destKey("127.0.0.3")},
+			[]string{"DEL_DEST 10.0.0.1:tcp:80 -> 127.0.0.3:80"}},
+		{"service deleted", lvs.Op{Kind: lvs.DelService, Key: key("10.0.0.1")},
+			[]string{"NEW_SERVICE 10.0.0.1:tcp:80", "NEW_DEST 10.0.0.1:tcp:80 -> 127.0.0.1:80 w1"}},
+		{"service edited", lvs.Op{Kind: lvs.SetService, Key: key("10.0.0.1"), Service: lvs.Attributes{Scheduler: "sh", Netmask: 0xffffffff}},
+			[]string{"SET_SERVICE 10.0.0.1:tcp:80"}},
+		{"foreign service deleted", lvs.Op{Kind: lvs.DelService, Key: key("9.9.9.9")}, nil},
+	} {
+		for _, trust := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, trusted %t", test.name, trust), func(t *testing.T) {
+				run(t, func(b *bench) {
+					fill(t, b.kernel, lvs.Table{key("9.9.9.9"): svc("rr")})
+					b.Trust(trust)
+					b.Want(lvs.Table{key("10.0.0.1"): svc("rr", "127.0.0.1"), key("10.0.0.2"): svc("rr")})
+					synctest.Wait()
+					apply(t, b.kernel, test.meddle)
+					b.kernel.Done()
+					time.Sleep(999 * time.Millisecond)
+					if trust {
+						test.done = nil
+					}
+					b.expect(test.done...)
+					time.Sleep(time.Minute)
+					b.expect()
+				})
+			})
+		}
+	}
+}
+
+// forgetful is a kernel that does not know an attribute.
+type forgetful struct{ *ipvstest.Kernel }
+
+func (k forgetful) Table(ours func(lvs.ServiceKey) bool) (lvs.Table, error) {
+	t, err := k.Kernel.Table(ours)
+	for _, s := range t {
+		for d, dest := range s.Dests {
+			dest.Method = model.Method{}
+			s.Dests[d] = dest
+		}
+	}
+	return t, err
+}
+
+// A service that never reads back as it was set is not set twice a second for ever.
+func TestLaneRepairsLessOften(t *testing.T) {
+	k := forgetful{&ipvstest.Kernel{}}
+	runOn(t, k.Kernel, func() (ipvs.Kernel, error) { return k, nil }, func(b *bench) {
+		s := svc("rr", "127.0.0.1")
+		s.Dests[destKey("127.0.0.1")] = lvs.Dest{Method: model.Method{Forward: model.TUN}}
+		b.Want(lvs.Table{key("10.0.0.1"): s})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := len(b.kernel.Done()); n > 10 {
+			t.Errorf("%d commands in a minute", n)
+		}
+		b.expectLog("changed by others", "changed by others", "does not stay as it is set")
+	})
+}
+
+func TestLaneSyncDaemons(t *testing.T) {
+	master, backup := ipvs.Daemon{State: ipvs.DaemonMaster, Interface: "eth0", ID: 7}, ipvs.Daemon{State: ipvs.DaemonBackup, Interface: "eth0", ID: 7}
+	run(t, func(b *bench) {
+		if err := b.kernel.StartDaemon(ipvs.Daemon{State: ipvs.DaemonMaster, Interface: "eth0", ID: 7}); err != nil {
+			t.Fatal(err)
+		}
+		b.kernel.Done()
+		b.Want(lvs.Table{key("10.0.0.1"): svc("rr")})
+		b.expect("NEW_SERVICE 10.0.0.1:tcp:80") // without a wish they are not ours
+		b.WantDaemons([]ipvs.Daemon{master, backup})
+		b.expect("NEW_DAEMON backup eth0 id 7") // that of the master fits
+		b.WantDaemons([]ipvs.Daemon{master, backup})
+		b.expect()
+		short := master
+		short.MaxLen = 500
+		b.WantDaemons([]ipvs.Daemon{short, backup})
+		b.expect("DEL_DAEMON master", "NEW_DAEMON master eth0 id 7")
+		b.WantDaemons([]ipvs.Daemon{backup})
+		b.expect("DEL_DAEMON master")
+		if err := b.kernel.StopDaemon(backup); err != nil {
+			t.Fatal(err)
+		}
+		b.kernel.Done()
+		time.Sleep(time.Second)
+		b.expect("NEW_DAEMON backup eth0 id 7") // somebody else had stopped it
+		b.expectLog("was stopped or started by others")
+		absent := backup
+		absent.Interface = "absent"
+		b.WantDaemons([]ipvs.Daemon{absent})
+		b.expect("DEL_DAEMON backup")
+		time.Sleep(10 * time.Second)
+		b.expect()
+		b.expectLog("IPVS cmd IP_VS_SO_SET_STARTDAEMON(1163) error: no such device(19)")
+		b.WantDaemons([]ipvs.Daemon{backup})
+		b.expect("NEW_DAEMON backup eth0 id 7")
+		b.WantDaemons(nil)
+		b.expect("DEL_DAEMON backup")
 	})
 }

@@ -5,55 +5,45 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os/exec"
+	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/moby/ipvs"
 	"github.com/sirupsen/logrus"
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netlink/nl"
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"github.com/keepalived-go/keepalived-go/internal/core/lvs"
 	"github.com/keepalived-go/keepalived-go/internal/model"
 )
 
-const (
-	commandTimeout  = 10 * time.Second // for one answer of the kernel
-	modprobeTimeout = 10 * time.Second
-)
+const modprobeTimeout = 10 * time.Second
 
-// handle is the real kernel: moby/ipvs for services, flush and timeouts, and beside it, on a socket of the same base library,
-// what it lacks: destinations (family, tunnels, weights of 32 bits), reading (persistence engine) and the probe.
+// handle is the real kernel: moby/ipvs for flush and timeouts, and beside it, on a socket of the same base library, what is many
+// (services and destinations go to the kernel in batches, see decisions/0003) or what it lacks.
 type handle struct {
-	services *ipvs.Handle
-	rest     *nl.SocketHandle
-	family   uint16
+	rare *ipvs.Handle
+	conn *conn
 }
 
-// Open returns the IPVS of the network namespace ns, a name as ip netns has it or a path; of the calling process if ns is empty.
+// Open returns the IPVS of the network namespace at the path ns, of the calling process if ns is empty.
 // If the kernel has none, ip_vs is loaded; if that fails the error is [ErrUnavailable].
-func Open(ns string) (Kernel, error) {
-	if ns != "" && !strings.Contains(ns, "/") {
-		ns = "/run/netns/" + ns
-	}
+func Open(ns string, buf model.RxBuf) (Kernel, error) {
 	family, err := loadFamily()
 	if err != nil {
 		return nil, err
 	}
 	// Opening runs modprobe once more. With the module there that does nothing but complain, if there is no modprobe.
 	logrus.SetOutput(io.Discard)
-	services, err := ipvs.New(ns)
+	rare, err := ipvs.New(ns)
 	if err != nil {
 		return nil, fmt.Errorf("open IPVS socket: %w", err)
 	}
-	h := &handle{services: services, family: family}
-	if h.rest, err = openSocket(ns); err == nil {
-		_, err = h.request(cmdGetInfo, 0)
+	h := &handle{rare: rare}
+	if h.conn, err = dial(ns, family, buf); err == nil {
+		err = h.conn.do(cmdGetInfo, 0, nil, nil)
 	}
 	if err != nil {
 		h.Close()
@@ -83,54 +73,22 @@ func loadFamily() (uint16, error) {
 	return f.ID, nil
 }
 
-func openSocket(path string) (*nl.SocketHandle, error) {
-	ns := netns.None()
-	if path != "" {
-		var err error
-		if ns, err = netns.GetFromPath(path); err != nil {
-			return nil, err
-		}
-		defer ns.Close()
-	}
-	s, err := nl.GetNetlinkSocketAt(ns, netns.None(), unix.NETLINK_GENERIC)
-	if err != nil {
-		return nil, err
-	}
-	tv := unix.NsecToTimeval(commandTimeout.Nanoseconds())
-	if err := errors.Join(s.SetSendTimeout(&tv), s.SetReceiveTimeout(&tv)); err != nil {
-		s.Close()
-		return nil, err
-	}
-	return &nl.SocketHandle{Socket: s}, nil
-}
-
 func (h *handle) Close() {
-	h.services.Close()
-	if h.rest != nil {
-		h.rest.Close()
+	h.rare.Close()
+	if h.conn != nil {
+		h.conn.Close()
 	}
-}
-
-// request sends a command on our own socket and returns the bodies of the answers.
-func (h *handle) request(cmd uint8, flags int, attrs ...*nl.RtAttr) ([][]byte, error) {
-	req := nl.NewNetlinkRequest(int(h.family), flags|unix.NLM_F_ACK)
-	req.Sockets = map[int]*nl.SocketHandle{unix.NETLINK_GENERIC: h.rest}
-	req.AddData(&nl.Genlmsg{Command: cmd, Version: 1})
-	for _, a := range attrs {
-		req.AddData(a)
-	}
-	return req.Execute(unix.NETLINK_GENERIC, 0)
 }
 
 func (h *handle) Flush() error {
-	if err := h.services.Flush(); err != nil {
+	if err := h.rare.Flush(); err != nil {
 		return fmt.Errorf("flush IPVS: %w", err)
 	}
 	return nil
 }
 
 func (h *handle) Timeouts() (Timeouts, error) {
-	c, err := h.services.GetConfig()
+	c, err := h.rare.GetConfig()
 	if err != nil {
 		return Timeouts{}, fmt.Errorf("read IPVS timeouts: %w", err)
 	}
@@ -138,97 +96,150 @@ func (h *handle) Timeouts() (Timeouts, error) {
 }
 
 func (h *handle) SetTimeouts(t Timeouts) error {
-	if err := h.services.SetConfig(&ipvs.Config{TimeoutTCP: t.TCP, TimeoutTCPFin: t.TCPFin, TimeoutUDP: t.UDP}); err != nil {
+	if err := h.rare.SetConfig(&ipvs.Config{TimeoutTCP: t.TCP, TimeoutTCPFin: t.TCPFin, TimeoutUDP: t.UDP}); err != nil {
 		return fmt.Errorf("set IPVS timeouts: %w", err)
 	}
 	return nil
 }
 
-func (h *handle) Apply(op lvs.Op) error {
-	var err error
-	switch op.Kind {
-	case lvs.NewService:
-		err = h.services.NewService(service(op.Key, op.Service))
-	case lvs.SetService:
-		err = h.services.UpdateService(service(op.Key, op.Service))
-	case lvs.DelService:
-		err = h.services.DelService(service(op.Key, op.Service))
-	case lvs.NewDest:
-		_, err = h.request(cmdNewDest, 0, keyAttr(op.Key), destAttr(op.DestKey, &op.Dest))
-	case lvs.SetDest:
-		_, err = h.request(cmdSetDest, 0, keyAttr(op.Key), destAttr(op.DestKey, &op.Dest))
-	case lvs.DelDest:
-		_, err = h.request(cmdDelDest, 0, keyAttr(op.Key), destAttr(op.DestKey, nil))
-	}
-	// These are of the socket, not answers to the command.
-	for _, e := range []error{unix.EAGAIN, unix.EBADF, unix.ENOBUFS, unix.EINTR} {
-		if errors.Is(err, e) {
-			return fmt.Errorf("%s: %w", op, err)
+func (h *handle) Apply(ops []lvs.Op, refused func(*Error)) error {
+	for part := range slices.Chunk(ops, window) {
+		first := h.conn.seq + 1
+		for i := range part {
+			flags := uint16(0)
+			if i == len(part)-1 {
+				flags = unix.NLM_F_ACK
+			}
+			op := &part[i]
+			h.conn.add(numbers[op.Kind], flags, func(r *request) { encode(r, op) })
 		}
-	}
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		return &Error{op, errno}
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", op, err)
+		err := h.conn.flush(nil, func(seq uint32, errno unix.Errno) {
+			if i := seq - first; int(i) < len(part) {
+				refused(&Error{part[i], errno})
+			}
+		})
+		if err != nil {
+			return fmt.Errorf("change the IPVS table: %w", err)
+		}
 	}
 	return nil
 }
 
-// service is the form of moby/ipvs.
-func service(k lvs.ServiceKey, a lvs.Attributes) *ipvs.Service {
-	return &ipvs.Service{
-		AddressFamily: familyNumber(k.Family), Protocol: uint16(k.Protocol), Address: net.IP(k.Addr.AsSlice()), Port: k.Port,
-		FWMark: k.FWMark, SchedName: a.Scheduler, Flags: a.Flags, Timeout: a.Timeout, Netmask: netmaskNumber(k.Family, a.Netmask),
-		PEName: a.Engine,
+// numbers are the kernel's.
+var numbers = [...]uint8{
+	lvs.NewService: cmdNewService, lvs.SetService: cmdSetService, lvs.DelService: cmdDelService,
+	lvs.NewDest: cmdNewDest, lvs.SetDest: cmdSetDest, lvs.DelDest: cmdDelDest,
+}
+
+func encode(r *request, op *lvs.Op) {
+	switch op.Kind {
+	case lvs.NewService, lvs.SetService:
+		r.service(op.Key, &op.Service)
+	case lvs.DelService:
+		r.service(op.Key, nil)
+	case lvs.NewDest, lvs.SetDest:
+		r.service(op.Key, nil)
+		r.dest(op.DestKey, &op.Dest)
+	case lvs.DelDest:
+		r.service(op.Key, nil)
+		r.dest(op.DestKey, nil)
 	}
 }
 
 func (h *handle) Table(ours func(lvs.ServiceKey) bool) (lvs.Table, error) {
-	answers, err := h.dump(cmdGetService)
+	t, err := h.services(ours)
 	if err != nil {
-		return nil, fmt.Errorf("read IPVS services: %w", err)
-	}
-	t := lvs.Table{}
-	for _, b := range answers {
-		k, s, err := decodeService(b)
-		if err != nil {
-			return nil, fmt.Errorf("read IPVS services: %w", err)
-		}
-		if ours == nil || ours(k) {
-			t[k] = s
-		}
+		return nil, err
 	}
 	for k, s := range t {
-		answers, err := h.dump(cmdGetDest, keyAttr(k))
+		err := h.dests(k, func() { clear(s.Dests) }, func(b []byte) error {
+			d, dest, err := decodeDest(b, k.Family)
+			s.Dests[d] = dest
+			return err
+		})
 		if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENOENT) {
 			delete(t, k) // gone meanwhile
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read IPVS destinations of %s: %w", k, err)
-		}
-		for _, b := range answers {
-			d, dest, err := decodeDest(b, k.Family)
-			if err != nil {
-				return nil, fmt.Errorf("read IPVS destinations of %s: %w", k, err)
-			}
-			s.Dests[d] = dest
+		} else if err != nil {
+			return nil, err
 		}
 	}
 	return t, nil
 }
 
-// dump reads a list; one that changed while it was read is read again.
-func (h *handle) dump(cmd uint8, attrs ...*nl.RtAttr) (answers [][]byte, err error) {
-	for range 5 {
-		answers, err = h.request(cmd, unix.NLM_F_DUMP, attrs...)
-		if !errors.Is(err, nl.ErrDumpInterrupted) {
-			break
+func (h *handle) services(ours func(lvs.ServiceKey) bool) (lvs.Table, error) {
+	t := lvs.Table{}
+	err := h.conn.dump(cmdGetService, nil, func() { clear(t) }, func(b []byte) error {
+		k, s, err := decodeService(b)
+		if err == nil && (ours == nil || ours(k)) {
+			t[k] = s
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read IPVS services: %w", err)
+	}
+	return t, nil
+}
+
+func (h *handle) dests(k lvs.ServiceKey, begin func(), each func(b []byte) error) error {
+	if err := h.conn.dump(cmdGetDest, func(r *request) { r.service(k, nil) }, begin, each); err != nil {
+		return fmt.Errorf("read IPVS destinations of %s: %w", k, err)
+	}
+	return nil
+}
+
+func (h *handle) Counters(ours func(lvs.ServiceKey) bool) (map[lvs.ServiceKey]ServiceCounters, error) {
+	t := map[lvs.ServiceKey]ServiceCounters{}
+	err := h.conn.dump(cmdGetService, nil, func() { clear(t) }, func(b []byte) error {
+		k, _, err := decodeService(b)
+		if err != nil || ours != nil && !ours(k) {
+			return err
+		}
+		c, err := decodeCounters(b, attrService)
+		t[k] = ServiceCounters{Counters: c, Dests: map[lvs.DestKey]Counters{}}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read IPVS statistics: %w", err)
+	}
+	for k, s := range t {
+		err := h.dests(k, func() { clear(s.Dests) }, func(b []byte) error {
+			d, _, err := decodeDest(b, k.Family)
+			if err != nil {
+				return err
+			}
+			s.Dests[d], err = decodeCounters(b, attrDest)
+			return err
+		})
+		if err != nil && !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.ENOENT) {
+			return nil, err
 		}
 	}
-	return answers, err
+	return t, nil
+}
+
+func (h *handle) Daemons() (list []Daemon, err error) {
+	err = h.conn.dump(cmdGetDaemon, nil, func() { list = nil }, func(b []byte) error {
+		d, err := decodeDaemon(b)
+		list = append(list, d)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read IPVS sync daemons: %w", err)
+	}
+	return list, nil
+}
+
+func (h *handle) StartDaemon(d Daemon) error { return h.daemon(cmdNewDaemon, d) }
+
+func (h *handle) StopDaemon(d Daemon) error { return h.daemon(cmdDelDaemon, d) }
+
+func (h *handle) daemon(cmd uint8, d Daemon) error {
+	err := h.conn.do(cmd, 0, func(r *request) { r.daemon(d) }, nil)
+	if errno, ok := err.(unix.Errno); ok { // bare: of the command, not of the connection
+		return &DaemonError{Start: cmd == cmdNewDaemon, Daemon: d, Errno: errno}
+	}
+	return err
 }
 
 func familyNumber(f model.Family) uint16 {

@@ -2,6 +2,9 @@
 package ipvstest
 
 import (
+	"cmp"
+	"errors"
+	"fmt"
 	"maps"
 	"math"
 	"net/netip"
@@ -17,12 +20,14 @@ import (
 
 // Kernel is an [ipvs.Kernel]. Its methods may be called from any goroutine. The zero Kernel is empty.
 type Kernel struct {
-	// Refuse, if set, is asked before each command; an error other than nil is the answer. Set it before use.
+	// Refuse, if set, is asked before each command: a syscall.Errno is the answer, any other error breaks the connection. Set it
+	// before use.
 	Refuse func(lvs.Op) error
 
 	mu       sync.Mutex
 	table    lvs.Table
 	timeouts *ipvs.Timeouts
+	daemons  []ipvs.Daemon
 	done     []string
 }
 
@@ -63,18 +68,25 @@ func (k *Kernel) Table(ours func(lvs.ServiceKey) bool) (lvs.Table, error) {
 	return t, nil
 }
 
-func (k *Kernel) Apply(op lvs.Op) error {
+func (k *Kernel) Apply(ops []lvs.Op, refused func(*ipvs.Error)) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.Refuse != nil {
-		if err := k.Refuse(op); err != nil {
-			return err
+	for _, op := range ops {
+		errno := syscall.Errno(0)
+		if k.Refuse != nil {
+			if err := k.Refuse(op); err != nil && !errors.As(err, &errno) {
+				return err
+			}
 		}
+		if errno == 0 {
+			errno = k.apply(op)
+		}
+		if errno != 0 {
+			refused(&ipvs.Error{Op: op, Errno: errno})
+			continue
+		}
+		k.done = append(k.done, op.String())
 	}
-	if errno := k.apply(op); errno != 0 {
-		return &ipvs.Error{Op: op, Errno: errno}
-	}
-	k.done = append(k.done, op.String())
 	return nil
 }
 
@@ -159,6 +171,57 @@ func (k *Kernel) SetTimeouts(t ipvs.Timeouts) error {
 	defer k.mu.Unlock()
 	k.timeouts = &t
 	return nil
+}
+
+func (k *Kernel) Daemons() ([]ipvs.Daemon, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.daemons), nil
+}
+
+// StartDaemon fills in what the kernel does.
+func (k *Kernel) StartDaemon(d ipvs.Daemon) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case slices.ContainsFunc(k.daemons, func(o ipvs.Daemon) bool { return o.State == d.State }):
+		return &ipvs.DaemonError{Start: true, Daemon: d, Errno: syscall.EEXIST}
+	case d.Interface == "absent":
+		return &ipvs.DaemonError{Start: true, Daemon: d, Errno: syscall.ENODEV}
+	}
+	k.done = append(k.done, fmt.Sprintf("NEW_DAEMON %s %s id %d", d.State, d.Interface, d.ID))
+	d.MaxLen, d.Port, d.TTL = cmp.Or(d.MaxLen, 1472), cmp.Or(d.Port, 8848), cmp.Or(d.TTL, 1)
+	if !d.Group.IsValid() {
+		d.Group = netip.AddrFrom4([4]byte{224, 0, 0, 81})
+	}
+	k.daemons = append(k.daemons, d)
+	return nil
+}
+
+func (k *Kernel) StopDaemon(d ipvs.Daemon) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	i := slices.IndexFunc(k.daemons, func(o ipvs.Daemon) bool { return o.State == d.State })
+	if i < 0 {
+		return &ipvs.DaemonError{Daemon: d, Errno: syscall.ESRCH}
+	}
+	k.daemons = slices.Delete(k.daemons, i, i+1)
+	k.done = append(k.done, "DEL_DAEMON "+d.State.String())
+	return nil
+}
+
+// Counters are those of services that nobody uses.
+func (k *Kernel) Counters(ours func(lvs.ServiceKey) bool) (map[lvs.ServiceKey]ipvs.ServiceCounters, error) {
+	t, err := k.Table(ours)
+	out := map[lvs.ServiceKey]ipvs.ServiceCounters{}
+	for key, s := range t {
+		c := ipvs.ServiceCounters{Dests: map[lvs.DestKey]ipvs.Counters{}}
+		for d := range s.Dests {
+			c.Dests[d] = ipvs.Counters{}
+		}
+		out[key] = c
+	}
+	return out, err
 }
 
 func (k *Kernel) Close() {}

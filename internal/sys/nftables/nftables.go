@@ -1,0 +1,2 @@
+// Package nftables keeps the daemon's own nftables tables as they are wanted, one type for each use of them.
+package nftables
