@@ -37,6 +37,7 @@ type checkers struct {
 	lane    *ipvs.Lane
 	endLane context.CancelFunc
 
+	epoch    time.Time // the times at which checks are begun are whole grains after it
 	running  bool
 	released bool
 
@@ -54,7 +55,7 @@ type checker struct {
 }
 
 func newCheckers(e *engine) *checkers {
-	c := &checkers{engine: e, log: e.Log.Role(logging.Checkers), byID: map[lvs.CheckID]*checker{}}
+	c := &checkers{engine: e, log: e.Log.Role(logging.Checkers), epoch: time.Now(), byID: map[lvs.CheckID]*checker{}}
 	c.part = e.loop.Add("checkers", c)
 	c.part.Post(c.start)
 	return c
@@ -209,10 +210,12 @@ func (c *checkers) probe(now time.Time, n *checker, a *check.Action) {
 func (c *checkers) spawn() {
 	c.prober = probe.Spawn(probe.Options{
 		Exe: c.Exe, Args: c.ProberArgs, Env: c.ProberEnv, Log: c.log,
-		OnResult: func(id uint64, r check.Result) {
+		OnResults: func(batch []probe.Answer) {
 			c.part.Post(func(now time.Time) {
-				if n := c.byID[lvs.CheckID(id>>32)]; n != nil {
-					c.step(now, n, &check.Event{Kind: check.Finished, Run: uint32(id), Result: r})
+				for i := range batch {
+					if n := c.byID[lvs.CheckID(batch[i].ID>>32)]; n != nil {
+						c.step(now, n, &check.Event{Kind: check.Finished, Run: uint32(batch[i].ID), Result: batch[i].Result})
+					}
 				}
 			})
 		},
@@ -244,8 +247,17 @@ func (c *checkers) runScript(now time.Time, n *checker, run uint32) {
 	}
 }
 
+// grain is how late a check may come: those that are due within one grain share a wake-up of this process and of the prober, which is
+// most of what a check costs.
+//
+// Differs from keepalived: it begins each check at its own microsecond.
+const grain = 10 * time.Millisecond
+
 func (c *checkers) Deadline() time.Time {
 	d, k := c.due.Next(), c.kills.Next()
+	if !d.IsZero() {
+		d = c.epoch.Add((d.Sub(c.epoch) + grain - 1).Truncate(grain))
+	}
 	if d.IsZero() || !k.IsZero() && k.Before(d) {
 		return k
 	}

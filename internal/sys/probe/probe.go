@@ -60,12 +60,24 @@ func NewSpec(c *model.Check, url int, tls model.TLSClient) *Spec {
 const starved = time.Second
 
 // run probes once, at most for limit.
-func run(ctx context.Context, s *Spec, limit time.Duration) check.Result {
+func run(s *Spec, limit time.Duration) check.Result {
 	p, ok := All[s.Kind]
 	if !ok {
 		return check.Result{Unable: true, Reason: "No prober for " + string(s.Kind)}
 	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	return p.Probe(ctx, s)
+	return p.Probe(until{time.Now().Add(limit)}, s)
+}
+
+// until is a context that ends at a time, without the timer that one of the context package has: every step of a probe looks at the
+// deadline itself.
+type until struct{ end time.Time }
+
+func (u until) Deadline() (time.Time, bool) { return u.end, true }
+func (until) Done() <-chan struct{}         { return nil }
+func (until) Value(any) any                 { return nil }
+func (u until) Err() error {
+	if time.Now().Before(u.end) {
+		return nil
+	}
+	return context.DeadlineExceeded
 }

@@ -2,11 +2,13 @@ package probe
 
 import (
 	"context"
+	"crypto/md5"
 	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"net/netip"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -55,7 +57,7 @@ type Page struct {
 // result tells why there is none; a page that a checker would not be satisfied with is fine.
 func Get(ctx context.Context, s *Spec, body io.Writer) (Page, check.Result) {
 	a := newAnswer(&s.URL, nil)
-	a.copy = body
+	a.copy, a.sum = body, md5.New()
 	r := fetch(ctx, s, a)
 	if r.OK && !a.ended {
 		r = check.Result{Reason: check.WebNoData}
@@ -102,14 +104,15 @@ func fetch(ctx context.Context, s *Spec, a *answer) check.Result {
 		return check.Result{Reason: check.WebSend}
 	}
 
-	buf := make([]byte, 16<<10)
+	buf := buffers.Get().(*[16 << 10]byte)
+	defer buffers.Put(buf)
 	for first := true; ; first = false {
 		// In HTTP each read has the whole time; in TLS the answer has, as keepalived does.
 		if s.Kind != model.SSLGet {
 			step = startClock(ctx, s.Conn.Timeout)
 			stream.SetReadDeadline(step.end)
 		}
-		n, err := stream.Read(buf)
+		n, err := stream.Read(buf[:])
 		if !a.take(buf[:n]) {
 			return check.Result{Reason: check.WebNoData}
 		}
@@ -125,6 +128,8 @@ func fetch(ctx context.Context, s *Spec, a *answer) check.Result {
 		}
 	}
 }
+
+var buffers = sync.Pool{New: func() any { return new([16 << 10]byte) }}
 
 func webDialFailed(step clock, err error) check.Result {
 	if r, is := unable(err); is {

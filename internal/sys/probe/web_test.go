@@ -166,7 +166,7 @@ func TestWebAnswers(t *testing.T) {
 			if tt.time != 0 {
 				s.Conn.Timeout = tt.time
 			}
-			if got := run(t.Context(), s, time.Minute); got != withLength(tt.want, got) {
+			if got := run(s, time.Minute); got != withLength(tt.want, got) {
 				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
 		})
@@ -214,7 +214,7 @@ func TestWebDrip(t *testing.T) {
 	s := webSpec(model.HTTPGet, dst, model.URL{})
 	s.Conn.Timeout = short
 	begin := time.Now()
-	if got := run(t.Context(), s, 3*short); got.Reason != check.WebHTTPTimeout {
+	if got := run(s, 3*short); got.Reason != check.WebHTTPTimeout {
 		t.Errorf("got %+v", got)
 	}
 	if took := time.Since(begin); took < 3*short || took > ample {
@@ -255,7 +255,7 @@ func TestRequestOnTheWire(t *testing.T) {
 		io.WriteString(c, "HTTP/1.0 200 OK\r\n\r\n")
 	})
 	s := webSpec(model.HTTPGet, dst, model.URL{Path: "/x"})
-	if r := run(t.Context(), s, ample); !r.OK {
+	if r := run(s, ample); !r.OK {
 		t.Fatalf("got %+v", r)
 	}
 	want := fmt.Sprintf("GET /x HTTP/1.0\r\nUser-Agent: KeepAliveClient\r\nHost: %s\r\n\r\n", dst)
@@ -326,7 +326,7 @@ func TestTLS(t *testing.T) {
 			if tt.time != 0 {
 				s.Conn.Timeout = tt.time
 			}
-			if got := run(t.Context(), s, time.Minute); got != tt.want {
+			if got := run(s, time.Minute); got != tt.want {
 				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
 		})
@@ -362,7 +362,7 @@ func TestTLSOptions(t *testing.T) {
 			}
 			got <- seen{c.ConnectionState().ServerName, err}
 		})
-		if r := run(t.Context(), webSpec(model.SSLGet, dst, tt.url), ample); !r.OK {
+		if r := run(webSpec(model.SSLGet, dst, tt.url), ample); !r.OK {
 			t.Fatalf("%+v: got %+v", tt.url, r)
 		}
 		g := <-got
@@ -394,7 +394,7 @@ func TestTLSClientCertificate(t *testing.T) {
 	s.TLS = model.TLSClient{Certificate: files[0], Key: files[1], Password: model.Secret("secret")}
 	for round := range 2 {
 		want := writeCert(t, files, s.TLS.Password, time.Unix(int64(1000+round), 0))
-		if r := run(t.Context(), s, ample); !r.OK {
+		if r := run(s, ample); !r.OK {
 			t.Fatalf("got %+v", r)
 		}
 		if got := <-serials; got.Cmp(want) != 0 {
@@ -403,11 +403,11 @@ func TestTLSClientCertificate(t *testing.T) {
 	}
 	s.TLS.Password = model.Secret("wrong")
 	os.Chtimes(files[0], time.Time{}, time.Unix(2000, 0))
-	if r := run(t.Context(), s, ample); !r.Unable || strings.Contains(r.Reason, "wrong") {
+	if r := run(s, ample); !r.Unable || strings.Contains(r.Reason, "wrong") {
 		t.Errorf("wrong password: got %+v", r)
 	}
 	s.TLS.Certificate = "/nonexistent/cert.pem"
-	if r := run(t.Context(), s, ample); !r.Unable || !strings.Contains(r.Reason, "/nonexistent/cert.pem") {
+	if r := run(s, ample); !r.Unable || !strings.Contains(r.Reason, "/nonexistent/cert.pem") {
 		t.Errorf("no file: got %+v", r)
 	}
 }
@@ -486,12 +486,12 @@ func TestConnect(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := &Spec{Kind: model.TCPCheck, Conn: with(tt.conn)}
-			if got := run(t.Context(), s, ample); got != tt.tcp {
+			if got := run(s, ample); got != tt.tcp {
 				t.Errorf("TCP_CHECK: got %+v, want %+v", got, tt.tcp)
 			}
 			w := webSpec(model.HTTPGet, tt.conn.Dst, model.URL{})
 			w.Conn = with(tt.conn)
-			got := run(t.Context(), w, ample)
+			got := run(w, ample)
 			if got.Unable != tt.tcp.Unable || !got.Unable && got.Reason != tt.web {
 				t.Errorf("HTTP_GET: got %+v, want %q", got, tt.web)
 			}
@@ -520,12 +520,12 @@ func TestConnectTimeout(t *testing.T) {
 		}
 	}
 	s := &Spec{Kind: model.TCPCheck, Conn: model.Connect{Dst: dst, Timeout: short}}
-	if got, want := run(t.Context(), s, ample), (check.Result{Reason: check.TCPTimeout}); got != want {
+	if got, want := run(s, ample), (check.Result{Reason: check.TCPTimeout}); got != want {
 		t.Errorf("TCP_CHECK: got %+v, want %+v", got, want)
 	}
 	w := webSpec(model.HTTPGet, dst, model.URL{})
 	w.Conn.Timeout = short
-	if got := run(t.Context(), w, ample); got.Reason != check.WebConnectTimeout {
+	if got := run(w, ample); got.Reason != check.WebConnectTimeout {
 		t.Errorf("HTTP_GET: got %+v", got)
 	}
 }
@@ -582,13 +582,14 @@ func FuzzAnswer(f *testing.F) {
 	f.Add([]byte("HTTP/1.0 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n\r\n\r\n"), 1)
 	f.Fuzz(func(t *testing.T, in []byte, at int) {
 		feed := func(parts ...[]byte) (check.Result, bool) {
-			a := newAnswer(&model.URL{}, nil)
+			u := &model.URL{Status: ok200, Digest: sum("hello")}
+			a := newAnswer(u, nil)
 			for _, p := range parts {
 				if !a.take(p) {
 					return check.Result{}, false
 				}
 			}
-			return a.judge(&model.URL{Status: ok200, Digest: sum("hello")}), true
+			return a.judge(u), true
 		}
 		at = max(0, min(at, len(in)))
 		whole, fits := feed(in)
