@@ -36,14 +36,9 @@ type Checker struct {
 	HELO               opt[string]        // SMTP_CHECK
 	Hosts              []*Checker         // SMTP_CHECK: servers asked in place of the real server, each by a checker of its own
 	TrackFile          opt[string]        // FILE_CHECK
+	FileWeight         opt[weight]        // FILE_CHECK
 	BFDName            opt[string]        // BFD_CHECK
 }
-
-// Kinds of checkers that are read, but not run yet.
-const (
-	fileCheck model.CheckKind = "FILE_CHECK"
-	bfdCheck  model.CheckKind = "BFD_CHECK"
-)
 
 const noChecker = "the checker is not run, its real server is treated as if it had none of this kind"
 
@@ -64,8 +59,8 @@ var checkerKinds = map[model.CheckKind]checkerKind{
 	model.DNSCheck:  {connects: true, retry: 3},
 	model.UDPCheck:  {connects: true, retry: 1, delayBeforeRetry: time.Second},
 	model.PingCheck: {connects: true, retry: 1, delayBeforeRetry: time.Second},
-	fileCheck:       {pending: true},
-	bfdCheck:        {pending: true},
+	model.FileCheck: {},
+	model.BFDCheck:  {pending: true},
 }
 
 // checkerRows are the checkers of a real server; any number of each is possible.
@@ -78,8 +73,8 @@ var checkerRows = schema.Table[RealServer]{
 	checkerRow(model.DNSCheck, dnsTable, "A name server answers without an error."),
 	checkerRow(model.UDPCheck, udpTable, "A datagram is answered, or at least not refused."),
 	checkerRow(model.PingCheck, pingTable, "ICMP echo is answered."),
-	checkerRow(fileCheck, fileTable, "The number in a tracked file says so.").Pending(noChecker),
-	checkerRow(bfdCheck, bfdCheckTable, "A BFD session is up.").Pending(noChecker),
+	checkerRow(model.FileCheck, fileTable, "The number in a tracked file says so."),
+	checkerRow(model.BFDCheck, bfdCheckTable, "A BFD session is up.").Pending(noChecker),
 }
 
 func checkerRow(kind model.CheckKind, table schema.Table[Checker], doc string) schema.Keyword[RealServer] {

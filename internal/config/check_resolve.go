@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"net/netip"
+	"path/filepath"
 	"time"
 
 	"github.com/keepalived-go/keepalived-go/internal/model"
@@ -36,9 +37,11 @@ func (res *resolver) checker(v *VirtualServer, s *RealServer, rs *model.RealServ
 		ok = res.web(v, rs, c, &out.HTTP)
 	case model.MiscCheck:
 		ok = res.misc(v, c, &out.Misc)
-	case fileCheck:
-		res.trackedBy(c, c.TrackFile, "track_file", trackFile, "track_file")
-	case bfdCheck:
+	case model.FileCheck:
+		f, ok := res.fileCheck(c)
+		return model.Check{Kind: c.Kind, File: f}, ok // it has no rhythm, and is never alpha
+	case model.BFDCheck:
+		out.BFD.Name = c.BFDName.V
 		res.trackedBy(c, c.BFDName, "name", trackBFD, "bfd_instance")
 	case model.SMTPCheck:
 		out.SMTP.HELO, ok = first(c.HELO, opt[string]{V: defaultHELO}), true
@@ -204,16 +207,31 @@ func (res *resolver) misc(v *VirtualServer, c *Checker, out *model.MiscOpts) boo
 	return false
 }
 
+// fileCheck looks up the file of a FILE_CHECK.
+func (res *resolver) fileCheck(c *Checker) (out model.FileOpts, ok bool) {
+	if !res.trackedBy(c, c.TrackFile, "track_file", trackFile, "track_file") {
+		return out, false
+	}
+	t := res.files.find(trackFile, opt[trackEntry]{V: trackEntry{Name: c.TrackFile.V}, At: c.TrackFile.At})
+	if t == nil {
+		return out, false // what is wrong with it has been told
+	}
+	t.fileCheck = true
+	w := first(c.FileWeight, opt[weight]{V: t.defaultWeight()})
+	return model.FileOpts{Name: t.Name, Path: filepath.Clean(t.path.V), Weight: w.W, Reverse: w.Reverse}, true
+}
+
 // trackedBy checks that a checker names something that a block of the kind defines above it.
-func (res *resolver) trackedBy(c *Checker, name opt[string], keyword string, kind trackKind, block string) {
+func (res *resolver) trackedBy(c *Checker, name opt[string], keyword string, kind trackKind, block string) bool {
 	if !name.IsSet() {
 		res.r.Errorf(c.End, "%s has no %s - ignoring it", c.Kind, keyword)
-		return
+		return false
 	}
 	for _, t := range res.c.Trackers {
 		if t.Kind == kind && t.Name == name.V && t.At.Seq < name.At.Seq {
-			return
+			return true
 		}
 	}
 	res.r.Errorf(name.At, "%s: no %s %s is defined above - ignoring it", c.Kind, block, name.V)
+	return false
 }

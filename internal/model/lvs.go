@@ -12,7 +12,8 @@ import (
 type LVS struct {
 	Groups   []ServerGroup
 	Services []VirtualServer
-	TLS      TLSClient // SSL block
+	Files    []TrackFile // those that a FILE_CHECK is about
+	TLS      TLSClient   // SSL block
 
 	Flush            bool        // lvs_flush, at start only
 	FlushOnStop      FlushOnStop // lvs_flush_on_stop
@@ -187,6 +188,8 @@ const (
 	DNSCheck  CheckKind = "DNS_CHECK"
 	UDPCheck  CheckKind = "UDP_CHECK"
 	PingCheck CheckKind = "PING_CHECK"
+	FileCheck CheckKind = "FILE_CHECK" // run by nobody: it is what the file says
+	BFDCheck  CheckKind = "BFD_CHECK"  // the same of a BFD session
 )
 
 // Check is one checker: when to probe, and what the probe does.
@@ -205,6 +208,8 @@ type Check struct {
 	SMTP SMTPOpts // SMTP_CHECK
 	DNS  DNSOpts  // DNS_CHECK
 	UDP  UDPOpts  // UDP_CHECK
+	File FileOpts // FILE_CHECK
+	BFD  BFDOpts  // BFD_CHECK
 }
 
 // Connect says how a checker reaches its server.
@@ -307,6 +312,18 @@ type UDPOpts struct {
 	Least, Most int    // length of a reply in bytes; only looked at together with Reply
 }
 
+// FileOpts are the options of FILE_CHECK: the number in the file, times Weight, is added to the weight of the server.
+type FileOpts struct {
+	Name, Path string // of the track_file
+	Weight     int    // ±2147483647; 0: any number but 0 fails the server
+	Reverse    bool   // the other way round
+}
+
+// BFDOpts are the options of BFD_CHECK.
+type BFDOpts struct {
+	Name string // of the bfd_instance
+}
+
 // Key returns the identity of the virtual server over a reload.
 func (v *VirtualServer) Key() ServiceKey {
 	switch {
@@ -347,7 +364,7 @@ func (c *Check) SameProbe(o *Check) bool {
 		return false
 	}
 	return c.Conn == o.Conn && c.Misc.Dynamic == o.Misc.Dynamic && slices.Equal(c.Misc.Script.Args, o.Misc.Script.Args) &&
-		c.SMTP == o.SMTP && c.DNS == o.DNS && reflect.DeepEqual(c.UDP, o.UDP) &&
+		c.File.Path == o.File.Path && c.BFD == o.BFD && c.SMTP == o.SMTP && c.DNS == o.DNS && reflect.DeepEqual(c.UDP, o.UDP) &&
 		slices.EqualFunc(c.HTTP.URLs, o.HTTP.URLs, func(a, b URL) bool {
 			a.TLSClose, b.TLSClose = false, false
 			return reflect.DeepEqual(a, b)

@@ -89,6 +89,7 @@ const (
 	Expired                    // Deadline() has been reached
 	Suspended                  // ha_suspend: the address of the service has gone. Before Started: it is not there yet
 	Resumed                    // the address is there
+	Reported                   // whatever else knows of the server says Result.OK; for BFD_CHECK, which probes nothing
 )
 
 // Event is one thing that happened to a checker.
@@ -241,7 +242,10 @@ func (m *Monitor) Step(now time.Time, ev *Event, out []Action) []Action {
 		if m.phase != idle {
 			break
 		}
-		m.wait(now.Add(firstDelay + m.warmup))
+		if m.wait(now.Add(firstDelay + m.warmup)); m.spec.Kind == model.BFDCheck {
+			m.wait(time.Time{})
+			return m.say(out, "Activating BFD healthchecker")
+		}
 		verb := "Activating"
 		if m.suspended {
 			verb = "Deactivating"
@@ -262,6 +266,8 @@ func (m *Monitor) Step(now time.Time, ev *Event, out []Action) []Action {
 			break
 		}
 		out = m.expire(now, out)
+	case Reported:
+		out = m.reported(ev.Result.OK, out)
 	case Finished:
 		if m.phase == probing && ev.Run == m.run {
 			out = m.finish(now, &ev.Result, out)

@@ -19,6 +19,8 @@ type Cluster struct {
 	dirty    map[ServiceKey]struct{}
 	checks   map[CheckID]*check
 	lastID   CheckID
+	files    map[string]int // what tracked files hold, by path
+	begun    bool           // Start has been called: changes are told
 }
 
 type service struct {
@@ -49,6 +51,7 @@ type check struct {
 	hasRun  bool
 	asks    bool // for the weight below
 	wanted  int64
+	offset  int64 // FILE_CHECK: added to the weight
 }
 
 // New returns the virtual servers of l as they are before any check: real servers with an alpha checker down, others alive.
@@ -99,6 +102,9 @@ func (c *Cluster) newCheck(s *service, r *server, spec *model.Check, failed bool
 	c.lastID++
 	k := &check{id: c.lastID, spec: spec, service: s, server: r, failed: failed}
 	c.checks[k.id] = k
+	if spec.Kind == model.FileCheck {
+		c.judgeFile(k)
+	}
 	return k
 }
 
@@ -110,7 +116,7 @@ func (r *server) anyFailed() bool {
 func (r *server) weight() int64 {
 	w := r.r.Weight
 	for _, k := range r.checks {
-		if k.asks {
+		if w += k.offset; k.asks {
 			w += k.wanted - r.r.Weight
 		}
 	}
@@ -133,7 +139,7 @@ func (c *Cluster) Checks() []Check {
 	for _, s := range c.services {
 		for _, r := range s.real {
 			for _, k := range r.checks {
-				out = append(out, Check{k.id, s.v, r.r, k.spec, !k.failed, k.hasRun})
+				out = append(out, Check{k.id, s.v, r.r, k.spec, !k.failed, k.hasRun, k.offset})
 			}
 		}
 	}
@@ -169,6 +175,7 @@ func (c *Cluster) Status() []ServiceStatus {
 
 // Start announces the initial state of every virtual server, in file order (ipvs.md §4).
 func (c *Cluster) Start(out []Action) []Action {
+	c.begun = true
 	if c.l.Flush {
 		out = append(out, Action{Kind: Flush})
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/keepalived-go/keepalived-go/internal/sys/ipvs"
 	"github.com/keepalived-go/keepalived-go/internal/sys/probe"
 	"github.com/keepalived-go/keepalived-go/internal/sys/script"
+	"github.com/keepalived-go/keepalived-go/internal/sys/watch"
 )
 
 const sigTerm, sigKill = syscall.SIGTERM, syscall.SIGKILL
@@ -35,7 +36,9 @@ type checkers struct {
 	kills   loop.Deadlines // of the scripts of MISC_CHECK, by CheckID
 	prober  *probe.Client  // nil until a checker needs it
 	lane    *ipvs.Lane
-	endLane context.CancelFunc
+	ctx     context.Context    // of the lane and of the file watch
+	end     context.CancelFunc // of it
+	files   *watch.Files       // nil until a checker needs it
 
 	epoch    time.Time // the times at which checks are begun are whole grains after it
 	running  bool
@@ -63,7 +66,10 @@ func newCheckers(e *engine) *checkers {
 
 func (c *checkers) start(now time.Time) {
 	l := &c.model.LVS
+	c.ctx, c.end = context.WithCancel(context.Background())
 	c.cluster = lvs.New(l)
+	c.initFiles()
+	c.watchFiles(l, c.assumes)
 	c.openLane()
 	c.act(c.cluster.Start(c.out[:0]))
 	c.timeouts(l)
@@ -77,8 +83,7 @@ func (c *checkers) start(now time.Time) {
 // Differs from keepalived: without IPVS in the kernel VRRP goes on, the log says what is missing, and it is tried again.
 func (c *checkers) openLane() {
 	c.lane = ipvs.OpenLane(func() (ipvs.Kernel, error) { return ipvs.Open(c.model.Process.NetNamespaceIPVS) }, c.log)
-	ctx, cancel := context.WithCancel(context.Background())
-	c.endLane = cancel
+	ctx := c.ctx
 	supervise(ctx, c.part, c.log, "IPVS lane", func() error { c.lane.Run(ctx); return nil })
 }
 
@@ -93,6 +98,9 @@ func (c *checkers) monitors(now time.Time) {
 	old := c.byID
 	c.byID = map[lvs.CheckID]*checker{}
 	for _, k := range c.cluster.Checks() {
+		if k.Spec.Kind == model.FileCheck {
+			continue // the file is watched, see watchFiles
+		}
 		n := &checker{id: k.ID, of: k}
 		n.m = check.New(k.Spec, check.Subject{Server: k.Server.Name(k.Service), Service: k.Service.String(), Weight: k.Server.Weight},
 			rand.Float64())
@@ -177,7 +185,11 @@ func (c *checkers) act(out []lvs.Action) {
 	for i := range out {
 		switch a := &out[i]; a.Kind {
 		case lvs.Say:
-			c.log.Info(a.Line)
+			if a.Detail {
+				logging.Detail(c.log, a.Line)
+			} else {
+				c.log.Info(a.Line)
+			}
 		case lvs.Flush:
 			c.lane.Flush()
 		case lvs.Notify:
@@ -296,6 +308,7 @@ func (c *checkers) reload(now time.Time, l *model.LVS, changes model.Changes) {
 	if !changes.LVSGlobal && changes.VirtualServers.Empty() {
 		return
 	}
+	c.watchFiles(l, c.holds)
 	c.act(c.cluster.Reload(l, c.out[:0]))
 	c.timeouts(l)
 	c.monitors(now)
@@ -330,7 +343,8 @@ func (c *checkers) stop(now time.Time) {
 
 // close ends what runs beside the loop.
 func (c *checkers) close() {
-	c.endLane()
+	c.end()
+	c.files = nil
 	if c.prober != nil {
 		c.prober.Close()
 	}

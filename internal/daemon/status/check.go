@@ -38,8 +38,36 @@ func WriteCheckData(w io.Writer, s *Snapshot) error {
 			}
 		}
 	}
+	p.checkFiles(s)
 	return p.close()
 }
+
+// checkFiles lists the tracked files of FILE_CHECKs with the real servers that they are about.
+func (p page) checkFiles(s *Snapshot) {
+	if len(s.CheckFiles) > 0 {
+		p.section(0, "Checker track files")
+	}
+	for i := range s.CheckFiles {
+		f := &s.CheckFiles[i]
+		p.line(1, "Track file = %s", f.Name)
+		p.line(3, "File = %s", f.Path)
+		p.line(3, "Status = %d", f.Value)
+		p.line(3, "Weight = %d%s", f.Weight, choose(f.Reverse, " reverse", ""))
+		p.line(3, "Tracking instances :")
+		for j := range s.Services {
+			v := &s.Services[j]
+			for k := range v.Real {
+				for _, c := range v.Real[k].Checks {
+					if c.Kind == model.FileCheck && c.File.Name == f.Name {
+						p.line(5, "%s -> %s, weight %s", &v.VirtualServer, v.Real[k].Name(&v.VirtualServer), fileWeight(&c.File))
+					}
+				}
+			}
+		}
+	}
+}
+
+func fileWeight(f *model.FileOpts) string { return fmt.Sprintf("%d%s", f.Weight, choose(f.Reverse, " reverse", "")) }
 
 func (p page) tls(c *model.TLSClient) {
 	p.section(0, "SSL definitions")
@@ -144,6 +172,16 @@ func (p page) real(r *model.RealServer, is Real) {
 	}
 	p.line(3, "num failed checkers = %d", failed)
 	p.line(3, "RS set = %d", bit(is.InKernel))
+	first := true
+	for _, c := range r.Checks {
+		if c.Kind == model.FileCheck {
+			if first {
+				p.line(3, "Tracked Files")
+			}
+			p.line(5, "%s, weight %s", c.File.Name, fileWeight(&c.File))
+			first = false
+		}
+	}
 }
 
 func (p page) checker(v *Service, real, check int) {
@@ -157,6 +195,12 @@ func (p page) checker(v *Service, real, check int) {
 	p.line(3, "Up = %s", yesNo(is.Up))
 	p.line(3, "Has run = %s", yesNo(is.HasRun))
 	p.line(3, "Current weight = %d", is.Offset)
+	if c.Kind == model.FileCheck {
+		p.line(3, "Log all failures = %s", yesNo(c.LogAllFailures))
+		p.line(3, "Keepalive method = %s", c.Kind)
+		p.line(5, "Tracked file = %s", c.File.Name)
+		return
+	}
 	p.line(3, "Alpha = %s", yesNo(c.Alpha))
 	p.line(3, "Delay loop = %d us", c.DelayLoop.Microseconds())
 	p.line(3, "Warmup = %d us", c.Warmup.Microseconds())
