@@ -27,6 +27,7 @@ type Checker struct {
 	FWMark                opt[int]
 
 	Web  webOptions
+	TLS  tlsOptions // SSL_GET, GRPC_CHECK
 	Misc miscOptions
 
 	Payload, Reply     opt[hexBytes]      // UDP_CHECK
@@ -38,6 +39,8 @@ type Checker struct {
 	TrackFile          opt[string]        // FILE_CHECK
 	FileWeight         opt[weight]        // FILE_CHECK
 	BFDName            opt[string]        // BFD_CHECK
+	GRPCService        opt[string]        // GRPC_CHECK
+	GRPCTLS            opt[bool]          // GRPC_CHECK
 }
 
 const noChecker = "the checker is not run, its real server is treated as if it had none of this kind"
@@ -60,6 +63,7 @@ var checkerKinds = map[model.CheckKind]checkerKind{
 	model.UDPCheck:  {connects: true, retry: 1, delayBeforeRetry: time.Second},
 	model.PingCheck: {connects: true, retry: 1, delayBeforeRetry: time.Second},
 	model.FileCheck: {},
+	model.GRPCCheck: {connects: true, retry: 1, delayBeforeRetry: time.Second},
 	model.BFDCheck:  {pending: true},
 }
 
@@ -73,6 +77,7 @@ var checkerRows = schema.Table[RealServer]{
 	checkerRow(model.DNSCheck, dnsTable, "A name server answers without an error."),
 	checkerRow(model.UDPCheck, udpTable, "A datagram is answered, or at least not refused."),
 	checkerRow(model.PingCheck, pingTable, "ICMP echo is answered."),
+	checkerRow(model.GRPCCheck, grpcTable, "A gRPC server says that it serves (grpc.health.v1).").Ours(),
 	checkerRow(model.FileCheck, fileTable, "The number in a tracked file says so."),
 	checkerRow(model.BFDCheck, bfdCheckTable, "A BFD session is up.").Pending(noChecker),
 }

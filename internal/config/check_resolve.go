@@ -35,6 +35,11 @@ func (res *resolver) checker(v *VirtualServer, s *RealServer, rs *model.RealServ
 	switch c.Kind {
 	case model.HTTPGet, model.SSLGet:
 		ok = res.web(v, rs, c, &out.HTTP)
+		out.TLS = res.tls(c)
+	case model.GRPCCheck:
+		out.GRPC, ok = model.GRPCOpts{Service: c.GRPCService.V, TLS: c.GRPCTLS.V,
+			Host: first(c.Web.VirtualHost, opt[string]{V: rs.VirtualHost})}, true
+		out.TLS = res.tls(c)
 	case model.MiscCheck:
 		ok = res.misc(v, c, &out.Misc)
 	case model.FileCheck:
@@ -162,6 +167,8 @@ func (res *resolver) web(v *VirtualServer, rs *model.RealServer, c *Checker, out
 			TLSClose:    first(u.TLSCompliant, w.TLSCompliant),
 			Regex:       u.Regex.V, RegexNot: u.RegexNot.V, RegexOpts: u.RegexOptions,
 			RegexMin: u.RegexMin.V, RegexMax: u.RegexMax.V,
+			Method: u.Request.Method.V, Headers: u.Request.Headers, Body: u.Request.Body.V,
+			JSON: u.Request.JSONPath.IsSet(), JSONPath: u.Request.JSONPath.V.steps, JSONValue: u.Request.JSONPath.V.value, JSONExact: u.Request.JSONPath.V.exact,
 		}
 		if len(m.Status) == 0 {
 			m.Status = []model.StatusRange{{First: 200, Last: 299}}

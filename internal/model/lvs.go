@@ -190,6 +190,7 @@ const (
 	PingCheck CheckKind = "PING_CHECK"
 	FileCheck CheckKind = "FILE_CHECK" // run by nobody: it is what the file says
 	BFDCheck  CheckKind = "BFD_CHECK"  // the same of a BFD session
+	GRPCCheck CheckKind = "GRPC_CHECK" // keepalived does not know it
 )
 
 // Check is one checker: when to probe, and what the probe does.
@@ -210,6 +211,8 @@ type Check struct {
 	UDP  UDPOpts  // UDP_CHECK
 	File FileOpts // FILE_CHECK
 	BFD  BFDOpts  // BFD_CHECK
+	GRPC GRPCOpts // GRPC_CHECK
+	TLS  TLSOpts  // SSL_GET, GRPC_CHECK
 }
 
 // Connect says how a checker reaches its server.
@@ -235,6 +238,7 @@ const (
 	HTTP10  HTTPProtocol = "1.0"
 	HTTP10C HTTPProtocol = "1.0C"
 	HTTP11  HTTPProtocol = "1.1"
+	HTTP2   HTTPProtocol = "2" // keepalived does not know it
 )
 
 // URL is one url block.
@@ -250,6 +254,15 @@ type URL struct {
 	RegexOpts   []string
 	RegexMin    int
 	RegexMax    int // 0: no limit
+
+	// What keepalived does not know.
+	Method    string   // empty: GET
+	Headers   []string // "Name: value"
+	Body      string
+	JSON      bool     // the body has to be JSON, and
+	JSONPath  []string // names, and indices of arrays, to a value in it that
+	JSONExact bool     // is JSONValue; otherwise it has to be there, and neither null nor false
+	JSONValue string
 }
 
 // StatusRange is an inclusive range of HTTP status codes.
@@ -324,6 +337,21 @@ type BFDOpts struct {
 	Name string // of the bfd_instance
 }
 
+// TLSOpts say what a checker expects of a TLS server, beyond what keepalived does.
+type TLSOpts struct {
+	Verify        bool   // the certificate has to be valid
+	CA            string // file of the authorities; empty: those of the system
+	Cert, Key     string // files of the client certificate; empty: those of TLSClient
+	ExpiryWarning time.Duration
+}
+
+// GRPCOpts are the options of GRPC_CHECK.
+type GRPCOpts struct {
+	Service string // empty: the server as a whole
+	TLS     bool
+	Host    string // in :authority; empty: the connect address and port
+}
+
 // Key returns the identity of the virtual server over a reload.
 func (v *VirtualServer) Key() ServiceKey {
 	switch {
@@ -364,7 +392,8 @@ func (c *Check) SameProbe(o *Check) bool {
 		return false
 	}
 	return c.Conn == o.Conn && c.Misc.Dynamic == o.Misc.Dynamic && slices.Equal(c.Misc.Script.Args, o.Misc.Script.Args) &&
-		c.File.Path == o.File.Path && c.BFD == o.BFD && c.SMTP == o.SMTP && c.DNS == o.DNS && reflect.DeepEqual(c.UDP, o.UDP) &&
+		c.File.Path == o.File.Path && c.BFD == o.BFD && c.GRPC == o.GRPC && c.TLS == o.TLS && c.SMTP == o.SMTP && c.DNS == o.DNS && reflect.DeepEqual(c.UDP, o.UDP) &&
+		(c.HTTP.Protocol == HTTP2) == (o.HTTP.Protocol == HTTP2) &&
 		slices.EqualFunc(c.HTTP.URLs, o.HTTP.URLs, func(a, b URL) bool {
 			a.TLSClose, b.TLSClose = false, false
 			return reflect.DeepEqual(a, b)

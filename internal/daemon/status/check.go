@@ -1,6 +1,7 @@
 package status
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net/netip"
@@ -67,7 +68,9 @@ func (p page) checkFiles(s *Snapshot) {
 	}
 }
 
-func fileWeight(f *model.FileOpts) string { return fmt.Sprintf("%d%s", f.Weight, choose(f.Reverse, " reverse", "")) }
+func fileWeight(f *model.FileOpts) string {
+	return fmt.Sprintf("%d%s", f.Weight, choose(f.Reverse, " reverse", ""))
+}
 
 func (p page) tls(c *model.TLSClient) {
 	p.section(0, "SSL definitions")
@@ -239,6 +242,7 @@ func (p page) checker(v *Service, real, check int) {
 	}
 	p.line(3, "Keepalive method = %s, http protocol %s", c.Kind, c.HTTP.Protocol)
 	p.line(3, "Fast recovery %s", choose(c.HTTP.FastRecovery, "set", "unset"))
+	p.verify(&c.TLS)
 	for i := range c.HTTP.URLs {
 		p.url(&c.HTTP.URLs[i])
 	}
@@ -249,6 +253,10 @@ func (p page) options(c *model.Check) {
 	switch c.Kind {
 	case model.SMTPCheck:
 		p.line(3, "helo = %s", c.SMTP.HELO)
+	case model.GRPCCheck:
+		p.line(3, "Service = %s", c.GRPC.Service)
+		p.line(3, "TLS %s", choose(c.GRPC.TLS, "set", "unset"))
+		p.verify(&c.TLS)
 	case model.DNSCheck:
 		p.line(3, "Type = %s", c.DNS.Type)
 		p.line(3, "Name = %s", c.DNS.Name)
@@ -270,8 +278,39 @@ func (p page) options(c *model.Check) {
 	}
 }
 
+// verify prints what keepalived does not have, if it is set.
+func (p page) verify(t *model.TLSOpts) {
+	if t.Verify {
+		p.line(3, "Certificate verified by %s", cmp.Or(t.CA, "the authorities of the system"))
+	}
+	if t.Cert != "" {
+		p.line(3, "Client certificate = %s", t.Cert)
+	}
+	if t.ExpiryWarning != 0 {
+		p.line(3, "Certificate expiry warning = %d days", int(t.ExpiryWarning.Hours()/24))
+	}
+}
+
+// request prints what keepalived does not have, if it is set; headers and body may hold secrets.
+func (p page) request(u *model.URL) {
+	if u.Method != "" {
+		p.line(5, "Method = %s", u.Method)
+	}
+	for _, h := range u.Headers {
+		name, _, _ := strings.Cut(h, ":")
+		p.line(5, "Header %s", name)
+	}
+	if u.Body != "" {
+		p.line(5, "Body of %d bytes", len(u.Body))
+	}
+	if u.JSON {
+		p.line(5, "JSON path = %q%s", u.JSONPath, choose(u.JSONExact, fmt.Sprintf(" is %q", u.JSONValue), ""))
+	}
+}
+
 func (p page) url(u *model.URL) {
 	p.line(3, "Checked url = %s", u.Path)
+	p.request(u)
 	if u.Digest != nil {
 		p.line(5, "digest = %x", u.Digest)
 	}

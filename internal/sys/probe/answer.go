@@ -19,6 +19,8 @@ type answer struct {
 	claimed  int64         // Content-Length; -1: none
 	received int64         // bytes of the body
 	regex    *regex.Search // nil: none
+	text     []byte        // for json_path: the body, until it is too long
+	keep     bool          // text is wanted
 	copy     io.Writer     // nil: none; gets what is digested
 }
 
@@ -28,7 +30,7 @@ func newAnswer(u *model.URL, pattern *regex.Pattern) *answer {
 	if len(u.Digest) > 0 {
 		a.sum = md5.New()
 	}
-	if pattern != nil {
+	if a.keep = u.JSON; pattern != nil {
 		a.regex = pattern.Search(u.RegexMin, u.RegexMax)
 	}
 	return a
@@ -53,6 +55,9 @@ func (a *answer) take(p []byte) bool {
 	return true
 }
 
+// begin takes a head that has been read elsewhere; there is no length to compare with.
+func (a *answer) begin(head string) { a.head, a.ended = []byte(head), true }
+
 // body adds to the digest, but not beyond the Content-Length.
 func (a *answer) body(p []byte) {
 	counted := p
@@ -67,6 +72,9 @@ func (a *answer) body(p []byte) {
 	}
 	if a.regex != nil {
 		a.regex.Add(p)
+	}
+	if a.keep && len(a.text) <= maxJSON {
+		a.text = append(a.text, p[:min(len(p), maxJSON+1-len(a.text))]...)
 	}
 	a.received += int64(len(p))
 }
@@ -87,6 +95,8 @@ func (a *answer) judge(u *model.URL) check.Result {
 		r.Reason = check.WebDigest
 	case !a.matches(u):
 		r.Reason = check.WebRegex
+	case u.JSON && !jsonMatches(a.text, u):
+		r.Reason = check.WebJSON
 	default:
 		r.OK = true
 	}

@@ -284,6 +284,9 @@ func startClock(ctx context.Context, d time.Duration) clock {
 	return clock{end}
 }
 
+// left reports whether there is time left.
+func (c clock) left() bool { return time.Now().Before(c.end) }
+
 // late makes the result of a step that timed out: not the server's failure if this process itself noticed too late.
 func (c clock) late(reason string) check.Result {
 	if by := time.Since(c.end); by > starved {

@@ -55,10 +55,10 @@ func TestSMTP(t *testing.T) {
 		want     string // reason; empty: success
 		heard    string
 	}{
-		{name: "talk", greeting: hello, replies: []string{fine, bye}, heard: talk},
+		{name: "L-F31 talk", greeting: hello, replies: []string{fine, bye}, heard: talk},
 		{name: "status without text", greeting: "220\r\n", replies: []string{"250\n", bye}, heard: talk},
 		{name: "any answer to QUIT", greeting: hello, replies: []string{fine, "what?\r\n"}, heard: talk},
-		{name: "greeting of several lines", greeting: "220-mx\r\n220 ready\r\n", want: check.SMTPBadGreeting},
+		{name: "L-F31 greeting of several lines", greeting: "220-mx\r\n220 ready\r\n", want: check.SMTPBadGreeting},
 		{name: "refusing greeting", greeting: "554 no\r\n", want: check.SMTPBadGreeting},
 		{name: "no number", greeting: "hi\r\n", want: check.SMTPBadGreeting},
 		{name: "four digits", greeting: "2200 x\r\n", want: check.SMTPBadGreeting},
