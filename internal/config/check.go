@@ -27,6 +27,7 @@ type Checker struct {
 	FWMark                opt[int]
 
 	Web  webOptions
+	TLS  tlsOptions // SSL_GET, GRPC_CHECK
 	Misc miscOptions
 
 	Payload, Reply     opt[hexBytes]      // UDP_CHECK
@@ -36,14 +37,11 @@ type Checker struct {
 	HELO               opt[string]        // SMTP_CHECK
 	Hosts              []*Checker         // SMTP_CHECK: servers asked in place of the real server, each by a checker of its own
 	TrackFile          opt[string]        // FILE_CHECK
+	FileWeight         opt[weight]        // FILE_CHECK
 	BFDName            opt[string]        // BFD_CHECK
+	GRPCService        opt[string]        // GRPC_CHECK
+	GRPCTLS            opt[bool]          // GRPC_CHECK
 }
-
-// Kinds of checkers that are read, but not run yet.
-const (
-	fileCheck model.CheckKind = "FILE_CHECK"
-	bfdCheck  model.CheckKind = "BFD_CHECK"
-)
 
 const noChecker = "the checker is not run, its real server is treated as if it had none of this kind"
 
@@ -64,8 +62,9 @@ var checkerKinds = map[model.CheckKind]checkerKind{
 	model.DNSCheck:  {connects: true, retry: 3},
 	model.UDPCheck:  {connects: true, retry: 1, delayBeforeRetry: time.Second},
 	model.PingCheck: {connects: true, retry: 1, delayBeforeRetry: time.Second},
-	fileCheck:       {pending: true},
-	bfdCheck:        {pending: true},
+	model.FileCheck: {},
+	model.GRPCCheck: {connects: true, retry: 1, delayBeforeRetry: time.Second},
+	model.BFDCheck:  {pending: true},
 }
 
 // checkerRows are the checkers of a real server; any number of each is possible.
@@ -78,8 +77,9 @@ var checkerRows = schema.Table[RealServer]{
 	checkerRow(model.DNSCheck, dnsTable, "A name server answers without an error."),
 	checkerRow(model.UDPCheck, udpTable, "A datagram is answered, or at least not refused."),
 	checkerRow(model.PingCheck, pingTable, "ICMP echo is answered."),
-	checkerRow(fileCheck, fileTable, "The number in a tracked file says so.").Pending(noChecker),
-	checkerRow(bfdCheck, bfdCheckTable, "A BFD session is up.").Pending(noChecker),
+	checkerRow(model.GRPCCheck, grpcTable, "A gRPC server says that it serves (grpc.health.v1).").Ours(),
+	checkerRow(model.FileCheck, fileTable, "The number in a tracked file says so."),
+	checkerRow(model.BFDCheck, bfdCheckTable, "A BFD session is up.").Pending(noChecker),
 }
 
 func checkerRow(kind model.CheckKind, table schema.Table[Checker], doc string) schema.Keyword[RealServer] {

@@ -115,14 +115,22 @@ func hexString(wildcard bool) schema.Kind[hexBytes] {
 var fileTable = ctable{
 	schema.Inherited("track_file", schema.Word, func(c *Checker) *opt[string] { return &c.TrackFile },
 		"The track_file block that names the file; it has to come earlier."),
-	schema.Line("weight", "<-2147483647-2147483647> [reverse|noreverse]", func(_ *Checker, n *syntax.Node, r *source.Report) {
+	schema.Line("weight", "<-2147483647-2147483647> [reverse|noreverse]", func(c *Checker, n *syntax.Node, r *source.Report) {
 		if len(n.Args) == 0 {
 			r.Errorf(n.At(), "weight: no value given - ignoring")
 			return
 		}
-		if _, err := schema.ParseInt(n.Args[0].Text, -math.MaxInt32, math.MaxInt32); err != nil {
+		w, err := schema.ParseInt(n.Args[0].Text, -math.MaxInt32, math.MaxInt32)
+		if err != nil {
 			r.Errorf(n.Args[0].At, "weight: %v - ignoring", err)
-		} else if len(n.Args) > 1 && n.Args[1].Text != "reverse" && n.Args[1].Text != "noreverse" {
+			return
+		}
+		c.FileWeight = opt[weight]{V: weight{W: w}, At: n.At()}
+		switch {
+		case len(n.Args) == 1 || n.Args[1].Text == "noreverse":
+		case n.Args[1].Text == "reverse":
+			c.FileWeight.V.Reverse = true
+		default:
 			r.Errorf(n.Args[1].At, "weight: unknown option %q - ignoring", n.Args[1].Text)
 		}
 	}, "The number in the file is multiplied by this and added to the weight of the server; 0: it fails the server."),

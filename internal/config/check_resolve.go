@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"net/netip"
+	"path/filepath"
 	"time"
 
 	"github.com/keepalived-go/keepalived-go/internal/model"
@@ -34,11 +35,18 @@ func (res *resolver) checker(v *VirtualServer, s *RealServer, rs *model.RealServ
 	switch c.Kind {
 	case model.HTTPGet, model.SSLGet:
 		ok = res.web(v, rs, c, &out.HTTP)
+		out.TLS = res.tls(c)
+	case model.GRPCCheck:
+		out.GRPC, ok = model.GRPCOpts{Service: c.GRPCService.V, TLS: c.GRPCTLS.V,
+			Host: first(c.Web.VirtualHost, opt[string]{V: rs.VirtualHost})}, true
+		out.TLS = res.tls(c)
 	case model.MiscCheck:
 		ok = res.misc(v, c, &out.Misc)
-	case fileCheck:
-		res.trackedBy(c, c.TrackFile, "track_file", trackFile, "track_file")
-	case bfdCheck:
+	case model.FileCheck:
+		f, ok := res.fileCheck(c)
+		return model.Check{Kind: c.Kind, File: f}, ok // it has no rhythm, and is never alpha
+	case model.BFDCheck:
+		out.BFD.Name = c.BFDName.V
 		res.trackedBy(c, c.BFDName, "name", trackBFD, "bfd_instance")
 	case model.SMTPCheck:
 		out.SMTP.HELO, ok = first(c.HELO, opt[string]{V: defaultHELO}), true
@@ -159,6 +167,8 @@ func (res *resolver) web(v *VirtualServer, rs *model.RealServer, c *Checker, out
 			TLSClose:    first(u.TLSCompliant, w.TLSCompliant),
 			Regex:       u.Regex.V, RegexNot: u.RegexNot.V, RegexOpts: u.RegexOptions,
 			RegexMin: u.RegexMin.V, RegexMax: u.RegexMax.V,
+			Method: u.Request.Method.V, Headers: u.Request.Headers, Body: u.Request.Body.V,
+			JSON: u.Request.JSONPath.IsSet(), JSONPath: u.Request.JSONPath.V.steps, JSONValue: u.Request.JSONPath.V.value, JSONExact: u.Request.JSONPath.V.exact,
 		}
 		if len(m.Status) == 0 {
 			m.Status = []model.StatusRange{{First: 200, Last: 299}}
@@ -204,16 +214,31 @@ func (res *resolver) misc(v *VirtualServer, c *Checker, out *model.MiscOpts) boo
 	return false
 }
 
+// fileCheck looks up the file of a FILE_CHECK.
+func (res *resolver) fileCheck(c *Checker) (out model.FileOpts, ok bool) {
+	if !res.trackedBy(c, c.TrackFile, "track_file", trackFile, "track_file") {
+		return out, false
+	}
+	t := res.files.find(trackFile, opt[trackEntry]{V: trackEntry{Name: c.TrackFile.V}, At: c.TrackFile.At})
+	if t == nil {
+		return out, false // what is wrong with it has been told
+	}
+	t.fileCheck = true
+	w := first(c.FileWeight, opt[weight]{V: t.defaultWeight()})
+	return model.FileOpts{Name: t.Name, Path: filepath.Clean(t.path.V), Weight: w.W, Reverse: w.Reverse}, true
+}
+
 // trackedBy checks that a checker names something that a block of the kind defines above it.
-func (res *resolver) trackedBy(c *Checker, name opt[string], keyword string, kind trackKind, block string) {
+func (res *resolver) trackedBy(c *Checker, name opt[string], keyword string, kind trackKind, block string) bool {
 	if !name.IsSet() {
 		res.r.Errorf(c.End, "%s has no %s - ignoring it", c.Kind, keyword)
-		return
+		return false
 	}
 	for _, t := range res.c.Trackers {
 		if t.Kind == kind && t.Name == name.V && t.At.Seq < name.At.Seq {
-			return
+			return true
 		}
 	}
 	res.r.Errorf(name.At, "%s: no %s %s is defined above - ignoring it", c.Kind, block, name.V)
+	return false
 }

@@ -36,6 +36,7 @@ type url struct {
 	RegexOptions []string
 	RegexMin     opt[int]
 	RegexMax     opt[int]
+	Request      request
 }
 
 var webTable = concat(connecting, ctable{
@@ -43,10 +44,10 @@ var webTable = concat(connecting, ctable{
 		"Old name of retry.").Deprecated("retry"),
 	schema.Inherited("virtualhost", schema.Word, func(c *Checker) *opt[string] { return &c.Web.VirtualHost },
 		"Host header of urls that have none of their own; default that of the server.").Lenient(),
-	schema.Value("http_protocol", schema.Choice("1.0|1.0C|1.1", map[string]model.HTTPProtocol{
-		"1.0": model.HTTP10, "1.0C": model.HTTP10C, "1.0c": model.HTTP10C, "1.1": model.HTTP11,
+	schema.Value("http_protocol", schema.Choice("1.0|1.0C|1.1|2", map[string]model.HTTPProtocol{
+		"1.0": model.HTTP10, "1.0C": model.HTTP10C, "1.0c": model.HTTP10C, "1.1": model.HTTP11, "2": model.HTTP2,
 	}), model.HTTP10, func(c *Checker) *opt[model.HTTPProtocol] { return &c.Web.Protocol },
-		"Version of the request; 1.0C adds Connection: close to 1.0.").Lenient(),
+		"Version of the request; 1.0C adds Connection: close to 1.0. 2, which keepalived does not know, is HTTP/2: over TLS, or at once without.").Lenient(),
 	schema.Inherited("enable_sni", schema.Bool, func(c *Checker) *opt[bool] { return &c.Web.EnableSNI },
 		"Send the virtualhost as TLS server name."),
 	schema.Line("sni_name", "[NAME]", func(c *Checker, n *syntax.Node, r *source.Report) {
@@ -64,11 +65,11 @@ var webTable = concat(connecting, ctable{
 })
 
 var (
-	httpTable   = concat(webTable, ctable{urlRow(urlTable)})
-	sslGetTable = concat(webTable, ctable{
+	httpTable   = concat(webTable, ctable{urlRow(concat(urlTable, requestRows))})
+	sslGetTable = concat(webTable, tlsRows, ctable{
 		schema.Value("tls_compliant", schema.Bool, false, func(c *Checker) *opt[bool] { return &c.Web.TLSCompliant },
 			"Tell the server the end of the connection."),
-		urlRow(concat(urlTable, schema.Table[url]{
+		urlRow(concat(urlTable, requestRows, schema.Table[url]{
 			schema.Inherited("tls_compliant", schema.Bool, func(u *url) *opt[bool] { return &u.TLSCompliant },
 				"The same for this url; default that of the checker."),
 		})),

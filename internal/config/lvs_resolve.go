@@ -39,6 +39,7 @@ func resolveLVS(res *resolver, l *model.LVS) {
 		l.Services = append(l.Services, out)
 		v.Run = len(l.Services)
 	}
+	l.Files = res.files.checked()
 }
 
 // serverGroup checks a group as a whole. Of two with the same name only the first can be referred to.

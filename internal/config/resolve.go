@@ -17,6 +17,8 @@ type resolver struct {
 	missing map[string]bool // such interfaces, so that each place is reported but names are looked up once
 	found   map[string]Interface
 
+	files trackerSet // set by vrrp
+
 	badUsers map[int]bool // script_user lines, by their order, whose user is not known
 	scripts  bool         // there is a script to run
 	virtual  map[*Instance]virtualRouting
@@ -176,6 +178,7 @@ func (res *resolver) vrrp(v *model.VRRP) {
 	scripts := res.trackScripts()
 	res.statics(v)
 	trackers := res.trackers()
+	res.files = trackers
 	v.GARPDelay = res.garpGroups()
 	v.IfDebounce = res.upDown()
 	for _, i := range c.Instances {

@@ -13,7 +13,8 @@ import (
 // tracker is a Tracker that can be used.
 type tracker struct {
 	*Tracker
-	used bool // an instance or group tracks it
+	used      bool // an instance or group tracks it
+	fileCheck bool // a FILE_CHECK is about it
 }
 
 // trackerSet is the usable trackers, in the order of the configuration; of two with the same kind and name the first counts.
@@ -148,14 +149,28 @@ func (set trackerSet) used() (files []model.TrackFile, processes []model.TrackPr
 		switch {
 		case !t.used:
 		case t.Kind == trackFile:
-			w := t.defaultWeight()
-			files = append(files, model.TrackFile{Name: t.Name, Path: filepath.Clean(t.path.V), Weight: w.W, Reverse: w.Reverse,
-				Init: t.init.IsSet(), InitValue: t.init.V.value, Overwrite: t.init.V.overwrite})
+			files = append(files, t.fileModel())
 		case t.Kind == trackProcess:
 			processes = append(processes, t.processModel())
 		}
 	}
 	return files, processes
+}
+
+// checked returns the files that a FILE_CHECK is about.
+func (set trackerSet) checked() (files []model.TrackFile) {
+	for _, t := range set {
+		if t.fileCheck {
+			files = append(files, t.fileModel())
+		}
+	}
+	return files
+}
+
+func (t *Tracker) fileModel() model.TrackFile {
+	w := t.defaultWeight()
+	return model.TrackFile{Name: t.Name, Path: filepath.Clean(t.path.V), Weight: w.W, Reverse: w.Reverse,
+		Init: t.init.IsSet(), InitValue: t.init.V.value, Overwrite: t.init.V.overwrite}
 }
 
 func (t *Tracker) processModel() model.TrackProcess {

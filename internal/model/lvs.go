@@ -12,7 +12,8 @@ import (
 type LVS struct {
 	Groups   []ServerGroup
 	Services []VirtualServer
-	TLS      TLSClient // SSL block
+	Files    []TrackFile // those that a FILE_CHECK is about
+	TLS      TLSClient   // SSL block
 
 	Flush            bool        // lvs_flush, at start only
 	FlushOnStop      FlushOnStop // lvs_flush_on_stop
@@ -212,6 +213,9 @@ const (
 	DNSCheck  CheckKind = "DNS_CHECK"
 	UDPCheck  CheckKind = "UDP_CHECK"
 	PingCheck CheckKind = "PING_CHECK"
+	FileCheck CheckKind = "FILE_CHECK" // run by nobody: it is what the file says
+	BFDCheck  CheckKind = "BFD_CHECK"  // the same of a BFD session
+	GRPCCheck CheckKind = "GRPC_CHECK" // keepalived does not know it
 )
 
 // Check is one checker: when to probe, and what the probe does.
@@ -230,6 +234,10 @@ type Check struct {
 	SMTP SMTPOpts // SMTP_CHECK
 	DNS  DNSOpts  // DNS_CHECK
 	UDP  UDPOpts  // UDP_CHECK
+	File FileOpts // FILE_CHECK
+	BFD  BFDOpts  // BFD_CHECK
+	GRPC GRPCOpts // GRPC_CHECK
+	TLS  TLSOpts  // SSL_GET, GRPC_CHECK
 }
 
 // Connect says how a checker reaches its server.
@@ -255,6 +263,7 @@ const (
 	HTTP10  HTTPProtocol = "1.0"
 	HTTP10C HTTPProtocol = "1.0C"
 	HTTP11  HTTPProtocol = "1.1"
+	HTTP2   HTTPProtocol = "2" // keepalived does not know it
 )
 
 // URL is one url block.
@@ -270,6 +279,15 @@ type URL struct {
 	RegexOpts   []string
 	RegexMin    int
 	RegexMax    int // 0: no limit
+
+	// What keepalived does not know.
+	Method    string   // empty: GET
+	Headers   []string // "Name: value"
+	Body      string
+	JSON      bool     // the body has to be JSON, and
+	JSONPath  []string // names, and indices of arrays, to a value in it that
+	JSONExact bool     // is JSONValue; otherwise it has to be there, and neither null nor false
+	JSONValue string
 }
 
 // StatusRange is an inclusive range of HTTP status codes.
@@ -332,6 +350,33 @@ type UDPOpts struct {
 	Least, Most int    // length of a reply in bytes; only looked at together with Reply
 }
 
+// FileOpts are the options of FILE_CHECK: the number in the file, times Weight, is added to the weight of the server.
+type FileOpts struct {
+	Name, Path string // of the track_file
+	Weight     int    // ±2147483647; 0: any number but 0 fails the server
+	Reverse    bool   // the other way round
+}
+
+// BFDOpts are the options of BFD_CHECK.
+type BFDOpts struct {
+	Name string // of the bfd_instance
+}
+
+// TLSOpts say what a checker expects of a TLS server, beyond what keepalived does.
+type TLSOpts struct {
+	Verify        bool   // the certificate has to be valid
+	CA            string // file of the authorities; empty: those of the system
+	Cert, Key     string // files of the client certificate; empty: those of TLSClient
+	ExpiryWarning time.Duration
+}
+
+// GRPCOpts are the options of GRPC_CHECK.
+type GRPCOpts struct {
+	Service string // empty: the server as a whole
+	TLS     bool
+	Host    string // in :authority; empty: the connect address and port
+}
+
 // Key returns the identity of the virtual server over a reload.
 func (v *VirtualServer) Key() ServiceKey {
 	switch {
@@ -372,7 +417,8 @@ func (c *Check) SameProbe(o *Check) bool {
 		return false
 	}
 	return c.Conn == o.Conn && c.Misc.Dynamic == o.Misc.Dynamic && slices.Equal(c.Misc.Script.Args, o.Misc.Script.Args) &&
-		c.SMTP == o.SMTP && c.DNS == o.DNS && reflect.DeepEqual(c.UDP, o.UDP) &&
+		c.File.Path == o.File.Path && c.BFD == o.BFD && c.GRPC == o.GRPC && c.TLS == o.TLS && c.SMTP == o.SMTP && c.DNS == o.DNS && reflect.DeepEqual(c.UDP, o.UDP) &&
+		(c.HTTP.Protocol == HTTP2) == (o.HTTP.Protocol == HTTP2) &&
 		slices.EqualFunc(c.HTTP.URLs, o.HTTP.URLs, func(a, b URL) bool {
 			a.TLSClose, b.TLSClose = false, false
 			return reflect.DeepEqual(a, b)

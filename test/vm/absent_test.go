@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/keepalived-go/keepalived-go/internal/model"
 	"github.com/keepalived-go/keepalived-go/internal/sys/ipvs"
 )
 

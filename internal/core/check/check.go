@@ -29,6 +29,9 @@ type Result struct {
 	// Claimed and Received differ if an HTTP answer had another length than its Content-Length said; both in bytes.
 	Claimed, Received int64
 
+	// Expires is when the server's certificate ends, in seconds since 1970, if that is to be told (tls_expiry_warning); else 0.
+	Expires int64
+
 	// Exit, Signal and TimedOut tell how a script ended: its status 0..255, or the signal that killed it, or that it was killed
 	// because its time was over.
 	Exit, Signal int
@@ -57,6 +60,11 @@ const (
 	WebStatus         = "HTTP status code error to"
 	WebDigest         = "MD5 digest error to"
 	WebRegex          = "Regex match failed"
+
+	// Of keywords that keepalived does not know.
+	WebJSON        = "JSON path match failed"
+	WebH2          = "HTTP/2 error from"
+	WebCertificate = "Invalid certificate"
 )
 
 // Reasons of a failed SMTP_CHECK.
@@ -89,6 +97,7 @@ const (
 	Expired                    // Deadline() has been reached
 	Suspended                  // ha_suspend: the address of the service has gone. Before Started: it is not there yet
 	Resumed                    // the address is there
+	Reported                   // whatever else knows of the server says Result.OK; for BFD_CHECK, which probes nothing
 )
 
 // Event is one thing that happened to a checker.
@@ -162,6 +171,8 @@ type Monitor struct {
 
 	web  webState
 	misc miscState
+
+	expiryTold time.Time // when the end of the certificate was told of last
 }
 
 // New returns a checker that has not been started. random, in [0, 1), picks its place in the warm-up interval.
@@ -219,7 +230,7 @@ func (m *Monitor) Adopt(now time.Time, old *Monitor) bool {
 	}
 	m.phase, m.suspended, m.run, m.began, m.due = old.phase, old.suspended, old.run, old.began, old.due
 	m.up, m.hasRun, m.failures = old.up, old.hasRun, old.failures
-	m.web = old.web
+	m.web, m.expiryTold = old.web, old.expiryTold
 	m.adoptMisc(old)
 	if !reflect.DeepEqual(old.spec, m.spec) {
 		if m.phase == probing {
@@ -241,7 +252,10 @@ func (m *Monitor) Step(now time.Time, ev *Event, out []Action) []Action {
 		if m.phase != idle {
 			break
 		}
-		m.wait(now.Add(firstDelay + m.warmup))
+		if m.wait(now.Add(firstDelay + m.warmup)); m.spec.Kind == model.BFDCheck {
+			m.wait(time.Time{})
+			return m.say(out, "Activating BFD healthchecker")
+		}
 		verb := "Activating"
 		if m.suspended {
 			verb = "Deactivating"
@@ -262,6 +276,8 @@ func (m *Monitor) Step(now time.Time, ev *Event, out []Action) []Action {
 			break
 		}
 		out = m.expire(now, out)
+	case Reported:
+		out = m.reported(ev.Result.OK, out)
 	case Finished:
 		if m.phase == probing && ev.Run == m.run {
 			out = m.finish(now, &ev.Result, out)
@@ -300,7 +316,7 @@ const grace = 10 * time.Second
 // Differs from keepalived: HTTP_GET and SMTP_CHECK there have a time limit for each read only, so that a server which sends a byte now and then
 // is never found failed.
 func longest(c *model.Check) time.Duration {
-	if isWeb(c) || c.Kind == model.SMTPCheck {
+	if isWeb(c) || c.Kind == model.SMTPCheck || c.Kind == model.GRPCCheck {
 		return max(10*c.Conn.Timeout, time.Minute)
 	}
 	return c.Conn.Timeout
@@ -316,6 +332,7 @@ func (m *Monitor) finish(now time.Time, r *Result, out []Action) []Action {
 	if m.spec.Kind == model.MiscCheck {
 		ok = m.miscOK(r)
 	}
+	out = m.expiry(now, r, out)
 	switch {
 	case isWeb(m.spec):
 		out = m.webRemarks(r, out)

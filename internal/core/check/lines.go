@@ -17,6 +17,7 @@ var alertUp = map[model.CheckKind]string{
 	model.DNSCheck:  "=> DNS_CHECK: succeed on service <=",
 	model.UDPCheck:  "=> UDP CHECK succeed on service <=",
 	model.PingCheck: "=> ICMP CHECK succeed on service <=",
+	model.GRPCCheck: "=> GRPC CHECK succeed on service <=",
 }
 
 func (m *Monitor) alertDown(r *Result) string {
@@ -37,6 +38,8 @@ func (m *Monitor) alertDown(r *Result) string {
 		return "=> UDP CHECK failed on service <="
 	case model.PingCheck:
 		return "=> ICMP CHECK failed on service <="
+	case model.GRPCCheck:
+		return "=> GRPC CHECK failed on service <="
 	}
 	return "=> TCP CHECK failed on service <="
 }
@@ -52,6 +55,8 @@ func (m *Monitor) successLine() string {
 		return fmt.Sprintf("UDP connection to %s success.", m.on.Server)
 	case model.PingCheck:
 		return fmt.Sprintf("ICMP connection to %s success.", m.on.Server)
+	case model.GRPCCheck:
+		return fmt.Sprintf("GRPC health of %s success.", m.on.Server)
 	}
 	switch {
 	case isWeb(m.spec):
@@ -78,6 +83,8 @@ func (m *Monitor) failureLine(r *Result, first bool) string {
 		return m.miscSubject() + miscVerb(r) + " with retry disabled" + miscEnd(r)
 	case m.spec.Kind == model.MiscCheck:
 		return m.miscSubject() + miscVerb(r) + " after " + retries(n) + miscEnd(r)
+	case m.spec.Kind == model.GRPCCheck:
+		return fmt.Sprintf("GRPC_CHECK on service %s failed: %s server.", m.on.Server, r.Reason)
 	case n == 0 || first && !isWeb(m.spec):
 		return fmt.Sprintf("%s on service %s failed.", m.kindWord(), m.on.Server)
 	}
@@ -109,7 +116,7 @@ func (m *Monitor) tryLine(r *Result) string {
 		return fmt.Sprintf("ICMP connection to %s of %s %s.", m.on.Server, m.on.Service, r.Reason)
 	}
 	switch {
-	case isWeb(m.spec):
+	case isWeb(m.spec), m.spec.Kind == model.GRPCCheck:
 		return fmt.Sprintf("%s server %s.", r.Reason, m.on.Server)
 	case m.spec.Kind == model.MiscCheck && m.failures <= 1:
 		return m.miscSubject() + miscVerb(r) + ", will do " + retries(m.spec.Retry) + miscEnd(r)

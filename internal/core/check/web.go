@@ -62,6 +62,19 @@ func (m *Monitor) webFailed(delay time.Duration) time.Duration {
 	return max(delay, m.spec.DelayBeforeRetry)
 }
 
+// expiry says once a day that the server's certificate ends soon.
+func (m *Monitor) expiry(now time.Time, r *Result, out []Action) []Action {
+	if r.Expires == 0 || !m.expiryTold.IsZero() && now.Sub(m.expiryTold) < 24*time.Hour {
+		return out
+	}
+	m.expiryTold = now
+	left := time.Unix(r.Expires, 0).Sub(now)
+	if left < 0 {
+		return m.say(out, "Certificate of %s for VS %s expired on %s", m.on.Server, m.on.Service, time.Unix(r.Expires, 0).UTC().Format(time.DateOnly))
+	}
+	return m.say(out, "Certificate of %s for VS %s expires in %d days", m.on.Server, m.on.Service, int(left.Hours()/24))
+}
+
 // webRemarks says what is odd about an answer, but does not fail it.
 func (m *Monitor) webRemarks(r *Result, out []Action) []Action {
 	w := &m.web

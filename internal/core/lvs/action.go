@@ -11,8 +11,9 @@ type Check struct {
 	Service *model.VirtualServer
 	Server  *model.RealServer
 	Spec    *model.Check
-	Up      bool // what is believed now, or assumed if it has not run
-	HasRun  bool // a result has been seen
+	Up      bool  // what is believed now, or assumed if it has not run
+	HasRun  bool  // a result has been seen
+	Offset  int64 // FILE_CHECK: what it adds to the weight of the server
 }
 
 // EventKind says what a checker found.
@@ -49,6 +50,7 @@ type Action struct {
 	Kind    ActionKind
 	Line    string // without line end
 	Body    string
+	Detail  bool // Say: only for those who log in detail
 	Script  *model.Script
 	Service *model.VirtualServer // Notify, Alert: whose state changed
 	Server  *model.RealServer    // Notify, Alert: nil if it is the service's

@@ -21,6 +21,8 @@ type Cluster struct {
 	lastID   CheckID
 	marks    map[markKey]uint32 // those given for nftables_ipvs, for as long as the cluster lives
 	lastMark uint32
+	files    map[string]int // what tracked files hold, by path
+	begun    bool           // Start has been called: changes are told
 }
 
 type service struct {
@@ -51,6 +53,7 @@ type check struct {
 	hasRun  bool
 	asks    bool // for the weight below
 	wanted  int64
+	offset  int64 // FILE_CHECK: added to the weight
 }
 
 // New returns the virtual servers of l as they are before any check: real servers with an alpha checker down, others alive.
@@ -101,6 +104,9 @@ func (c *Cluster) newCheck(s *service, r *server, spec *model.Check, failed bool
 	c.lastID++
 	k := &check{id: c.lastID, spec: spec, service: s, server: r, failed: failed}
 	c.checks[k.id] = k
+	if spec.Kind == model.FileCheck {
+		c.judgeFile(k)
+	}
 	return k
 }
 
@@ -112,7 +118,7 @@ func (r *server) anyFailed() bool {
 func (r *server) weight() int64 {
 	w := r.r.Weight
 	for _, k := range r.checks {
-		if k.asks {
+		if w += k.offset; k.asks {
 			w += k.wanted - r.r.Weight
 		}
 	}
@@ -135,7 +141,7 @@ func (c *Cluster) Checks() []Check {
 	for _, s := range c.services {
 		for _, r := range s.real {
 			for _, k := range r.checks {
-				out = append(out, Check{k.id, s.v, r.r, k.spec, !k.failed, k.hasRun})
+				out = append(out, Check{k.id, s.v, r.r, k.spec, !k.failed, k.hasRun, k.offset})
 			}
 		}
 	}
@@ -171,6 +177,7 @@ func (c *Cluster) Status() []ServiceStatus {
 
 // Start announces the initial state of every virtual server, in file order (ipvs.md §4).
 func (c *Cluster) Start(out []Action) []Action {
+	c.begun = true
 	if c.l.Flush {
 		out = append(out, Action{Kind: Flush})
 	}

@@ -132,6 +132,9 @@ func (c *Cluster) carryServer(s *service, o *server, r *model.RealServer) *serve
 			rest = slices.Delete(rest, at, at+1)
 			k.spec, k.service, k.server = &r.Checks[i], s, n
 			n.checks[i] = k
+			if k.spec.Kind == model.FileCheck {
+				c.judgeFile(k)
+			}
 			broken = broken || k.failed
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/keepalived-go/keepalived-go/internal/sys/nftables"
 	"github.com/keepalived-go/keepalived-go/internal/sys/probe"
 	"github.com/keepalived-go/keepalived-go/internal/sys/script"
+	"github.com/keepalived-go/keepalived-go/internal/sys/watch"
 )
 
 const sigTerm, sigKill = syscall.SIGTERM, syscall.SIGKILL
@@ -36,12 +37,14 @@ type checkers struct {
 	kills   loop.Deadlines // of the scripts of MISC_CHECK, by CheckID
 	prober  *probe.Client  // nil until a checker needs it
 	lane    *ipvs.Lane
-	marks   *nftables.Marks // nil until nftables_ipvs asks for some
-	ctx     context.Context // of the goroutines
-	endAll  context.CancelFunc
+	marks   *nftables.Marks    // nil until nftables_ipvs asks for some
+	files   *watch.Files       // nil until a checker needs it
+	ctx     context.Context    // of the goroutines
+	end     context.CancelFunc // of it
 
 	presence presence
 
+	epoch    time.Time // the times at which checks are begun are whole grains after it
 	running  bool
 	released bool
 	holding  int // what a stop waits for
@@ -60,7 +63,7 @@ type checker struct {
 }
 
 func newCheckers(e *engine) *checkers {
-	c := &checkers{engine: e, log: e.Log.Role(logging.Checkers), byID: map[lvs.CheckID]*checker{}}
+	c := &checkers{engine: e, log: e.Log.Role(logging.Checkers), epoch: time.Now(), byID: map[lvs.CheckID]*checker{}}
 	c.part = e.loop.Add("checkers", c)
 	c.part.Post(c.start)
 	return c
@@ -68,7 +71,10 @@ func newCheckers(e *engine) *checkers {
 
 func (c *checkers) start(now time.Time) {
 	l := &c.model.LVS
+	c.ctx, c.end = context.WithCancel(context.Background())
 	c.cluster = lvs.New(l)
+	c.initFiles()
+	c.watchFiles(l, c.assumes)
 	c.openLane()
 	c.act(c.cluster.Start(c.out[:0]))
 	c.mark()
@@ -84,8 +90,7 @@ func (c *checkers) start(now time.Time) {
 // Differs from keepalived: without IPVS in the kernel VRRP goes on, the log says what is missing, and it is tried again.
 func (c *checkers) openLane() {
 	c.lane = ipvs.OpenLane(openIPVS(c.model), c.log)
-	ctx, cancel := context.WithCancel(context.Background())
-	c.ctx, c.endAll = ctx, cancel
+	ctx := c.ctx
 	supervise(ctx, c.part, c.log, "IPVS lane", func() error { c.lane.Run(ctx); return nil })
 }
 
@@ -115,6 +120,9 @@ func (c *checkers) monitors(now time.Time) {
 	old := c.byID
 	c.byID = map[lvs.CheckID]*checker{}
 	for _, k := range c.cluster.Checks() {
+		if k.Spec.Kind == model.FileCheck {
+			continue // the file is watched, see watchFiles
+		}
 		if k.Service.HASuspend && !c.presence.known {
 			continue // until the addresses are known
 		}
@@ -203,7 +211,11 @@ func (c *checkers) act(out []lvs.Action) {
 	for i := range out {
 		switch a := &out[i]; a.Kind {
 		case lvs.Say:
-			c.log.Info(a.Line)
+			if a.Detail {
+				logging.Detail(c.log, a.Line)
+			} else {
+				c.log.Info(a.Line)
+			}
 		case lvs.Flush:
 			c.lane.Flush()
 		case lvs.Notify:
@@ -236,10 +248,12 @@ func (c *checkers) probe(now time.Time, n *checker, a *check.Action) {
 func (c *checkers) spawn() {
 	c.prober = probe.Spawn(probe.Options{
 		Exe: c.Exe, Args: c.ProberArgs, Env: c.ProberEnv, Log: c.log,
-		OnResult: func(id uint64, r check.Result) {
+		OnResults: func(batch []probe.Answer) {
 			c.part.Post(func(now time.Time) {
-				if n := c.byID[lvs.CheckID(id>>32)]; n != nil {
-					c.step(now, n, &check.Event{Kind: check.Finished, Run: uint32(id), Result: r})
+				for i := range batch {
+					if n := c.byID[lvs.CheckID(batch[i].ID>>32)]; n != nil {
+						c.step(now, n, &check.Event{Kind: check.Finished, Run: uint32(batch[i].ID), Result: batch[i].Result})
+					}
 				}
 			})
 		},
@@ -271,8 +285,17 @@ func (c *checkers) runScript(now time.Time, n *checker, run uint32) {
 	}
 }
 
+// grain is how late a check may come: those that are due within one grain share a wake-up of this process and of the prober, which is
+// most of what a check costs.
+//
+// Differs from keepalived: it begins each check at its own microsecond.
+const grain = 10 * time.Millisecond
+
 func (c *checkers) Deadline() time.Time {
 	d, k := c.due.Next(), c.kills.Next()
+	if !d.IsZero() {
+		d = c.epoch.Add((d.Sub(c.epoch) + grain - 1).Truncate(grain))
+	}
 	if d.IsZero() || !k.IsZero() && k.Before(d) {
 		return k
 	}
@@ -314,6 +337,7 @@ func (c *checkers) reload(now time.Time, was, l *model.LVS, changes model.Change
 	if was.CommandBuffer != l.CommandBuffer {
 		c.lane.Use(openIPVS(c.model))
 	}
+	c.watchFiles(l, c.holds)
 	c.act(c.cluster.Reload(l, c.out[:0]))
 	c.mark()
 	c.settings(l)
@@ -358,7 +382,8 @@ func (c *checkers) stop(now time.Time) {
 
 // close ends what runs beside the loop.
 func (c *checkers) close() {
-	c.endAll()
+	c.end()
+	c.files = nil
 	if c.prober != nil {
 		c.prober.Close()
 	}

@@ -239,7 +239,7 @@ func flags(l hostnet.Link) net.Flags {
 func (c *checkers) snapshot(s *status.Snapshot) {
 	checks := map[*model.RealServer][]status.Check{}
 	for _, k := range c.cluster.Checks() {
-		n := status.Check{Up: k.Up, HasRun: k.HasRun}
+		n := status.Check{Up: k.Up, HasRun: k.HasRun, Offset: k.Offset}
 		if o := c.byID[k.ID]; o != nil {
 			n.Retries, n.Offset = o.m.Failures(), o.m.Offset()
 			if k.Spec.Kind == model.MiscCheck {
@@ -256,5 +256,8 @@ func (c *checkers) snapshot(s *status.Snapshot) {
 			})
 		}
 		s.Services = append(s.Services, n)
+	}
+	for _, f := range c.model.LVS.Files {
+		s.CheckFiles = append(s.CheckFiles, status.File{TrackFile: f, Value: c.cluster.File(f.Path)})
 	}
 }

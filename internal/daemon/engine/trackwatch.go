@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strconv"
 	"syscall"
 	"time"
 
 	"github.com/keepalived-go/keepalived-go/internal/core/track"
+	"github.com/keepalived-go/keepalived-go/internal/model"
 	"github.com/keepalived-go/keepalived-go/internal/sys/watch"
 )
 
@@ -22,12 +24,16 @@ func (v *vrrpPart) initFiles() {
 		return
 	}
 	v.initialised = true
-	for _, f := range v.conf.Files {
+	writeFiles(v.log, v.conf.Files)
+}
+
+func writeFiles(log *slog.Logger, files []model.TrackFile) {
+	for _, f := range files {
 		if !f.Init {
 			continue
 		}
 		if err := watch.Write(f.Path, []byte(strconv.Itoa(f.InitValue)+"\n"), f.Overwrite); err != nil {
-			v.log.Error(fmt.Sprintf("track_file %s: %v", f.Name, err))
+			log.Error(fmt.Sprintf("track_file %s: %v", f.Name, err))
 		}
 	}
 }
@@ -67,10 +73,8 @@ func (v *vrrpPart) watchFiles() {
 
 // content tells what the trackers of a file have to know. A number that cannot be meant changes nothing.
 func (v *vrrpPart) content(c watch.Content, tell func(track.Fact)) {
-	n, err := track.Number(c.Data)
-	if err != nil {
-		first, _, _ := bytes.Cut(bytes.TrimSpace(c.Data), []byte("\n"))
-		v.log.Info(fmt.Sprintf("Invalid number %s read from %s - ignoring", first, c.Path))
+	n, ok := number(v.log, c)
+	if !ok {
 		return
 	}
 	for i := range v.conf.Files {
@@ -78,6 +82,16 @@ func (v *vrrpPart) content(c watch.Content, tell func(track.Fact)) {
 			tell(track.Fact{Kind: track.File, Name: f.Name, Value: n})
 		}
 	}
+}
+
+// number is what a file holds; one that cannot be meant is logged.
+func number(log *slog.Logger, c watch.Content) (int, bool) {
+	n, err := track.Number(c.Data)
+	if err != nil {
+		first, _, _ := bytes.Cut(bytes.TrimSpace(c.Data), []byte("\n"))
+		log.Info(fmt.Sprintf("Invalid number %s read from %s - ignoring", first, c.Path))
+	}
+	return n, err == nil
 }
 
 // processWatch is what is known of the tracked processes.

@@ -1,6 +1,7 @@
 package status
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net/netip"
@@ -38,7 +39,37 @@ func WriteCheckData(w io.Writer, s *Snapshot) error {
 			}
 		}
 	}
+	p.checkFiles(s)
 	return p.close()
+}
+
+// checkFiles lists the tracked files of FILE_CHECKs with the real servers that they are about.
+func (p page) checkFiles(s *Snapshot) {
+	if len(s.CheckFiles) > 0 {
+		p.section(0, "Checker track files")
+	}
+	for i := range s.CheckFiles {
+		f := &s.CheckFiles[i]
+		p.line(1, "Track file = %s", f.Name)
+		p.line(3, "File = %s", f.Path)
+		p.line(3, "Status = %d", f.Value)
+		p.line(3, "Weight = %d%s", f.Weight, choose(f.Reverse, " reverse", ""))
+		p.line(3, "Tracking instances :")
+		for j := range s.Services {
+			v := &s.Services[j]
+			for k := range v.Real {
+				for _, c := range v.Real[k].Checks {
+					if c.Kind == model.FileCheck && c.File.Name == f.Name {
+						p.line(5, "%s -> %s, weight %s", &v.VirtualServer, v.Real[k].Name(&v.VirtualServer), fileWeight(&c.File))
+					}
+				}
+			}
+		}
+	}
+}
+
+func fileWeight(f *model.FileOpts) string {
+	return fmt.Sprintf("%d%s", f.Weight, choose(f.Reverse, " reverse", ""))
 }
 
 func (p page) tls(c *model.TLSClient) {
@@ -144,6 +175,16 @@ func (p page) real(r *model.RealServer, is Real) {
 	}
 	p.line(3, "num failed checkers = %d", failed)
 	p.line(3, "RS set = %d", bit(is.InKernel))
+	first := true
+	for _, c := range r.Checks {
+		if c.Kind == model.FileCheck {
+			if first {
+				p.line(3, "Tracked Files")
+			}
+			p.line(5, "%s, weight %s", c.File.Name, fileWeight(&c.File))
+			first = false
+		}
+	}
 }
 
 func (p page) checker(v *Service, real, check int) {
@@ -157,6 +198,12 @@ func (p page) checker(v *Service, real, check int) {
 	p.line(3, "Up = %s", yesNo(is.Up))
 	p.line(3, "Has run = %s", yesNo(is.HasRun))
 	p.line(3, "Current weight = %d", is.Offset)
+	if c.Kind == model.FileCheck {
+		p.line(3, "Log all failures = %s", yesNo(c.LogAllFailures))
+		p.line(3, "Keepalive method = %s", c.Kind)
+		p.line(5, "Tracked file = %s", c.File.Name)
+		return
+	}
 	p.line(3, "Alpha = %s", yesNo(c.Alpha))
 	p.line(3, "Delay loop = %d us", c.DelayLoop.Microseconds())
 	p.line(3, "Warmup = %d us", c.Warmup.Microseconds())
@@ -195,6 +242,7 @@ func (p page) checker(v *Service, real, check int) {
 	}
 	p.line(3, "Keepalive method = %s, http protocol %s", c.Kind, c.HTTP.Protocol)
 	p.line(3, "Fast recovery %s", choose(c.HTTP.FastRecovery, "set", "unset"))
+	p.verify(&c.TLS)
 	for i := range c.HTTP.URLs {
 		p.url(&c.HTTP.URLs[i])
 	}
@@ -205,6 +253,10 @@ func (p page) options(c *model.Check) {
 	switch c.Kind {
 	case model.SMTPCheck:
 		p.line(3, "helo = %s", c.SMTP.HELO)
+	case model.GRPCCheck:
+		p.line(3, "Service = %s", c.GRPC.Service)
+		p.line(3, "TLS %s", choose(c.GRPC.TLS, "set", "unset"))
+		p.verify(&c.TLS)
 	case model.DNSCheck:
 		p.line(3, "Type = %s", c.DNS.Type)
 		p.line(3, "Name = %s", c.DNS.Name)
@@ -226,8 +278,39 @@ func (p page) options(c *model.Check) {
 	}
 }
 
+// verify prints what keepalived does not have, if it is set.
+func (p page) verify(t *model.TLSOpts) {
+	if t.Verify {
+		p.line(3, "Certificate verified by %s", cmp.Or(t.CA, "the authorities of the system"))
+	}
+	if t.Cert != "" {
+		p.line(3, "Client certificate = %s", t.Cert)
+	}
+	if t.ExpiryWarning != 0 {
+		p.line(3, "Certificate expiry warning = %d days", int(t.ExpiryWarning.Hours()/24))
+	}
+}
+
+// request prints what keepalived does not have, if it is set; headers and body may hold secrets.
+func (p page) request(u *model.URL) {
+	if u.Method != "" {
+		p.line(5, "Method = %s", u.Method)
+	}
+	for _, h := range u.Headers {
+		name, _, _ := strings.Cut(h, ":")
+		p.line(5, "Header %s", name)
+	}
+	if u.Body != "" {
+		p.line(5, "Body of %d bytes", len(u.Body))
+	}
+	if u.JSON {
+		p.line(5, "JSON path = %q%s", u.JSONPath, choose(u.JSONExact, fmt.Sprintf(" is %q", u.JSONValue), ""))
+	}
+}
+
 func (p page) url(u *model.URL) {
 	p.line(3, "Checked url = %s", u.Path)
+	p.request(u)
 	if u.Digest != nil {
 		p.line(5, "digest = %x", u.Digest)
 	}

@@ -3,6 +3,7 @@ package status
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -32,6 +33,24 @@ func TestCheckerOptions(t *testing.T) {
      Max reply length = 255
      Reply data len = 3
      Reply data mask = yes`},
+		{"our own of a url", model.Check{Kind: model.SSLGet, TLS: model.TLSOpts{Verify: true, Cert: "/c.pem", ExpiryWarning: 48 * time.Hour},
+			HTTP: model.HTTPOpts{Protocol: model.HTTP2, URLs: []model.URL{{Path: "/", Method: "PUT", Headers: []string{"Authorization: secret"}, Body: "secret",
+				JSON: true, JSONPath: []string{"a", "0"}, JSONExact: true, JSONValue: "b"}}}}, `
+   Keepalive method = SSL_GET, http protocol 2
+   Fast recovery unset
+   Certificate verified by the authorities of the system
+   Client certificate = /c.pem
+   Certificate expiry warning = 2 days
+   Checked url = /
+     Method = PUT
+     Header Authorization
+     Body of 6 bytes
+     JSON path = ["a" "0"] is "b"
+     tls_compliant unset`},
+		{"gRPC", model.Check{Kind: model.GRPCCheck, GRPC: model.GRPCOpts{Service: "a.B", TLS: true}}, `
+   Keepalive method = GRPC_CHECK
+   Service = a.B
+   TLS set`},
 		{"no datagram wanted", model.Check{Kind: model.UDPCheck}, `
    Keepalive method = UDP_CHECK
    Payload specified = no

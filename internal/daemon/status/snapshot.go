@@ -23,6 +23,7 @@ type Snapshot struct {
 
 	StaticsSet []bool // which of VRRP.Statics.Addresses the kernel has
 	Services   []Service
+	CheckFiles []File // of FILE_CHECKs
 }
 
 // Instance is a VRRP instance: its configuration and where it stands.

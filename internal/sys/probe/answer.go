@@ -13,19 +13,24 @@ import (
 
 // answer takes in what a web server sends, in constant memory.
 type answer struct {
-	head     []byte // status line and header fields
-	ended    bool   // head is complete
-	sum      hash.Hash
+	head     []byte        // status line and header fields
+	ended    bool          // head is complete
+	sum      hash.Hash     // nil: no digest is asked for
 	claimed  int64         // Content-Length; -1: none
 	received int64         // bytes of the body
 	regex    *regex.Search // nil: none
+	text     []byte        // for json_path: the body, until it is too long
+	keep     bool          // text is wanted
 	copy     io.Writer     // nil: none; gets what is digested
 }
 
 // newAnswer expects an answer in whose body pattern, unless nil, is looked for.
 func newAnswer(u *model.URL, pattern *regex.Pattern) *answer {
-	a := &answer{sum: md5.New(), claimed: -1}
-	if pattern != nil {
+	a := &answer{claimed: -1}
+	if len(u.Digest) > 0 {
+		a.sum = md5.New()
+	}
+	if a.keep = u.JSON; pattern != nil {
 		a.regex = pattern.Search(u.RegexMin, u.RegexMax)
 	}
 	return a
@@ -50,18 +55,26 @@ func (a *answer) take(p []byte) bool {
 	return true
 }
 
+// begin takes a head that has been read elsewhere; there is no length to compare with.
+func (a *answer) begin(head string) { a.head, a.ended = []byte(head), true }
+
 // body adds to the digest, but not beyond the Content-Length.
 func (a *answer) body(p []byte) {
 	counted := p
 	if a.claimed >= 0 {
 		counted = p[:min(int64(len(p)), max(0, a.claimed-a.received))]
 	}
-	a.sum.Write(counted)
+	if a.sum != nil {
+		a.sum.Write(counted)
+	}
 	if a.copy != nil {
 		a.copy.Write(counted)
 	}
 	if a.regex != nil {
 		a.regex.Add(p)
+	}
+	if a.keep && len(a.text) <= maxJSON {
+		a.text = append(a.text, p[:min(len(p), maxJSON+1-len(a.text))]...)
 	}
 	a.received += int64(len(p))
 }
@@ -82,6 +95,8 @@ func (a *answer) judge(u *model.URL) check.Result {
 		r.Reason = check.WebDigest
 	case !a.matches(u):
 		r.Reason = check.WebRegex
+	case u.JSON && !jsonMatches(a.text, u):
+		r.Reason = check.WebJSON
 	default:
 		r.OK = true
 	}

@@ -14,8 +14,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/keepalived-go/keepalived-go/internal/core/check"
 )
 
 // FD is the file descriptor on which a prober process finds its socket.
@@ -27,7 +25,7 @@ type Options struct {
 	Exe       string // program, started with Args (without argv[0]) and Env and its socket as descriptor FD
 	Args, Env []string
 	Log       *slog.Logger
-	OnResult  func(id uint64, r check.Result)
+	OnResults func([]Answer) // owns what it gets
 	// OnDied tells that the prober ended or could not be started, and why. Nothing has to be done: a new one is on its way, and
 	// will be asked what is open.
 	OnDied func(err error)
@@ -74,7 +72,7 @@ func Spawn(o Options) *Client {
 	return c
 }
 
-// Start asks for a probe of at most limit. OnResult is called once with id, unless Cancel comes first. An id must not be used again
+// Start asks for a probe of at most limit. OnResults is called once with id, unless Cancel comes first. An id must not be used again
 // while it is open.
 func (c *Client) Start(id uint64, spec *Spec, limit time.Duration) {
 	a := &ask{ID: id, Spec: *spec, Limit: limit}
@@ -88,7 +86,7 @@ func (c *Client) Start(id uint64, spec *Spec, limit time.Duration) {
 // silence is for how long a prober that owes a result may say nothing at all before it is taken for hung.
 const silence = 10 * time.Second
 
-// Cancel gives up a probe whose result is late: OnResult will not be called for it. A prober that has told nothing for a while is
+// Cancel gives up a probe whose result is late: OnResults will not tell of it. A prober that has told nothing for a while is
 // killed, since it seems to hang.
 func (c *Client) Cancel(id uint64) {
 	c.mu.Lock()
@@ -257,20 +255,32 @@ func (c *Client) write(conn net.Conn, ended <-chan struct{}) error {
 
 func (c *Client) read(conn net.Conn) error {
 	for in := newReceiver(conn, maxAnswered); ; {
-		var a answered
-		if err := in.next(&a); err != nil {
-			return fmt.Errorf("read result: %w", err)
+		var batch []Answer // all that has come, so that the loop wakes once for it
+		for again := true; again; again = in.more() && len(batch) < maxBatch {
+			var a Answer
+			if err := in.next(&a); err != nil {
+				return fmt.Errorf("read result: %w", err)
+			}
+			batch = append(batch, a)
 		}
 		c.mu.Lock()
-		_, wanted := c.open[a.ID]
-		delete(c.open, a.ID)
 		c.heard = time.Now()
+		wanted := batch[:0]
+		for _, a := range batch {
+			if _, ok := c.open[a.ID]; ok {
+				delete(c.open, a.ID)
+				wanted = append(wanted, a)
+			}
+		}
 		c.mu.Unlock()
-		if wanted && !c.isClosed() {
-			c.o.OnResult(a.ID, a.Result)
+		if len(wanted) > 0 && !c.isClosed() {
+			c.o.OnResults(wanted)
 		}
 	}
 }
+
+// maxBatch is how many results are told at a time.
+const maxBatch = 1024
 
 // socketPair returns our end as a connection, and the child's as a file.
 func socketPair() (net.Conn, *os.File, error) {

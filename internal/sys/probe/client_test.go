@@ -37,19 +37,23 @@ func TestMain(m *testing.M) {
 
 type fixture struct {
 	*Client
-	results chan answered
+	results chan Answer
 	died    chan error
 }
 
 func spawn(t *testing.T, role string) *fixture {
 	t.Helper()
-	f := &fixture{results: make(chan answered, 100), died: make(chan error, 100)}
+	f := &fixture{results: make(chan Answer, 100), died: make(chan error, 100)}
 	f.Client = Spawn(Options{
-		Exe:      "/proc/self/exe",
-		Env:      append(os.Environ(), roleVar+"="+role),
-		Log:      slog.New(slog.DiscardHandler),
-		OnResult: func(id uint64, r check.Result) { f.results <- answered{id, r} },
-		OnDied:   func(err error) { f.died <- err },
+		Exe: "/proc/self/exe",
+		Env: append(os.Environ(), roleVar+"="+role),
+		Log: slog.New(slog.DiscardHandler),
+		OnResults: func(batch []Answer) {
+			for _, a := range batch {
+				f.results <- a
+			}
+		},
+		OnDied: func(err error) { f.died <- err },
 	})
 	t.Cleanup(f.Close)
 	return f
@@ -226,13 +230,13 @@ func TestServeEndsAtEOF(t *testing.T) {
 func FuzzReceiver(f *testing.F) {
 	var seed bytes.Buffer
 	enc := gob.NewEncoder(&seed)
-	enc.Encode(&answered{7, check.Result{Reason: check.WebStatus, Claimed: 3}})
-	enc.Encode(&answered{8, check.Result{OK: true}})
+	enc.Encode(&Answer{7, check.Result{Reason: check.WebStatus, Claimed: 3}})
+	enc.Encode(&Answer{8, check.Result{OK: true}})
 	f.Add(seed.Bytes())
 	f.Fuzz(func(t *testing.T, in []byte) {
 		r := newReceiver(bytes.NewReader(in), maxAnswered)
 		for {
-			var a answered
+			var a Answer
 			if err := r.next(&a); err != nil {
 				return
 			}

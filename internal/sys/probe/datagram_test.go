@@ -79,12 +79,12 @@ func TestDNS(t *testing.T) {
 		time   time.Duration
 		want   string
 	}{
-		{name: "no error, no answers", answer: func(q []byte) [][]byte { return [][]byte{reply(q, 0x8180)} }},
+		{name: "L-F33 no error, no answers", answer: func(q []byte) [][]byte { return [][]byte{reply(q, 0x8180)} }},
 		{name: "truncated", answer: func(q []byte) [][]byte { return [][]byte{reply(q, 0x8380)} }},
 		{name: "oversized", answer: func(q []byte) [][]byte { return [][]byte{reply(q, 0x8180, make([]byte, 60000)...)} }},
-		{name: "no such name", answer: func(q []byte) [][]byte { return [][]byte{reply(q, 0x8183)} }, want: "read error occurred. (rcode = 3)"},
+		{name: "L-F33 no such name", answer: func(q []byte) [][]byte { return [][]byte{reply(q, 0x8183)} }, want: "read error occurred. (rcode = 3)"},
 		{name: "refused", answer: func(q []byte) [][]byte { return [][]byte{reply(q, 0x8185)} }, want: "read error occurred. (rcode = 5)"},
-		{name: "rubbish first", answer: func(q []byte) [][]byte {
+		{name: "L-F33 rubbish first", answer: func(q []byte) [][]byte {
 			other := reply(q, 0x8183)
 			other[0] ^= 0xff
 			return [][]byte{{}, q[:11], q, other, reply(q, 0x8180)}
@@ -103,7 +103,7 @@ func TestDNS(t *testing.T) {
 			if tt.time != 0 {
 				s.Conn.Timeout = tt.time
 			}
-			if got, want := run(t.Context(), s, time.Minute), (check.Result{OK: tt.want == "", Reason: tt.want}); got != want {
+			if got, want := run(s, time.Minute), (check.Result{OK: tt.want == "", Reason: tt.want}); got != want {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
 		})
@@ -123,17 +123,17 @@ func TestUDP(t *testing.T) {
 		time   time.Duration
 		want   string
 	}{
-		{name: "silence is fine", answer: silence, time: short},
-		{name: "silence where a reply is needed", answer: silence, opts: model.UDPOpts{NeedReply: true, Most: 255}, time: short, want: check.UDPFailed},
+		{name: "L-F34 silence is fine", answer: silence, time: short},
+		{name: "L-F35 silence where a reply is needed", answer: silence, opts: model.UDPOpts{NeedReply: true, Most: 255}, time: short, want: check.UDPFailed},
 		{name: "any reply", answer: says(9), opts: model.UDPOpts{NeedReply: true, Least: 5, Most: 255}},
 		{name: "empty reply", answer: says(), opts: model.UDPOpts{NeedReply: true, Most: 255}},
 		{name: "closed port", want: check.UDPFailed},
 		{name: "closed port where a reply is needed", opts: masked(0, 255), want: check.UDPFailed},
-		{name: "reply within the mask", answer: says(1, 0x2f, 3), opts: masked(3, 3)},
+		{name: "L-F34 reply within the mask", answer: says(1, 0x2f, 3), opts: masked(3, 3)},
 		{name: "longer reply", answer: says(1, 0x20, 3, 4), opts: masked(0, 255)},
 		{name: "shorter reply", answer: says(1), opts: masked(0, 255)},
 		{name: "other reply", answer: says(1, 0x30, 3), opts: masked(0, 255), want: check.UDPMismatch},
-		{name: "too short", answer: says(1), opts: masked(2, 255), want: check.UDPMismatch},
+		{name: "L-F34 too short", answer: says(1), opts: masked(2, 255), want: check.UDPMismatch},
 		{name: "too long", answer: says(1, 0x20, 3, 4, 5), opts: masked(0, 4), want: check.UDPMismatch},
 		{name: "far too long", answer: says(make([]byte, 60000)...), opts: masked(0, 255), want: check.UDPMismatch},
 		{name: "own text", answer: func(q []byte) [][]byte {
@@ -159,7 +159,7 @@ func TestUDP(t *testing.T) {
 			if tt.time != 0 {
 				s.Conn.Timeout = tt.time
 			}
-			if got, want := run(t.Context(), s, time.Minute), (check.Result{OK: tt.want == "", Reason: tt.want}); got != want {
+			if got, want := run(s, time.Minute), (check.Result{OK: tt.want == "", Reason: tt.want}); got != want {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
 		})
@@ -176,7 +176,7 @@ func TestPing(t *testing.T) {
 			} else if err == nil {
 				p.Close()
 			}
-			if got := run(t.Context(), s, time.Minute); got != (check.Result{OK: true}) {
+			if got := run(s, time.Minute); got != (check.Result{OK: true}) {
 				t.Errorf("got %+v", got)
 			}
 		})

@@ -30,7 +30,7 @@ const (
 
 func (dnsCheck) Probe(ctx context.Context, s *Spec) check.Result {
 	step := startClock(ctx, s.Conn.Timeout)
-	conn, err := dialUDP(ctx, &s.Conn, nil)
+	conn, err := dialUDP(&s.Conn, nil)
 	if err != nil {
 		if r, is := unable(err); is {
 			return r

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"math/rand/v2"
-	"net"
 	"net/netip"
 	"os"
 	"slices"
@@ -115,25 +114,16 @@ func (p *pinger) prepare(fd int, c *model.Connect) error {
 		return err
 	}
 	if c.Bind.Addr().IsValid() {
-		if err := unix.Bind(fd, pingAddr(c.Bind.Addr(), c.BindIf)); err != nil {
+		if err := unix.Bind(fd, pingAddr(c.Bind, c.BindIf)); err != nil {
 			return os.NewSyscallError("bind", err)
 		}
 	}
 	// Connected, it sees packets of that host only, and ICMP errors about it.
-	return os.NewSyscallError("connect", unix.Connect(fd, pingAddr(c.Dst.Addr(), c.BindIf)))
+	return os.NewSyscallError("connect", unix.Connect(fd, pingAddr(c.Dst, c.BindIf)))
 }
 
-func pingAddr(a netip.Addr, link string) unix.Sockaddr {
-	if a.Is4() {
-		return &unix.SockaddrInet4{Addr: a.As4()}
-	}
-	to := &unix.SockaddrInet6{Addr: a.As16()}
-	if a.IsLinkLocalUnicast() {
-		if l, err := net.InterfaceByName(link); err == nil {
-			to.ZoneId = uint32(l.Index)
-		}
-	}
-	return to
+func pingAddr(a netip.AddrPort, link string) unix.Sockaddr {
+	return socketAddr(netip.AddrPortFrom(a.Addr(), 0), link)
 }
 
 func (p *pinger) request() []byte {

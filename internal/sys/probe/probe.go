@@ -29,6 +29,7 @@ var All = map[model.CheckKind]Prober{
 	model.DNSCheck:  dnsCheck{},
 	model.UDPCheck:  udpCheck{},
 	model.PingCheck: pingCheck{},
+	model.GRPCCheck: grpcCheck{},
 }
 
 // Spec is what one probe needs to know.
@@ -37,19 +38,21 @@ type Spec struct {
 	Conn     model.Connect
 	Protocol model.HTTPProtocol // HTTP_GET, SSL_GET
 	URL      model.URL          // HTTP_GET, SSL_GET
-	TLS      model.TLSClient    // SSL_GET
+	TLS      model.TLSClient    // SSL_GET, GRPC_CHECK
 	SMTP     model.SMTPOpts     // SMTP_CHECK
 	DNS      model.DNSOpts      // DNS_CHECK
 	UDP      model.UDPOpts      // UDP_CHECK
+	GRPC     model.GRPCOpts     // GRPC_CHECK
+	Secure   model.TLSOpts      // SSL_GET, GRPC_CHECK
 }
 
 // NewSpec takes the part of c that a probe of its url number url needs; url is ignored by checkers without urls.
 func NewSpec(c *model.Check, url int, tls model.TLSClient) *Spec {
-	s := &Spec{Kind: c.Kind, Conn: c.Conn, SMTP: c.SMTP, DNS: c.DNS, UDP: c.UDP}
+	s := &Spec{Kind: c.Kind, Conn: c.Conn, SMTP: c.SMTP, DNS: c.DNS, UDP: c.UDP, GRPC: c.GRPC, Secure: c.TLS}
 	if c.Kind == model.HTTPGet || c.Kind == model.SSLGet {
 		s.Protocol, s.URL = c.HTTP.Protocol, c.HTTP.URLs[url]
 	}
-	if c.Kind == model.SSLGet {
+	if c.Kind == model.SSLGet || c.GRPC.TLS {
 		s.TLS = tls
 	}
 	return s
@@ -60,12 +63,24 @@ func NewSpec(c *model.Check, url int, tls model.TLSClient) *Spec {
 const starved = time.Second
 
 // run probes once, at most for limit.
-func run(ctx context.Context, s *Spec, limit time.Duration) check.Result {
+func run(s *Spec, limit time.Duration) check.Result {
 	p, ok := All[s.Kind]
 	if !ok {
 		return check.Result{Unable: true, Reason: "No prober for " + string(s.Kind)}
 	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	return p.Probe(ctx, s)
+	return p.Probe(until{time.Now().Add(limit)}, s)
+}
+
+// until is a context that ends at a time, without the timer that one of the context package has: every step of a probe looks at the
+// deadline itself.
+type until struct{ end time.Time }
+
+func (u until) Deadline() (time.Time, bool) { return u.end, true }
+func (until) Done() <-chan struct{}         { return nil }
+func (until) Value(any) any                 { return nil }
+func (u until) Err() error {
+	if time.Now().Before(u.end) {
+		return nil
+	}
+	return context.DeadlineExceeded
 }

@@ -2,7 +2,6 @@ package probe
 
 import (
 	"bufio"
-	"context"
 	"encoding/gob"
 	"errors"
 	"fmt"
@@ -10,9 +9,11 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"unsafe"
 
@@ -26,8 +27,8 @@ const maxOpen = 8192
 
 // Serve runs the probes that are asked for on conn until its end, which is the regular way to end a prober: it then returns nil.
 func Serve(conn net.Conn, log *slog.Logger) error {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	var ended atomic.Bool
+	defer ended.Store(true)
 	out := &sender{buf: bufio.NewWriter(conn)}
 	out.enc = gob.NewEncoder(out.buf)
 	slots := make(chan struct{}, maxOpen)
@@ -41,7 +42,7 @@ func Serve(conn net.Conn, log *slog.Logger) error {
 		slots <- struct{}{}
 		go func() {
 			defer func() { <-slots }()
-			if err := out.send(&answered{a.ID, contained(ctx, &a, log)}); err != nil && ctx.Err() == nil {
+			if err := out.send(Answer{a.ID, contained(&a, log)}); err != nil && !ended.Load() {
 				log.Error("send probe result", "err", err)
 				conn.Close() // nothing that follows would arrive
 			}
@@ -50,29 +51,56 @@ func Serve(conn net.Conn, log *slog.Logger) error {
 }
 
 // contained runs one probe and turns its panic into a result.
-func contained(ctx context.Context, a *ask, log *slog.Logger) (r check.Result) {
+func contained(a *ask, log *slog.Logger) (r check.Result) {
 	defer func() {
 		if v := recover(); v != nil {
 			log.Error("panic in prober", "kind", string(a.Spec.Kind), "panic", v, "stack", string(debug.Stack()))
 			r = check.Result{Unable: true, Reason: "Panic in prober of " + string(a.Spec.Kind)}
 		}
 	}()
-	return run(ctx, &a.Spec, a.Limit)
+	return run(&a.Spec, a.Limit)
 }
 
+// sender sends answers. Those that come while another is being sent, or at the same instant, go out with one write.
 type sender struct {
-	sync.Mutex
 	buf *bufio.Writer
 	enc *gob.Encoder
+
+	mu      sync.Mutex
+	waiting []Answer
+	busy    bool // somebody sends
 }
 
-func (s *sender) send(m any) error {
-	s.Lock()
-	defer s.Unlock()
-	if err := s.enc.Encode(m); err != nil {
-		return err
+func (s *sender) send(a Answer) error {
+	s.mu.Lock()
+	s.waiting = append(s.waiting, a)
+	if s.busy {
+		s.mu.Unlock()
+		return nil
 	}
-	return s.buf.Flush()
+	s.busy = true
+	s.mu.Unlock()
+	for {
+		runtime.Gosched() // others of this instant
+		s.mu.Lock()
+		batch := s.waiting
+		s.waiting = nil
+		if len(batch) == 0 {
+			s.busy = false
+		}
+		s.mu.Unlock()
+		if len(batch) == 0 {
+			return nil
+		}
+		for i := range batch {
+			if err := s.enc.Encode(&batch[i]); err != nil {
+				return err
+			}
+		}
+		if err := s.buf.Flush(); err != nil {
+			return err
+		}
+	}
 }
 
 // The heap of a prober is collected harder from memorySoft on; at memoryHard the kernel refuses more, which ends the process.

@@ -55,10 +55,10 @@ func TestSMTP(t *testing.T) {
 		want     string // reason; empty: success
 		heard    string
 	}{
-		{name: "talk", greeting: hello, replies: []string{fine, bye}, heard: talk},
+		{name: "L-F31 talk", greeting: hello, replies: []string{fine, bye}, heard: talk},
 		{name: "status without text", greeting: "220\r\n", replies: []string{"250\n", bye}, heard: talk},
 		{name: "any answer to QUIT", greeting: hello, replies: []string{fine, "what?\r\n"}, heard: talk},
-		{name: "greeting of several lines", greeting: "220-mx\r\n220 ready\r\n", want: check.SMTPBadGreeting},
+		{name: "L-F31 greeting of several lines", greeting: "220-mx\r\n220 ready\r\n", want: check.SMTPBadGreeting},
 		{name: "refusing greeting", greeting: "554 no\r\n", want: check.SMTPBadGreeting},
 		{name: "no number", greeting: "hi\r\n", want: check.SMTPBadGreeting},
 		{name: "four digits", greeting: "2200 x\r\n", want: check.SMTPBadGreeting},
@@ -84,7 +84,7 @@ func TestSMTP(t *testing.T) {
 			if tt.time != 0 {
 				s.Conn.Timeout = tt.time
 			}
-			if got, want := run(t.Context(), s, time.Minute), (check.Result{OK: tt.want == "", Reason: tt.want}); got != want {
+			if got, want := run(s, time.Minute), (check.Result{OK: tt.want == "", Reason: tt.want}); got != want {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
 			if <-done; heard.String() != tt.heard {
@@ -96,7 +96,7 @@ func TestSMTP(t *testing.T) {
 
 func TestSMTPNobodyThere(t *testing.T) {
 	s := &Spec{Kind: model.SMTPCheck, Conn: model.Connect{Dst: closedPort(t, "tcp"), Timeout: ample}}
-	if got := run(t.Context(), s, time.Minute); got != (check.Result{Reason: check.SMTPConnectFailed}) {
+	if got := run(s, time.Minute); got != (check.Result{Reason: check.SMTPConnectFailed}) {
 		t.Errorf("got %+v", got)
 	}
 }

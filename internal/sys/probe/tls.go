@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"sync"
 	"time"
@@ -19,7 +20,7 @@ import (
 //
 // Differs from keepalived: crypto/tls has neither SSLv3 nor finite-field DHE, and refuses certificates with broken encodings.
 func tlsConfig(s *Spec) (*tls.Config, error) {
-	if s.Kind != model.SSLGet {
+	if s.Kind != model.SSLGet && !s.GRPC.TLS {
 		return nil, nil
 	}
 	c := &tls.Config{
@@ -29,8 +30,20 @@ func tlsConfig(s *Spec) (*tls.Config, error) {
 		ServerName:         s.URL.SNI,
 		Renegotiation:      tls.RenegotiateOnceAsClient, // older servers ask for client certificates so
 	}
-	if s.TLS.Certificate != "" {
-		cert, err := clientCert(&s.TLS)
+	if s.Secure.Verify {
+		pool, err := authorities(s.Secure.CA)
+		if err != nil {
+			return nil, err
+		}
+		c.MinVersion = tls.VersionTLS12
+		c.VerifyConnection = func(state tls.ConnectionState) error { return verify(s, pool, &state) }
+	}
+	client := s.TLS
+	if s.Secure.Cert != "" {
+		client = model.TLSClient{Certificate: s.Secure.Cert, Key: s.Secure.Key, Password: s.TLS.Password}
+	}
+	if client.Certificate != "" {
+		cert, err := clientCert(&client)
 		if err != nil {
 			return nil, err
 		}
@@ -48,6 +61,79 @@ var allSuites = func() (ids []uint16) {
 	}
 	return ids
 }()
+
+// verify checks the server's certificate against the name by which it was asked for.
+func verify(s *Spec, roots *x509.CertPool, state *tls.ConnectionState) error {
+	if len(state.PeerCertificates) == 0 {
+		return &tls.CertificateVerificationError{Err: errors.New("no certificate")}
+	}
+	name := s.URL.SNI
+	if name == "" {
+		name = host(s)
+		if h, _, err := net.SplitHostPort(name); err == nil {
+			name = h
+		}
+	}
+	o := x509.VerifyOptions{Roots: roots, DNSName: name, Intermediates: x509.NewCertPool()}
+	for _, c := range state.PeerCertificates[1:] {
+		o.Intermediates.AddCert(c)
+	}
+	if _, err := state.PeerCertificates[0].Verify(o); err != nil {
+		return &tls.CertificateVerificationError{UnverifiedCertificates: state.PeerCertificates, Err: err}
+	}
+	return nil
+}
+
+// expiring returns when the server's certificate ends (seconds since 1970), if that is to be told by now.
+func expiring(s *Spec, state *tls.ConnectionState) int64 {
+	if s.Secure.ExpiryWarning == 0 || len(state.PeerCertificates) == 0 {
+		return 0
+	}
+	end := state.PeerCertificates[0].NotAfter
+	if time.Until(end) > s.Secure.ExpiryWarning {
+		return 0
+	}
+	return end.Unix()
+}
+
+// pools keeps the authorities read from files, until those change; nil: those of the system.
+var pools struct {
+	sync.Mutex
+	byFile map[string]*storedPool
+}
+
+type storedPool struct {
+	*x509.CertPool
+	changed time.Time
+}
+
+func authorities(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, fmt.Errorf("load authorities: %w", err)
+	}
+	pools.Lock()
+	defer pools.Unlock()
+	if p := pools.byFile[file]; p != nil && p.changed.Equal(info.ModTime()) {
+		return p.CertPool, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("load authorities: %w", err)
+	}
+	p := x509.NewCertPool()
+	if !p.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("load authorities: %q has no certificate", file)
+	}
+	if pools.byFile == nil {
+		pools.byFile = map[string]*storedPool{}
+	}
+	pools.byFile[file] = &storedPool{p, info.ModTime()}
+	return p, nil
+}
 
 // certs keeps the client certificates read from files, until those change.
 var certs struct {

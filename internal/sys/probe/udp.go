@@ -21,7 +21,7 @@ func (udpCheck) Probe(ctx context.Context, s *Spec) check.Result {
 	failed := check.Result{Reason: check.UDPFailed}
 	step := startClock(ctx, s.Conn.Timeout)
 	// With its error queue on, the kernel tells the socket of "no route to host" as well, not just of a closed port.
-	conn, err := dialUDP(ctx, &s.Conn, func(fd int) error {
+	conn, err := dialUDP(&s.Conn, func(fd int) error {
 		if s.Conn.Dst.Addr().Is6() {
 			return unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVERR, 1)
 		}

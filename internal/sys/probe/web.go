@@ -1,12 +1,19 @@
 package probe
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"crypto/md5"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/netip"
+	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -39,10 +46,13 @@ func (webGet) Probe(ctx context.Context, s *Spec) check.Result {
 		defer pattern.Close()
 	}
 	a := newAnswer(&s.URL, pattern)
-	if r := fetch(ctx, s, a); !r.OK {
+	r := fetch(ctx, s, a)
+	if !r.OK {
 		return r
 	}
-	return a.judge(&s.URL)
+	verdict := a.judge(&s.URL)
+	verdict.Expires = r.Expires
+	return verdict
 }
 
 // Page is an answer as genhash shows it.
@@ -55,7 +65,7 @@ type Page struct {
 // result tells why there is none; a page that a checker would not be satisfied with is fine.
 func Get(ctx context.Context, s *Spec, body io.Writer) (Page, check.Result) {
 	a := newAnswer(&s.URL, nil)
-	a.copy = body
+	a.copy, a.sum = body, md5.New()
 	r := fetch(ctx, s, a)
 	if r.OK && !a.ended {
 		r = check.Result{Reason: check.WebNoData}
@@ -65,35 +75,90 @@ func Get(ctx context.Context, s *Spec, body io.Writer) (Page, check.Result) {
 
 // fetch reads the answer to the end; OK means no more than that.
 func fetch(ctx context.Context, s *Spec, a *answer) check.Result {
+	var protocols []string
+	if s.Protocol == model.HTTP2 {
+		protocols = []string{"h2"}
+	}
+	conn, expires, r := connect(ctx, s, protocols)
+	if conn == nil {
+		return r
+	}
+	defer conn.Close()
+	if s.Protocol == model.HTTP2 {
+		r = fetchH2(ctx, s, conn, a)
+	} else {
+		r = fetchH1(ctx, s, conn, a)
+	}
+	r.Expires = expires
+	return r
+}
+
+// stream is a connection of either kind.
+type stream = net.Conn
+
+// connect makes the connection, and the handshake if TLS is spoken; protocols are offered there, and one has to be taken. If it is nil
+// the result says why. expires is not 0 if the server's certificate does within tls_expiry_warning.
+func connect(ctx context.Context, s *Spec, protocols []string) (_ stream, expires int64, _ check.Result) {
 	config, err := tlsConfig(s)
 	if err != nil {
-		return check.Result{Unable: true, Reason: "SSL client setup failed: " + err.Error()}
+		return nil, 0, check.Result{Unable: true, Reason: "SSL client setup failed: " + err.Error()}
 	}
 	step := startClock(ctx, s.Conn.Timeout)
 	conn, err := dial(ctx, &s.Conn)
 	if err != nil {
-		return webDialFailed(step, err)
+		return nil, 0, webDialFailed(step, err)
 	}
-	defer conn.Close()
-
-	stream := net.Conn(conn)
-	if s.Kind == model.SSLGet {
-		step = startClock(ctx, s.Conn.Timeout)
-		conn.SetDeadline(step.end)
-		secure := tls.Client(conn, config)
-		if err := secure.HandshakeContext(ctx); err != nil {
-			if isTimeout(err) {
-				return step.late(check.WebConnectTimeout)
-			}
-			return check.Result{Reason: check.WebTLS}
-		}
-		stream = secure
-		if s.URL.TLSClose {
-			defer secure.Close()
-		}
+	if config == nil {
+		return conn, 0, check.Result{}
 	}
-
+	config.NextProtos = protocols
 	step = startClock(ctx, s.Conn.Timeout)
+	conn.SetDeadline(step.end)
+	secure := tls.Client(conn, config)
+	err = secure.HandshakeContext(ctx)
+	state := secure.ConnectionState()
+	var invalid *tls.CertificateVerificationError
+	switch {
+	case err == nil && protocols != nil && state.NegotiatedProtocol == "":
+		err = errors.New("the server does not speak HTTP/2")
+		fallthrough
+	case err != nil:
+		conn.Close()
+		switch {
+		case isTimeout(err):
+			return nil, 0, step.late(check.WebConnectTimeout)
+		case errors.As(err, &invalid):
+			return nil, 0, check.Result{Reason: check.WebCertificate + " (" + printable(invalid.Err.Error()) + ") of"}
+		}
+		return nil, 0, check.Result{Reason: check.WebTLS}
+	}
+	if s.URL.TLSClose {
+		return secure, expiring(s, &state), check.Result{}
+	}
+	return quiet{secure, conn}, expiring(s, &state), check.Result{}
+}
+
+// quiet is a TLS connection that ends without a word.
+type quiet struct {
+	*tls.Conn
+	under net.Conn
+}
+
+func (q quiet) Close() error { return q.under.Close() }
+
+// printable bounds a text that the server has a hand in.
+func printable(s string) string {
+	return strings.Map(func(c rune) rune {
+		if c < ' ' || c == 0x7f {
+			return '?'
+		}
+		return c
+	}, s[:min(len(s), 200)])
+}
+
+// fetchH1 asks and reads to the end of the connection.
+func fetchH1(ctx context.Context, s *Spec, stream net.Conn, a *answer) check.Result {
+	step := startClock(ctx, s.Conn.Timeout)
 	stream.SetDeadline(step.end)
 	if _, err := stream.Write(request(s)); err != nil {
 		if isTimeout(err) {
@@ -102,14 +167,15 @@ func fetch(ctx context.Context, s *Spec, a *answer) check.Result {
 		return check.Result{Reason: check.WebSend}
 	}
 
-	buf := make([]byte, 16<<10)
+	buf := buffers.Get().(*[16 << 10]byte)
+	defer buffers.Put(buf)
 	for first := true; ; first = false {
 		// In HTTP each read has the whole time; in TLS the answer has, as keepalived does.
 		if s.Kind != model.SSLGet {
 			step = startClock(ctx, s.Conn.Timeout)
 			stream.SetReadDeadline(step.end)
 		}
-		n, err := stream.Read(buf)
+		n, err := stream.Read(buf[:])
 		if !a.take(buf[:n]) {
 			return check.Result{Reason: check.WebNoData}
 		}
@@ -125,6 +191,8 @@ func fetch(ctx context.Context, s *Spec, a *answer) check.Result {
 		}
 	}
 }
+
+var buffers = sync.Pool{New: func() any { return new([16 << 10]byte) }}
 
 func webDialFailed(step clock, err error) check.Result {
 	if r, is := unable(err); is {
@@ -163,10 +231,28 @@ func request(s *Spec) []byte {
 	case model.HTTP11:
 		version, extra = "1.1", "Connection: close\r\n"
 	}
-	host := s.URL.VirtualHost
-	if host == "" {
-		host = netip.AddrPortFrom(s.Conn.Dst.Addr().WithZone(""), s.Conn.Dst.Port()).String()
+	b := []byte(method(&s.URL) + " " + s.URL.Path + " HTTP/" + version + "\r\nUser-Agent: KeepAliveClient\r\n" + extra + "Host: " + host(s) + "\r\n\r\n")
+	b = b[:min(len(b), maxRequest)]
+	if u := &s.URL; len(u.Headers) > 0 || u.Body != "" { // our own keywords: nothing is cut
+		b = bytes.TrimSuffix(b, []byte("\r\n"))
+		for _, h := range u.Headers {
+			b = append(b, h+"\r\n"...)
+		}
+		if u.Body != "" {
+			b = fmt.Appendf(b, "Content-Length: %d\r\n", len(u.Body))
+		}
+		b = append(b, "\r\n"+u.Body...)
 	}
-	b := []byte("GET " + s.URL.Path + " HTTP/" + version + "\r\nUser-Agent: KeepAliveClient\r\n" + extra + "Host: " + host + "\r\n\r\n")
-	return b[:min(len(b), maxRequest)]
+	return b
+}
+
+func method(u *model.URL) string { return cmp.Or(u.Method, http.MethodGet) }
+
+// host is the server's name in the request.
+func host(s *Spec) string {
+	name := s.URL.VirtualHost
+	if s.Kind == model.GRPCCheck {
+		name = s.GRPC.Host
+	}
+	return cmp.Or(name, netip.AddrPortFrom(s.Conn.Dst.Addr().WithZone(""), s.Conn.Dst.Port()).String())
 }

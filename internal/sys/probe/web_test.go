@@ -97,17 +97,17 @@ func TestWebAnswers(t *testing.T) {
 		{name: "wrong digest", serve: reply(head + "\r\nhello!"), url: model.URL{Digest: sum("hello")},
 			want: check.Result{Reason: check.WebDigest}},
 		{name: "digest of nothing", serve: reply(head + "\r\n"), url: model.URL{Digest: sum("")}, want: check.Result{OK: true}},
-		{name: "bytes beyond Content-Length are not digested", serve: reply(head+"Content-Length: 5\r\n\r\nhel", "lo and more"),
+		{name: "L-F12 bytes beyond Content-Length are not digested", serve: reply(head+"Content-Length: 5\r\n\r\nhel", "lo and more"),
 			url: model.URL{Digest: sum("hello")}, want: check.Result{OK: true, Claimed: 5, Received: 14}},
-		{name: "body shorter than Content-Length", serve: reply(head + "Content-Length: 9\r\n\r\nhello"),
+		{name: "L-F14 body shorter than Content-Length", serve: reply(head + "Content-Length: 9\r\n\r\nhello"),
 			url: model.URL{Digest: sum("hello")}, want: check.Result{OK: true, Claimed: 9, Received: 5}},
-		{name: "lower-case content-length is not seen", serve: reply(head + "content-length: 5\r\n\r\nhello and more"),
+		{name: "L-F13 lower-case content-length is not seen", serve: reply(head + "content-length: 5\r\n\r\nhello and more"),
 			url: model.URL{Digest: sum("hello")}, want: check.Result{Reason: check.WebDigest}},
 		{name: "Content-Length in the body is not seen", serve: reply(head + "\r\nContent-Length: 3"),
 			url: model.URL{Digest: sum("Content-Length: 3")}, want: check.Result{OK: true}},
 		{name: "Content-Length without a number", serve: reply(head + "Content-Length: much\r\n\r\nx"),
 			url: model.URL{Digest: sum("x")}, want: check.Result{OK: true}},
-		{name: "chunks are not undone", serve: reply(head + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
+		{name: "L-F15 chunks are not undone", serve: reply(head + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
 			url: model.URL{Digest: sum("5\r\nhello\r\n0\r\n\r\n")}, want: check.Result{OK: true}},
 		{name: "pattern", serve: reply(head + "\r\nhello\nworld"), url: model.URL{Regex: "^WORLD$", RegexOpts: []string{"caseless", "multiline"}},
 			want: check.Result{OK: true}},
@@ -115,10 +115,18 @@ func TestWebAnswers(t *testing.T) {
 			want: check.Result{Reason: check.WebRegex}},
 		{name: "pattern that must not be there", serve: reply(head + "\r\nhello"), url: model.URL{Regex: "ell", RegexNot: true},
 			want: check.Result{Reason: check.WebRegex}},
-		{name: "pattern in the header does not count", serve: reply(head + "X-Word: world\r\n\r\nhello"), url: model.URL{Regex: "world", RegexNot: true},
+		{name: "L-F24 pattern in the header does not count", serve: reply(head + "X-Word: world\r\n\r\nhello"), url: model.URL{Regex: "world", RegexNot: true},
 			want: check.Result{OK: true}},
 		{name: "pattern begins with the body", serve: reply(head+"\r\nhe", "llo"), url: model.URL{Regex: "^hello", RegexMin: 0, RegexMax: 1},
 			want: check.Result{OK: true}},
+		{name: "L-F23 pattern at its last place", serve: reply(head + "\r\n0123456789xy"), url: model.URL{Regex: "xy", RegexMax: 10},
+			want: check.Result{OK: true}},
+		{name: "L-F23 pattern after its last place, in two segments", serve: reply(head+"\r\n", "0123456789xy"), url: model.URL{Regex: "xy", RegexMax: 9},
+			want: check.Result{Reason: check.WebRegex}},
+		{name: "L-F23 pattern at its first place, in two segments", serve: reply(head+"\r\n0123456789", "xy"), url: model.URL{Regex: "xy", RegexMin: 10},
+			want: check.Result{OK: true}},
+		{name: "L-F23 pattern before its first place", serve: reply(head + "\r\n0123456789xy"), url: model.URL{Regex: "xy", RegexMin: 11},
+			want: check.Result{Reason: check.WebRegex}},
 		{name: "pattern beyond its last place", serve: reply(head + "\r\nhello"), url: model.URL{Regex: "llo", RegexMax: 1},
 			want: check.Result{Reason: check.WebRegex}},
 		{name: "pattern that backtracks without end", serve: reply(head + "\r\n" + strings.Repeat("a", 200)), url: model.URL{Regex: "^(a+)+b", RegexNot: true,
@@ -127,20 +135,23 @@ func TestWebAnswers(t *testing.T) {
 			want: check.Result{Reason: check.WebDigest}},
 		{name: "status before digest", serve: reply("HTTP/1.0 404 Not Found\r\n\r\nx"), url: model.URL{Digest: sum("hello")},
 			want: check.Result{Reason: check.WebStatus}},
-		{name: "status in the second range", serve: reply("HTTP/1.0 302 Found\r\n\r\n"),
+		{name: "L-F19 status in the second range", serve: reply("HTTP/1.0 302 Found\r\n\r\n"),
 			url:  model.URL{Status: []model.StatusRange{{First: 200, Last: 200}, {First: 301, Last: 303}}},
 			want: check.Result{OK: true}},
-		{name: "no reason phrase and no blank", serve: reply("HTTP/1.1 200\r\n\r\n"), want: check.Result{Reason: check.WebStatus}},
+		{name: "L-F10 no reason phrase and no blank", serve: reply("HTTP/1.1 200\r\n\r\n"), want: check.Result{Reason: check.WebStatus}},
+		{name: "L-F19 status outside the ranges", serve: reply("HTTP/1.0 204 No Content\r\n\r\n"),
+			url:  model.URL{Status: []model.StatusRange{{First: 200, Last: 200}, {First: 301, Last: 303}}},
+			want: check.Result{Reason: check.WebStatus}},
 		{name: "no reason phrase but a blank", serve: reply("HTTP/1.1 200 \r\n\r\n"), want: check.Result{OK: true}},
 		{name: "four digits", serve: reply("HTTP/1.1 2000 OK\r\n\r\n"), want: check.Result{Reason: check.WebStatus}},
 		{name: "any protocol name", serve: reply("SPDY 200 OK\r\n\r\n"), want: check.Result{OK: true}},
-		{name: "byte by byte", serve: reply(strings.Split(head+"Content-Length: 5\r\n\r\nhello", "")...),
+		{name: "L-F17 byte by byte", serve: reply(strings.Split(head+"Content-Length: 5\r\n\r\nhello", "")...),
 			url: model.URL{Digest: sum("hello")}, want: check.Result{OK: true, Claimed: 5, Received: 5}},
 		{name: "close at once", serve: func(c net.Conn) { readRequest(c) }, want: check.Result{Reason: check.WebNoData}},
 		{name: "close within the header", serve: reply(head + "Server: x\r\n"), want: check.Result{Reason: check.WebNoData}},
 		{name: "header of 4095 bytes", serve: reply(head + "X: " + strings.Repeat("x", 4095-len(head)-3-4) + "\r\n\r\nbody"),
 			url: model.URL{Digest: sum("body")}, want: check.Result{OK: true}},
-		{name: "header of 4096 bytes", serve: reply(head + "X: " + strings.Repeat("x", 4096-len(head)-3-4) + "\r\n\r\nbody"),
+		{name: "L-F16 header of 4096 bytes", serve: reply(head + "X: " + strings.Repeat("x", 4096-len(head)-3-4) + "\r\n\r\nbody"),
 			want: check.Result{Reason: check.WebNoData}},
 		{name: "endless header", want: check.Result{Reason: check.WebNoData}, serve: func(c net.Conn) {
 			readRequest(c)
@@ -150,13 +161,13 @@ func TestWebAnswers(t *testing.T) {
 				}
 			}
 		}},
-		{name: "reset after the body", want: check.Result{Reason: check.WebReadError}, serve: func(c net.Conn) {
+		{name: "L-F18 reset after the body", want: check.Result{Reason: check.WebReadError}, serve: func(c net.Conn) {
 			readRequest(c)
 			io.WriteString(c, head+"\r\nhello")
 			c.(*net.TCPConn).SetLinger(0)
 		}},
 		{name: "silence", time: short, serve: hold(""), want: check.Result{Reason: check.WebTimeout}},
-		{name: "kept open after a complete answer", time: short, serve: hold(head + "Content-Length: 5\r\n\r\nhello"),
+		{name: "L-F11 kept open after a complete answer", time: short, serve: hold(head + "Content-Length: 5\r\n\r\nhello"),
 			want: check.Result{Reason: check.WebHTTPTimeout}},
 	}
 	for _, tt := range tests {
@@ -166,7 +177,7 @@ func TestWebAnswers(t *testing.T) {
 			if tt.time != 0 {
 				s.Conn.Timeout = tt.time
 			}
-			if got := run(t.Context(), s, time.Minute); got != withLength(tt.want, got) {
+			if got := run(s, time.Minute); got != withLength(tt.want, got) {
 				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
 		})
@@ -214,7 +225,7 @@ func TestWebDrip(t *testing.T) {
 	s := webSpec(model.HTTPGet, dst, model.URL{})
 	s.Conn.Timeout = short
 	begin := time.Now()
-	if got := run(t.Context(), s, 3*short); got.Reason != check.WebHTTPTimeout {
+	if got := run(s, 3*short); got.Reason != check.WebHTTPTimeout {
 		t.Errorf("got %+v", got)
 	}
 	if took := time.Since(begin); took < 3*short || took > ample {
@@ -222,6 +233,7 @@ func TestWebDrip(t *testing.T) {
 	}
 }
 
+// L-F8 in the language of the list; the same is compared with keepalived's own requests in test/vm.
 func TestRequestBytes(t *testing.T) {
 	long := strings.Repeat("x", 3000)
 	v4, v6 := netip.MustParseAddrPort("10.0.0.2:8080"), netip.MustParseAddrPort("[2001:db8::2]:80")
@@ -255,7 +267,7 @@ func TestRequestOnTheWire(t *testing.T) {
 		io.WriteString(c, "HTTP/1.0 200 OK\r\n\r\n")
 	})
 	s := webSpec(model.HTTPGet, dst, model.URL{Path: "/x"})
-	if r := run(t.Context(), s, ample); !r.OK {
+	if r := run(s, ample); !r.OK {
 		t.Fatalf("got %+v", r)
 	}
 	want := fmt.Sprintf("GET /x HTTP/1.0\r\nUser-Agent: KeepAliveClient\r\nHost: %s\r\n\r\n", dst)
@@ -286,12 +298,12 @@ func TestTLS(t *testing.T) {
 		time  time.Duration
 		want  check.Result
 	}{
-		{name: "self-signed with another name", serve: secure(&tls.Config{}, answerAndClose), want: check.Result{OK: true}},
-		{name: "TLS 1.0 only", serve: secure(&tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10}, answerAndClose),
+		{name: "L-F27 self-signed with another name", serve: secure(&tls.Config{}, answerAndClose), want: check.Result{OK: true}},
+		{name: "L-F30 TLS 1.0 only", serve: secure(&tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10}, answerAndClose),
 			want: check.Result{OK: true}},
 		{name: "CBC cipher only", serve: secure(&tls.Config{MaxVersion: tls.VersionTLS12,
 			CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256}}, answerAndClose), want: check.Result{OK: true}},
-		{name: "end without close_notify", want: check.Result{OK: true}, serve: secure(&tls.Config{}, func(c *tls.Conn) {
+		{name: "L-F29 end without close_notify", want: check.Result{OK: true}, serve: secure(&tls.Config{}, func(c *tls.Conn) {
 			readRequest(c)
 			io.WriteString(c, answer)
 			c.NetConn().Close()
@@ -326,7 +338,7 @@ func TestTLS(t *testing.T) {
 			if tt.time != 0 {
 				s.Conn.Timeout = tt.time
 			}
-			if got := run(t.Context(), s, time.Minute); got != tt.want {
+			if got := run(s, time.Minute); got != tt.want {
 				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
 		})
@@ -362,7 +374,7 @@ func TestTLSOptions(t *testing.T) {
 			}
 			got <- seen{c.ConnectionState().ServerName, err}
 		})
-		if r := run(t.Context(), webSpec(model.SSLGet, dst, tt.url), ample); !r.OK {
+		if r := run(webSpec(model.SSLGet, dst, tt.url), ample); !r.OK {
 			t.Fatalf("%+v: got %+v", tt.url, r)
 		}
 		g := <-got
@@ -394,7 +406,7 @@ func TestTLSClientCertificate(t *testing.T) {
 	s.TLS = model.TLSClient{Certificate: files[0], Key: files[1], Password: model.Secret("secret")}
 	for round := range 2 {
 		want := writeCert(t, files, s.TLS.Password, time.Unix(int64(1000+round), 0))
-		if r := run(t.Context(), s, ample); !r.OK {
+		if r := run(s, ample); !r.OK {
 			t.Fatalf("got %+v", r)
 		}
 		if got := <-serials; got.Cmp(want) != 0 {
@@ -403,11 +415,11 @@ func TestTLSClientCertificate(t *testing.T) {
 	}
 	s.TLS.Password = model.Secret("wrong")
 	os.Chtimes(files[0], time.Time{}, time.Unix(2000, 0))
-	if r := run(t.Context(), s, ample); !r.Unable || strings.Contains(r.Reason, "wrong") {
+	if r := run(s, ample); !r.Unable || strings.Contains(r.Reason, "wrong") {
 		t.Errorf("wrong password: got %+v", r)
 	}
 	s.TLS.Certificate = "/nonexistent/cert.pem"
-	if r := run(t.Context(), s, ample); !r.Unable || !strings.Contains(r.Reason, "/nonexistent/cert.pem") {
+	if r := run(s, ample); !r.Unable || !strings.Contains(r.Reason, "/nonexistent/cert.pem") {
 		t.Errorf("no file: got %+v", r)
 	}
 }
@@ -486,12 +498,12 @@ func TestConnect(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := &Spec{Kind: model.TCPCheck, Conn: with(tt.conn)}
-			if got := run(t.Context(), s, ample); got != tt.tcp {
+			if got := run(s, ample); got != tt.tcp {
 				t.Errorf("TCP_CHECK: got %+v, want %+v", got, tt.tcp)
 			}
 			w := webSpec(model.HTTPGet, tt.conn.Dst, model.URL{})
 			w.Conn = with(tt.conn)
-			got := run(t.Context(), w, ample)
+			got := run(w, ample)
 			if got.Unable != tt.tcp.Unable || !got.Unable && got.Reason != tt.web {
 				t.Errorf("HTTP_GET: got %+v, want %q", got, tt.web)
 			}
@@ -520,12 +532,12 @@ func TestConnectTimeout(t *testing.T) {
 		}
 	}
 	s := &Spec{Kind: model.TCPCheck, Conn: model.Connect{Dst: dst, Timeout: short}}
-	if got, want := run(t.Context(), s, ample), (check.Result{Reason: check.TCPTimeout}); got != want {
+	if got, want := run(s, ample), (check.Result{Reason: check.TCPTimeout}); got != want {
 		t.Errorf("TCP_CHECK: got %+v, want %+v", got, want)
 	}
 	w := webSpec(model.HTTPGet, dst, model.URL{})
 	w.Conn.Timeout = short
-	if got := run(t.Context(), w, ample); got.Reason != check.WebConnectTimeout {
+	if got := run(w, ample); got.Reason != check.WebConnectTimeout {
 		t.Errorf("HTTP_GET: got %+v", got)
 	}
 }
@@ -582,13 +594,14 @@ func FuzzAnswer(f *testing.F) {
 	f.Add([]byte("HTTP/1.0 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n\r\n\r\n"), 1)
 	f.Fuzz(func(t *testing.T, in []byte, at int) {
 		feed := func(parts ...[]byte) (check.Result, bool) {
-			a := newAnswer(&model.URL{}, nil)
+			u := &model.URL{Status: ok200, Digest: sum("hello")}
+			a := newAnswer(u, nil)
 			for _, p := range parts {
 				if !a.take(p) {
 					return check.Result{}, false
 				}
 			}
-			return a.judge(&model.URL{Status: ok200, Digest: sum("hello")}), true
+			return a.judge(u), true
 		}
 		at = max(0, min(at, len(in)))
 		whole, fits := feed(in)

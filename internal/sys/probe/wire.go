@@ -17,7 +17,8 @@ type (
 		Spec  Spec
 		Limit time.Duration // from its arrival
 	}
-	answered struct {
+	// Answer is the result of a probe.
+	Answer struct {
 		ID     uint64
 		Result check.Result
 	}
@@ -37,7 +38,7 @@ type receiver struct {
 }
 
 func newReceiver(r io.Reader, max int) *receiver {
-	rc := &receiver{in: bounded{r: bufio.NewReader(r)}, max: max}
+	rc := &receiver{in: bounded{r: bufio.NewReaderSize(r, 64<<10)}, max: max}
 	rc.dec = gob.NewDecoder(&rc.in)
 	return rc
 }
@@ -46,6 +47,9 @@ func (r *receiver) next(v any) error {
 	r.in.left = r.max
 	return r.dec.Decode(v)
 }
+
+// more reports whether further bytes have come already, so that next will hardly wait.
+func (r *receiver) more() bool { return r.in.r.Buffered() > 0 }
 
 // bounded is a reader that fails once more than left bytes are taken. It is an io.ByteReader so that gob adds no buffer to it.
 type bounded struct {
