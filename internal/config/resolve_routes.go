@@ -104,12 +104,7 @@ func (res *resolver) trackGroup(t opt[string]) string {
 // statics resolves what is held as long as the daemon runs.
 func (res *resolver) statics(v *model.VRRP) {
 	out, g := &v.Statics, &res.c.Global
-	if g.IPRouteUsr.IsSet() {
-		v.IPRouteUsr = g.IPRouteUsr.V
-	}
-	if g.IPRouteEtc.IsSet() {
-		v.IPRouteEtc = g.IPRouteEtc.V
-	}
+	v.IPRouteUsr, v.IPRouteEtc = g.IPRouteUsr.V, g.IPRouteEtc.V
 	res.rulePriorities()
 	for _, e := range res.c.Static {
 		a := e.V.Address

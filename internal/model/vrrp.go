@@ -14,7 +14,7 @@ type VRRP struct {
 	Processes              []TrackProcess // only those that something tracks
 	Statics                Objects
 	TrackGroups            []TrackGroup
-	IPRouteUsr, IPRouteEtc string      // iproute_usr_dir, iproute_etc_dir; only to be shown; empty: the usual ones
+	IPRouteUsr, IPRouteEtc string      // iproute_usr_dir, iproute_etc_dir; only to be shown
 	GARPDelay              []GARPDelay // garp_group blocks; the one without interfaces, if any, is the global vrrp_garp_interval, counted per interface
 
 	LogUnknownVRIDs bool
