@@ -226,8 +226,8 @@ func rs(addr string, more ...string) string {
 	return fmt.Sprintf(" real_server %s 80 {\n %s\n %s\n }", addr, strings.Join(more, "\n "), tcpCheck)
 }
 
-// soon is time enough for a check and what follows from it.
-var soon = patience(5 * time.Second)
+// soon is time enough for a check and what follows from it, on a machine that has much else to do.
+var soon = patience(15 * time.Second)
 
 // patience stretches a time for the machine that emulates its processor.
 func patience(d time.Duration) time.Duration {
