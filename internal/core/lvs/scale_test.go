@@ -77,7 +77,7 @@ func TestReloadGrowsLinearly(t *testing.T) {
 	per := func(services, servers int) time.Duration {
 		a, b := shape(services, servers), shape(services, servers)
 		best := time.Hour
-		for range 5 {
+		for range 2 {
 			c := New(a)
 			c.Start(nil)
 			have := c.Delta()
@@ -88,14 +88,15 @@ func TestReloadGrowsLinearly(t *testing.T) {
 		}
 		return best * 1000 / time.Duration(servers)
 	}
-	small, large := per(200, 4000), per(manyServices, manyServers)
-	t.Logf("per 1000 real servers: %v of 4000, %v of %d", small, large, manyServers)
-	if large > 8*small { // caches are smaller than the large one; quadratic growth would give a factor of 9 more
-		t.Errorf("1000 real servers take %v of 4000, and %v of %d", small, large, manyServers)
-	}
-	// One service with everything: there is nothing to search through either.
-	if one := per(1, manyServers); one > 8*small {
-		t.Errorf("1000 real servers take %v, and %v where one service has all %d", small, one, manyServers)
+	// Quadratic growth would give a factor of 11 more, and of 200 where one service has them all; caches and a busy machine some.
+	for attempt := 0; ; attempt++ {
+		small, large, one := per(200, 4000), per(manyServices, manyServers), per(1, manyServers)
+		if large < 6*small && one < 6*small {
+			return
+		}
+		if attempt == 2 {
+			t.Fatalf("1000 real servers take %v of 4000, %v of %d, and %v where one service has all of those", small, large, manyServers, one)
+		}
 	}
 }
 
