@@ -34,7 +34,9 @@ func pages(t *testing.T, answers map[string]string) (port string) {
 }
 
 // The outputs are those of keepalived 2.3.4.
-func TestGenhash(t *testing.T) {
+func TestGenhash(t *testing.T) { t.Run("L-G13", testGenhash) }
+
+func testGenhash(t *testing.T) {
 	port := pages(t, map[string]string{
 		"/":     "HTTP/1.0 200 OK\r\nServer: x\r\nContent-Length: 5\r\n\r\nhello world",
 		"/404":  "HTTP/1.0 404 Not Found\r\n\r\nhello",

@@ -349,7 +349,9 @@ func (res *resolver) sorry(v *VirtualServer, out *model.VirtualServer, entries [
 	if m.Forward != model.NAT {
 		res.sorryPort(out, entries, s, v.Sorry.At)
 	}
-	s.Port = port(out, s)
+	if m.Forward != model.NAT {
+		s.Port = port(out, s) // without one of its own, IPVS keeps that of the packet
+	}
 	for i := range out.Real {
 		if rs := &out.Real[i]; rs.Addr == s.Addr && rs.Port == s.Port && rs.Inhibit != s.Inhibit {
 			res.r.Errorf(v.Sorry.At, "Virtual server %s: real server %s matches sorry server, but inhibit setting differs, setting on sorry server",

@@ -12,7 +12,9 @@ import (
 
 // Without IPVS in the kernel VRRP does its work and the log says what is missing; when IPVS comes the table is filled. This test is
 // the first, as the others load the module for good.
-func TestWithoutIPVS(t *testing.T) {
+func TestWithoutIPVS(t *testing.T) { t.Run("L-A19", testWithoutIPVS) }
+
+func testWithoutIPVS(t *testing.T) {
 	s := newSite(t)
 	if _, err := os.Stat("/proc/net/ip_vs"); err == nil {
 		t.Skip("IPVS is loaded already")
@@ -33,6 +35,18 @@ func TestWithoutIPVS(t *testing.T) {
 	s.ip("addr add 10.1.0.2/24 dev eth0")
 	s.ip("link set eth0 up")
 	s.ip("link set eth1 up")
+	t.Run("L-A20 no virtual server", func(t *testing.T) {
+		idle := newRig(newSite(t), true)
+		idle.router()
+		idle.raw(vrrpInstance)
+		idle.start(program)
+		idle.logged("Startup complete")
+		wait(t, soon, "the router is master", func() bool { return strings.Contains(idle.run("ip addr show eth0"), "10.7.7.9") })
+		idle.stop()
+		if strings.Contains(idle.log.String(), "IPVS: ") {
+			t.Errorf("IPVS is spoken of:\n%s", idle.log)
+		}
+	})
 	r := newRig(s, true)
 	r.config(vs(" real_server 127.0.0.11 80 {\n}") + `
 vrrp_instance V {

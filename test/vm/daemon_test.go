@@ -55,10 +55,15 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
-// withDaemons runs the scenario with the original and with ours at the same time, each in a site of its own.
-func withDaemons(t *testing.T, scenario func(r *rig, program string)) {
+// withDaemons runs the scenario with the original and with ours at the same time, each in a site of its own. rows are the scenarios'
+// numbers in the reference, if any.
+func withDaemons(t *testing.T, scenario func(r *rig, program string), rows ...string) {
 	needVM(t)
 	t.Parallel()
+	if len(rows) > 0 {
+		t.Run(strings.Join(rows, " "), func(t *testing.T) { withDaemons(t, scenario) })
+		return
+	}
 	for name, program := range map[string]string{"keepalived": original, "keepalived-go": os.Getenv("KEEPALIVED_GO")} {
 		t.Run(name, func(t *testing.T) {
 			if program == "" {
@@ -226,8 +231,8 @@ func rs(addr string, more ...string) string {
 	return fmt.Sprintf(" real_server %s 80 {\n %s\n %s\n }", addr, strings.Join(more, "\n "), tcpCheck)
 }
 
-// soon is time enough for a check and what follows from it.
-var soon = patience(5 * time.Second)
+// soon is time enough for a check and what follows from it, on a machine that has much else to do.
+var soon = patience(15 * time.Second)
 
 // patience stretches a time for the machine that emulates its processor.
 func patience(d time.Duration) time.Duration {
@@ -267,7 +272,7 @@ func TestSorryServer(t *testing.T) {
 		r.stop()
 		r.expect("")
 		r.silent()
-	})
+	}, "L-A01", "L-C01", "L-C02", "L-C03", "L-A10")
 }
 
 func TestQuorum(t *testing.T) {
@@ -304,7 +309,7 @@ func TestQuorum(t *testing.T) {
 			-a -t 127.0.0.10:80 -r 127.0.0.12:80 -m -w 1
 			-a -t 127.0.0.10:80 -r 127.0.0.13:80 -m -w 1
 			-a -t 127.0.0.10:80 -r 127.0.0.14:80 -m -w 1`)
-	})
+	}, "L-C04", "L-C05", "L-C06", "L-C07")
 }
 
 func TestInhibit(t *testing.T) {
@@ -324,7 +329,7 @@ func TestInhibit(t *testing.T) {
 			-a -t 127.0.0.10:80 -r 127.0.0.99:80 -m -w 1`)
 		r.up("127.0.0.11")
 		r.becomes(soon, up)
-	})
+	}, "L-C09", "L-C10", "L-C11")
 }
 
 func TestAlphaAndOmega(t *testing.T) {
@@ -339,7 +344,7 @@ func TestAlphaAndOmega(t *testing.T) {
 		r.stop()
 		r.said(soon, "RS [127.0.0.11]:tcp:80 [127.0.0.10]:tcp:80 DOWN", "VS [127.0.0.10]:tcp:80 DOWN")
 		r.expect("")
-	})
+	}, "L-A06", "L-A11")
 }
 
 func TestReload(t *testing.T) {
@@ -370,7 +375,7 @@ func TestReload(t *testing.T) {
 			-a -t 127.0.0.10:81 -r 127.0.0.13:80 -m -w 1`)
 		r.stop()
 		r.expect("")
-	})
+	}, "L-A03", "L-E02", "L-E03", "L-E04", "L-E05", "L-E06", "L-E09", "L-E11", "L-E18", "L-E20")
 }
 
 // What others put into the table stays through start, reload and stop.
@@ -388,7 +393,7 @@ func TestForeignEntries(t *testing.T) {
 		r.becomes(soon, strings.Replace(both, "127.0.0.11", "127.0.0.12", 1))
 		r.stop()
 		r.expect("-A -t 9.9.9.9:9 -s rr")
-	})
+	}, "L-A14")
 }
 
 func TestFlushAtStart(t *testing.T) {
@@ -399,7 +404,7 @@ func TestFlushAtStart(t *testing.T) {
 		r.becomes(soon, `
 			-A -t 127.0.0.10:80 -s wrr
 			-a -t 127.0.0.10:80 -r 127.0.0.11:80 -m -w 1`)
-	})
+	}, "L-A13")
 }
 
 // -I and lvs_flush_on_stop decide what is left.
@@ -410,9 +415,9 @@ func TestWhatIsLeft(t *testing.T) {
 		args         []string
 		left         string
 	}{
-		{"-I", "", []string{"-I"}, foreign + ours},
-		{"lvs_flush_on_stop", "lvs_flush_on_stop", nil, ""},
-		{"lvs_flush_on_stop VS", "lvs_flush_on_stop VS", nil, foreign},
+		{"L-A18 -I", "", []string{"-I"}, foreign + ours},
+		{"L-A15 lvs_flush_on_stop", "lvs_flush_on_stop", nil, ""},
+		{"L-A16 lvs_flush_on_stop VS", "lvs_flush_on_stop VS", nil, foreign},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			withDaemons(t, func(r *rig, program string) {
@@ -453,7 +458,7 @@ func TestKilledWorker(t *testing.T) {
 		syscall.Kill(pid, syscall.SIGKILL)
 		r.said(2*soon, "VS [127.0.0.10]:tcp:80 UP")
 		r.becomes(soon, whole)
-	})
+	}, "L-A17")
 }
 
 func TestLVSTimeouts(t *testing.T) {
@@ -470,7 +475,7 @@ func TestLVSTimeouts(t *testing.T) {
 		is("900 60 300")
 		r.stop()
 		is("900 120 300")
-	})
+	}, "L-B16", "L-E27")
 }
 
 func TestOtherNamespace(t *testing.T) {
@@ -485,7 +490,7 @@ func TestOtherNamespace(t *testing.T) {
 		r.expect("")
 		r.stop()
 		other.expect("")
-	})
+	}, "L-G11")
 }
 
 // The exit status of a MISC_CHECK is a weight when misc_dynamic says so.
@@ -513,7 +518,7 @@ func TestDynamicWeight(t *testing.T) {
 			}
 			r.becomes(soon, want)
 		}
-	})
+	}, "L-C14")
 }
 
 func TestGroup(t *testing.T) {
@@ -542,7 +547,7 @@ func TestGroup(t *testing.T) {
 			-a -t 127.0.1.20:83 -r 127.0.0.11:8080 -m -w 1`)
 		r.stop()
 		r.expect("")
-	})
+	}, "L-D01", "L-D03")
 }
 
 // One of each keyword that ends in the kernel's table.

@@ -14,6 +14,7 @@ import (
 // router adds an interface that can carry VRRP to the site: a pair of which the other end stays in the site.
 func (s *site) router() {
 	s.ip("link add eth0 type veth peer name peer0")
+	s.run("sysctl -qw net.ipv6.conf.eth0.accept_dad=0")
 	for _, link := range []string{"eth0", "peer0"} {
 		s.ip("link set " + link + " up")
 	}
@@ -126,7 +127,7 @@ func TestRepair(t *testing.T) {
 			if test.meddle == "-C" {
 				foreign = ""
 			}
-			r.becomes(patience(3*time.Second), ours+foreign) // half a second on a machine at rest
+			r.becomes(soon, ours+foreign) // half a second on a machine at rest, see sys/ipvs
 			wait(t, soon, "the thresholds are as they were", func() bool {
 				return !strings.Contains(r.run("ipvsadm -Ln --thresholds"), " 5 ")
 			})
@@ -301,7 +302,9 @@ func TestNFTables(t *testing.T) {
 	body := func(protocol string) string {
 		return "virtual_server group G {\n lvs_sched rr\n lvs_method DR\n protocol " + protocol + "\n real_server 127.0.0.11 80 {\n}\n}\n"
 	}
-	group := func(entries ...string) string { return "virtual_server_group G {\n" + strings.Join(entries, "\n") + "\n}\n" }
+	group := func(entries ...string) string {
+		return "virtual_server_group G {\n" + strings.Join(entries, "\n") + "\n}\n"
+	}
 	services := `
 		-A -f 1000 -s rr
 		-a -f 1000 -r 127.0.0.11:0 -g -w 1

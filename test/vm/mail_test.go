@@ -91,7 +91,7 @@ func (r *rig) alerts(mails <-chan string, want ...string) {
 
 func TestMails(t *testing.T) {
 	const rs1, vs1 = "Realserver [127.0.0.11]:tcp:80 of virtual server [127.0.0.10]:tcp:80 - ", "Virtualserver [127.0.0.10]:tcp:80 - "
-	for name, quiet := range map[string]bool{"each checker": false, "no_checker_emails": true} {
+	for name, quiet := range map[string]bool{"L-G01 each checker": false, "L-G02 no_checker_emails": true} {
 		t.Run(name, func(t *testing.T) {
 			withDaemons(t, func(r *rig, program string) {
 				mails := r.mailServer(2525)

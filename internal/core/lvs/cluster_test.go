@@ -445,6 +445,10 @@ func TestCheckerMail(t *testing.T) {
 }
 
 func TestDynamicWeight(t *testing.T) {
+	t.Run("L-E25 a weight asked for outlasts reloads", testDynamicWeight)
+}
+
+func testDynamicWeight(t *testing.T) {
 	l := one(webService(real("127.0.0.11", misc, weight(10))), sorry("127.0.0.99"))
 	w := newWorld(t, l)
 	w.c.Start(nil)

@@ -98,9 +98,13 @@ func (c *Cluster) removeServer(o *service, r *server, out []Action) []Action {
 func (c *Cluster) carry(o, s *service, out []Action) []Action {
 	s.up, s.sorryActive = o.up, o.sorryActive
 	out = sayEntries(out, o, s, "VS [%s] in group %s no longer exists")
+	places := make(map[DestKey]int, len(s.v.Real))
+	for i := range s.v.Real {
+		places[DestKey{s.v.Real[i].Addr, s.v.Real[i].Port}] = i
+	}
 	for _, r := range o.real {
-		at := slices.IndexFunc(s.v.Real, func(n model.RealServer) bool { return sameServer(&n, r.r) })
-		if at < 0 {
+		at, stays := places[DestKey{r.r.Addr, r.r.Port}]
+		if !stays {
 			out = say(out, "service %s no longer exist", r.name)
 			out = c.removeServer(o, r, out)
 			continue

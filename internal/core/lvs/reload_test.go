@@ -20,22 +20,22 @@ func TestReload(t *testing.T) {
 		old, new *model.LVS
 		want     string
 	}{
-		{"nothing", base(), base(), ``},
-		{"scheduler", base(), base(func(v *vs) { v.Scheduler = "wlc" }), `
+		{"L-E01 nothing", base(), base(), ``},
+		{"L-E02 scheduler", base(), base(func(v *vs) { v.Scheduler = "wlc" }), `
 			SET_SERVICE 10.0.0.1:tcp:80`},
-		{"persistence", base(), base(func(v *vs) { v.Persistence = 50e9 }), `
+		{"L-E03 persistence", base(), base(func(v *vs) { v.Persistence = 50e9 }), `
 			SET_SERVICE 10.0.0.1:tcp:80`},
-		{"weight of a living server", base(), base(server(0, weight(5))), `
+		{"L-E04 weight of a living server", base(), base(server(0, weight(5))), `
 			say Changing weight from 1 to 5 for active service [127.0.0.11]:tcp:80 of VS [10.0.0.1]:tcp:80
 			SET_DEST 10.0.0.1:tcp:80 -> 127.0.0.11:80 w5`},
-		{"weight of a dead server", base(), base(server(2, weight(5))), `
+		{"L-E05 weight of a dead server", base(), base(server(2, weight(5))), `
 			say Changing weight from 1 to 5 for inactive service [127.0.0.20]:tcp:80 of VS [10.0.0.1]:tcp:80`},
-		{"method", base(), base(server(1, dr)), `
+		{"L-E06 method", base(), base(server(1, dr)), `
 			SET_DEST 10.0.0.1:tcp:80 -> 127.0.0.12:80 w1`},
-		{"method of a dead server", base(), base(server(2, dr)), ``},
-		{"thresholds", base(), base(server(0, thresholds)), `
+		{"L-E07 method of a dead server", base(), base(server(2, dr)), ``},
+		{"L-E08 thresholds", base(), base(server(0, thresholds)), `
 			SET_DEST 10.0.0.1:tcp:80 -> 127.0.0.11:80 w1`},
-		{"server removed", base(), base(remove(1)), `
+		{"L-E09 server removed", base(), base(remove(1)), `
 			say service [127.0.0.12]:tcp:80 no longer exist
 			say Removing service [127.0.0.12]:tcp:80 from VS [10.0.0.1]:tcp:80
 			fifo RS [127.0.0.12]:tcp:80 [10.0.0.1]:tcp:80 DOWN and run RDOWN
@@ -46,28 +46,28 @@ func TestReload(t *testing.T) {
 			say service [127.0.0.20]:tcp:80 no longer exist
 			say Removing (inhibited) service [127.0.0.20]:tcp:80 from VS [10.0.0.1]:tcp:80
 			DEL_DEST 10.0.0.1:tcp:80 -> 127.0.0.20:80`},
-		{"quorum lost with a removed server, announced once", base(quorum(2, 0)), base(quorum(2, 0), remove(1)), `
+		{"L-E10 quorum lost with a removed server, announced once", base(quorum(2, 0)), base(quorum(2, 0), remove(1)), `
 			say service [127.0.0.12]:tcp:80 no longer exist
 			say Removing service [127.0.0.12]:tcp:80 from VS [10.0.0.1]:tcp:80
 			fifo RS [127.0.0.12]:tcp:80 [10.0.0.1]:tcp:80 DOWN and run RDOWN
 			say Lost quorum 2-0=2 > 1 for VS [10.0.0.1]:tcp:80
 			fifo VS [10.0.0.1]:tcp:80 DOWN and run QDOWN
 			DEL_DEST 10.0.0.1:tcp:80 -> 127.0.0.12:80`},
-		{"server added", base(), base(add(real("127.0.0.13"))), `
+		{"L-E11 server added", base(), base(add(real("127.0.0.13"))), `
 			NEW_DEST 10.0.0.1:tcp:80 -> 127.0.0.13:80 w1`},
-		{"alpha server added", base(), base(add(real("127.0.0.13", alpha))), ``},
-		{"retry of a dead server", base(), base(server(2, retry)), ``},
-		{"checker of a dead server edited", base(), base(server(2, timeout)), `
+		{"L-E12 alpha server added", base(), base(add(real("127.0.0.13", alpha))), ``},
+		{"L-E13 retry of a dead server", base(), base(server(2, retry)), ``},
+		{"L-E14 checker of a dead server edited", base(), base(server(2, timeout)), `
 			say Adding service [127.0.0.20]:tcp:80 to VS [10.0.0.1]:tcp:80
 			fifo RS [127.0.0.20]:tcp:80 [10.0.0.1]:tcp:80 UP and run RUP
 			NEW_DEST 10.0.0.1:tcp:80 -> 127.0.0.20:80 w1`},
-		{"checker of a dead server removed", base(), base(server(2, unchecked)), `
+		{"L-E15 checker of a dead server removed", base(), base(server(2, unchecked)), `
 			say Adding service [127.0.0.20]:tcp:80 to VS [10.0.0.1]:tcp:80
 			fifo RS [127.0.0.20]:tcp:80 [10.0.0.1]:tcp:80 UP and run RUP
 			NEW_DEST 10.0.0.1:tcp:80 -> 127.0.0.20:80 w1`},
-		{"second checker of a living server", base(), base(server(0, twice)), ``},
-		{"second, alpha, checker of a living server", base(), base(server(0, twice), server(0, func(r *model.RealServer) { r.Checks[1].Alpha = true })), ``},
-		{"address", base(), base(func(v *vs) { v.Port = 81 }), `
+		{"L-E16 second checker of a living server", base(), base(server(0, twice)), ``},
+		{"L-E17 second, alpha, checker of a living server", base(), base(server(0, twice), server(0, func(r *model.RealServer) { r.Checks[1].Alpha = true })), ``},
+		{"L-E18 address", base(), base(func(v *vs) { v.Port = 81 }), `
 			say Removing Virtual Server [10.0.0.1]:tcp:80
 			say Removing service [127.0.0.11]:tcp:80 from VS [10.0.0.1]:tcp:80
 			fifo RS [127.0.0.11]:tcp:80 [10.0.0.1]:tcp:80 DOWN and run RDOWN
@@ -81,12 +81,34 @@ func TestReload(t *testing.T) {
 			NEW_DEST 10.0.0.1:tcp:81 -> 127.0.0.11:80 w1
 			NEW_DEST 10.0.0.1:tcp:81 -> 127.0.0.12:80 w1
 			NEW_DEST 10.0.0.1:tcp:81 -> 127.0.0.20:80 w1`},
-		{"inhibit on", base(), base(server(2, inhibit)), `
+		{"L-E19 protocol", base(), base(func(v *vs) { v.Protocol = model.UDP }), `
+			say Removing Virtual Server [10.0.0.1]:tcp:80
+			say Removing service [127.0.0.11]:tcp:80 from VS [10.0.0.1]:tcp:80
+			fifo RS [127.0.0.11]:tcp:80 [10.0.0.1]:tcp:80 DOWN and run RDOWN
+			say Removing service [127.0.0.12]:tcp:80 from VS [10.0.0.1]:tcp:80
+			fifo RS [127.0.0.12]:tcp:80 [10.0.0.1]:tcp:80 DOWN and run RDOWN
+			fifo VS [10.0.0.1]:tcp:80 DOWN and run QDOWN
+			say Gained quorum 1+0=1 <= 3 for VS [10.0.0.1]:udp:80
+			fifo VS [10.0.0.1]:udp:80 UP and run QUP
+			DEL_SERVICE 10.0.0.1:tcp:80
+			NEW_SERVICE 10.0.0.1:udp:80
+			NEW_DEST 10.0.0.1:udp:80 -> 127.0.0.11:80 w1
+			NEW_DEST 10.0.0.1:udp:80 -> 127.0.0.12:80 w1
+			NEW_DEST 10.0.0.1:udp:80 -> 127.0.0.20:80 w1`},
+		{"L-E31 the service is not in the configuration any more", base(), &model.LVS{}, `
+			say Removing Virtual Server [10.0.0.1]:tcp:80
+			say Removing service [127.0.0.11]:tcp:80 from VS [10.0.0.1]:tcp:80
+			fifo RS [127.0.0.11]:tcp:80 [10.0.0.1]:tcp:80 DOWN and run RDOWN
+			say Removing service [127.0.0.12]:tcp:80 from VS [10.0.0.1]:tcp:80
+			fifo RS [127.0.0.12]:tcp:80 [10.0.0.1]:tcp:80 DOWN and run RDOWN
+			fifo VS [10.0.0.1]:tcp:80 DOWN and run QDOWN
+			DEL_SERVICE 10.0.0.1:tcp:80`},
+		{"L-E20 inhibit on", base(), base(server(2, inhibit)), `
 			NEW_DEST 10.0.0.1:tcp:80 -> 127.0.0.20:80 w0`},
-		{"inhibit off", base(server(2, inhibit)), base(), `
+		{"L-E20 inhibit off", base(server(2, inhibit)), base(), `
 			DEL_DEST 10.0.0.1:tcp:80 -> 127.0.0.20:80`},
-		{"sorry server kept in use", base(quorum(3, 0), sorry("127.0.0.99")), base(quorum(3, 0), sorry("127.0.0.99")), ``},
-		{"sorry server exchanged while in use", base(quorum(3, 0), sorry("127.0.0.99")), base(quorum(3, 0), sorry("127.0.0.98")), `
+		{"L-E21 sorry server kept in use", base(quorum(3, 0), sorry("127.0.0.99")), base(quorum(3, 0), sorry("127.0.0.99")), ``},
+		{"L-E22 sorry server exchanged while in use", base(quorum(3, 0), sorry("127.0.0.99")), base(quorum(3, 0), sorry("127.0.0.98")), `
 			say Removing sorry server [127.0.0.99]:tcp:80 from VS [10.0.0.1]:tcp:80
 			say Starting with quorum down 3-0=3 > 2 for VS [10.0.0.1]:tcp:80
 			say Adding sorry server [127.0.0.98]:tcp:80 to VS [10.0.0.1]:tcp:80
@@ -94,7 +116,7 @@ func TestReload(t *testing.T) {
 			fifo VS [10.0.0.1]:tcp:80 DOWN and run QDOWN
 			DEL_DEST 10.0.0.1:tcp:80 -> 127.0.0.99:80
 			NEW_DEST 10.0.0.1:tcp:80 -> 127.0.0.98:80 w1`},
-		{"sorry server removed while in use", base(quorum(3, 0), sorry("127.0.0.99")), base(quorum(3, 0)), `
+		{"L-E23 sorry server removed while in use", base(quorum(3, 0), sorry("127.0.0.99")), base(quorum(3, 0)), `
 			say Removing sorry server [127.0.0.99]:tcp:80 from VS [10.0.0.1]:tcp:80
 			say Adding alive servers to the pool for VS [10.0.0.1]:tcp:80
 			DEL_DEST 10.0.0.1:tcp:80 -> 127.0.0.99:80
@@ -103,7 +125,7 @@ func TestReload(t *testing.T) {
 		{"sorry server exchanged while idle", base(sorry("127.0.0.99", inhibit)), base(sorry("127.0.0.98", inhibit)), `
 			DEL_DEST 10.0.0.1:tcp:80 -> 127.0.0.99:80
 			NEW_DEST 10.0.0.1:tcp:80 -> 127.0.0.98:80 w0`},
-		{"server added that brings quorum back", base(quorum(3, 0), sorry("127.0.0.99")), base(quorum(3, 0), sorry("127.0.0.99"), add(real("127.0.0.13"))), `
+		{"L-E24 server added that brings quorum back", base(quorum(3, 0), sorry("127.0.0.99")), base(quorum(3, 0), sorry("127.0.0.99"), add(real("127.0.0.13"))), `
 			say Gained quorum 3+0=3 <= 3 for VS [10.0.0.1]:tcp:80
 			say Removing sorry server [127.0.0.99]:tcp:80 from VS [10.0.0.1]:tcp:80
 			say Adding alive servers to the pool for VS [10.0.0.1]:tcp:80
@@ -112,7 +134,7 @@ func TestReload(t *testing.T) {
 			NEW_DEST 10.0.0.1:tcp:80 -> 127.0.0.11:80 w1
 			NEW_DEST 10.0.0.1:tcp:80 -> 127.0.0.12:80 w1
 			NEW_DEST 10.0.0.1:tcp:80 -> 127.0.0.13:80 w1`},
-		{"quorum raised", base(sorry("127.0.0.99")), base(quorum(3, 0), sorry("127.0.0.99")), `
+		{"L-E26 quorum raised", base(sorry("127.0.0.99")), base(quorum(3, 0), sorry("127.0.0.99")), `
 			say Lost quorum 3-0=3 > 2 for VS [10.0.0.1]:tcp:80
 			say Adding sorry server [127.0.0.99]:tcp:80 to VS [10.0.0.1]:tcp:80
 			say Removing alive servers from the pool for VS [10.0.0.1]:tcp:80

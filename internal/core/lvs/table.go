@@ -162,21 +162,27 @@ func planService(ops []Op, k ServiceKey, have, want Service) []Op {
 	case have.Attributes != want.Attributes:
 		ops = append(ops, Op{Kind: SetService, Key: k, Service: want.Attributes})
 	}
-	for _, d := range slices.SortedFunc(maps.Keys(have.Dests), DestKey.Compare) {
+	gone := len(ops)
+	for d := range have.Dests {
 		if _, ok := want.Dests[d]; !ok {
 			ops = append(ops, Op{Kind: DelDest, Key: k, DestKey: d})
 		}
 	}
-	added := len(ops)
-	for _, d := range slices.SortedFunc(maps.Keys(want.Dests), DestKey.Compare) {
-		op := Op{Kind: NewDest, Key: k, DestKey: d, Dest: want.Dests[d]}
-		if had, ok := have.Dests[d]; !ok {
-			ops = append(ops, op)
-		} else if had != op.Dest {
-			op.Kind = SetDest
-			ops = slices.Insert(ops, added, op)
-			added++
+	sortOps(ops[gone:])
+	changed := func(kind OpKind) {
+		at := len(ops)
+		for d, dest := range want.Dests {
+			if had, ok := have.Dests[d]; ok && had != dest && kind == SetDest || !ok && kind == NewDest {
+				ops = append(ops, Op{Kind: kind, Key: k, DestKey: d, Dest: dest})
+			}
 		}
+		sortOps(ops[at:])
 	}
+	changed(SetDest)
+	changed(NewDest)
 	return ops
+}
+
+func sortOps(ops []Op) {
+	slices.SortFunc(ops, func(a, b Op) int { return a.DestKey.Compare(b.DestKey) })
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"syscall"
 	"time"
 
@@ -92,7 +93,7 @@ type DaemonError struct {
 
 // Error is keepalived's log line: IPVS cmd IP_VS_SO_SET_STARTDAEMON(1163) error: Daemon has already run(17).
 func (e *DaemonError) Error() string {
-	command, reason := "IP_VS_SO_SET_STOPDAEMON(1164)", e.Errno.Error()
+	command, reason := "IP_VS_SO_SET_STOPDAEMON(1164)", strerror(e.Errno)
 	if e.Start {
 		command = "IP_VS_SO_SET_STARTDAEMON(1163)"
 	}
@@ -160,7 +161,13 @@ func (e *Error) reason() string {
 	case e.Errno == syscall.EPERM:
 		return "Permission denied (you must be root)"
 	}
-	return e.Errno.Error()
+	return strerror(e.Errno)
+}
+
+// strerror is the C library's text of an error, whose first letter is a capital.
+func strerror(e syscall.Errno) string {
+	text := e.Error()
+	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 func (e *Error) Unwrap() error { return e.Errno }

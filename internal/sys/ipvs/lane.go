@@ -517,15 +517,19 @@ func (l *Lane) settleDaemons() error {
 	l.running = slices.DeleteFunc(l.running, func(d Daemon) bool { return slices.Contains(stop, d) })
 	for _, d := range l.daemons {
 		if !slices.Contains(l.running, d) {
-			if err := l.kernel.StartDaemon(d); err != nil {
+			if err := l.kernel.StartDaemon(d); err == nil {
+				l.running = append(l.running, d)
+			} else if err := l.daemonRefused(err); err != nil {
+				return err
+			} else {
 				l.synced = false
-				return l.daemonRefused(err)
 			}
-			l.running = append(l.running, d)
 		}
 	}
-	l.running = slices.Clone(l.daemons) // in that order
-	l.refusal = ""
+	if l.synced {
+		l.running = slices.Clone(l.daemons) // in that order
+		l.refusal = ""
+	}
 	return nil
 }
 

@@ -453,7 +453,7 @@ func TestLaneSyncDaemons(t *testing.T) {
 		b.expect("DEL_DAEMON backup")
 		time.Sleep(10 * time.Second)
 		b.expect()
-		b.expectLog("IPVS cmd IP_VS_SO_SET_STARTDAEMON(1163) error: no such device(19)")
+		b.expectLog("IPVS cmd IP_VS_SO_SET_STARTDAEMON(1163) error: No such device(19)")
 		b.WantDaemons([]ipvs.Daemon{backup})
 		b.expect("NEW_DAEMON backup eth0 id 7")
 		b.WantDaemons(nil)
