@@ -21,7 +21,7 @@ build: ## the static binary ./keepalived-go
 	go build -trimpath -ldflags '$(LDFLAGS)' -o keepalived-go ./cmd/keepalived-go
 
 check: lint ## the quick loop: lint, unit tests, simulation, goldens (no root, under two minutes)
-	go test -short ./cmd/... ./internal/... ./test/config/... ./test/compat
+	go test -short ./cmd/... ./internal/... ./test/config/... ./test/compat ./test/docs
 
 test: ## everything: check, fuzz, network namespaces, the real keepalived as peer, real IPVS in a VM (root; under 30 minutes)
 	test/all.sh

@@ -18,7 +18,7 @@ if [ "$(id -u)" != 0 ]; then
 	echo "not root: left out network namespaces, the real keepalived as peer"
 else
 	step "network namespaces: the daemon alone"
-	go test -count=1 -parallel 16 -timeout 15m ./test/netns/...
+	go test -count=1 -parallel 16 -timeout 15m ./test/netns/... ./test/docs
 	step "the real keepalived as peer and oracle"
 	go test -count=1 -parallel 16 -timeout 15m ./test/oracle ./test/interop
 fi

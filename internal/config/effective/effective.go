@@ -308,6 +308,9 @@ func (e *explainer) notes(n *syntax.Node, row schema.Row) []string {
 	if row.Pending != "" {
 		out = append(out, "no effect yet: "+row.Pending)
 	}
+	if row.Ours {
+		out = append(out, "not in keepalived")
+	}
 	return out
 }
 

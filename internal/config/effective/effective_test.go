@@ -201,6 +201,14 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
+// TestOurs: who wants to go back to keepalived finds what it does not know.
+func TestOurs(t *testing.T) {
+	e := explained(t, "global_defs {\n vrrp_stall_guard\n vrrp_strict\n}\n")
+	if got := written(t, e); strings.Count(got, "not in keepalived") != 1 {
+		t.Errorf("%s", got)
+	}
+}
+
 // TestRefused: what a daemon refuses is explained as it is written.
 func TestRefused(t *testing.T) {
 	e, m, _ := Explain(file("vrrp_instance A {\n interface eth0\n priority 7\n}\n"), "k", config.Options{}, host())

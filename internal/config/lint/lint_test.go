@@ -166,3 +166,27 @@ func TestEverywhere(t *testing.T) {
 		t.Errorf("only %d configurations", judged)
 	}
 }
+
+// TestSamples: what we hand out is not regretted. In particular no sample has the number that most examples have.
+func TestSamples(t *testing.T) {
+	judged := 0
+	for _, pattern := range []string{"../../../conf/*.conf", "../../../conf/samples/*.conf"} {
+		files, _ := filepath.Glob(pattern)
+		for _, f := range files {
+			h := &config.Offline{Node: "n"}
+			c, m, r := config.LoadWritten(config.System{}, f, config.Options{}, h)
+			if m == nil {
+				t.Errorf("%s is refused", f)
+				continue
+			}
+			judged++
+			Check(c, m, h, r)
+			for _, d := range r.All() {
+				t.Errorf("%v: %s", d, d.Hint)
+			}
+		}
+	}
+	if judged < 5 {
+		t.Errorf("only %d samples", judged)
+	}
+}

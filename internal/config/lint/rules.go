@@ -6,6 +6,8 @@ var Rules = []Rule{
 		"write state BACKUP on all routers that have nopreempt", nopreemptMaster},
 	{"weight-without-effect", "Priorities stay within 1 and 254, so that this weight cannot change the priority.",
 		"move the priority away from the limit, or drop the weight so that a failure is a fault", weightWithoutEffect},
+	{"weight-with-nopreempt", "A backup with nopreempt leaves a master alone whose priority has fallen, so that this weight never moves the addresses.",
+		"drop the weight so that a failure is a fault, or drop nopreempt on all routers", weightNoPreempt},
 	{"weight-beyond-range", "The sum of the weights drives the priority to its limit: several failures count no more than some.",
 		"choose weights of which the sum leaves the priority within 1 and 254", weightBeyondRange},
 	{"vrid-twice-on-link", "Two instances of one family use the same virtual_router_id on one link: other routers and VMACs cannot tell them apart.",

@@ -36,6 +36,17 @@ func weightWithoutEffect(s *subject) {
 	}
 }
 
+// weightNoPreempt takes it that the other routers have nopreempt too, as they should.
+func weightNoPreempt(s *subject) {
+	for _, i := range s.instances {
+		for _, t := range i.tracks() {
+			if t.Weight != 0 && i.NoPreempt {
+				s.say(i.trackAt(t.Name), "(%s) weight %d of %s with nopreempt", i.Name, t.Weight, t.Name)
+			}
+		}
+	}
+}
+
 func weightBeyondRange(s *subject) {
 	for _, i := range s.instances {
 		low, high, n := int(i.Priority), int(i.Priority), 0
