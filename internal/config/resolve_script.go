@@ -72,8 +72,8 @@ func (res *resolver) command(c Command, user account, at source.Pos) (s model.Sc
 	return s, scriptFine, ""
 }
 
-// scriptUser returns who runs a script: its own user, else the last script_user above it, else keepalived_script, else the daemon's user,
-// which enable_script_security does not allow.
+// scriptUser returns who runs a script: its own user, else the last script_user above it, else the first below it, else
+// keepalived_script, else the daemon's user, which enable_script_security does not allow.
 func (res *resolver) scriptUser(a account, at source.Pos) (User, bool) {
 	if a.User != "" {
 		return res.account(a, at)
@@ -86,6 +86,13 @@ func (res *resolver) scriptUser(a account, at source.Pos) (User, bool) {
 			}
 			return res.account(u.V, u.At)
 		}
+	}
+	if len(users) > 0 {
+		u := users[0]
+		if res.badUsers[u.At.Seq] {
+			return User{}, false
+		}
+		return res.account(u.V, u.At)
 	}
 	if u, ok := res.host.LookupUser("keepalived_script"); ok {
 		return res.groupsOf(u), true

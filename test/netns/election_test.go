@@ -83,6 +83,25 @@ func TestAddressStolen(t *testing.T) {
 	})
 }
 
+// The same beside a peer that is quicker: it takes over.
+func TestAddressStolenBeside(t *testing.T) {
+	onLab(t, "V-B14 a peer of smaller skew", lab.Plan{}, func(t *testing.T, l *lab.Lab) {
+		master, quick := instance{Priority: 100}, instance{Priority: 200, Lines: "nopreempt"}
+		a, b := pair(t, l, master, quick)
+		l.Node("a").IP("addr del 10.1.0.100/24 dev eth0")
+		zero := l.WaitFrame(soon, "goodbye", lab.Adverts("a"), lab.Priority(0))
+		first := l.WaitFrame(soon, "advert of b", lab.Adverts("b"))
+		l.Took("takeover", zero.At, first.At, quick.Skew()-5*time.Millisecond, quick.Skew()+slack)
+		b.WaitLog(soon, `Backup received priority 0 advertisement`)
+		l.WaitHolder(soon, vip, "b")
+		l.WaitFrames(soon, 5, "advert of b", lab.Adverts("b"), lab.After(first.At.Add(master.Down())))
+		if got := l.Holders(vip); got != "b" {
+			t.Errorf("holders %q", got)
+		}
+		a.WaitLog(soon, `Entering BACKUP STATE$`)
+	})
+}
+
 // A returning router waits preempt_delay before it preempts.
 func TestPreemptDelay(t *testing.T) {
 	t.Run("V-A09 preempt_delay", func(t *testing.T) {

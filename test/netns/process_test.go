@@ -20,7 +20,8 @@ var vip2 = netip.MustParseAddr("10.1.0.101")
 func lone(t *testing.T, l *lab.Lab, i instance, args ...string) *lab.Daemon {
 	t.Helper()
 	d := l.Node("a").Start(lab.Ours(), config(i), args...)
-	l.WaitHolder(soon+i.Down(), vip, "a")
+	d.WaitLog(soon+i.Down(), `Entering MASTER STATE`)
+	l.WaitHolder(soon, vip, "a")
 	return d
 }
 

@@ -104,7 +104,7 @@ func TestOwner(t *testing.T) {
 	start := time.Now()
 	l.Node("a").Start(lab.Ours(), config(instance{Version: 2, Interval: time.Second, Priority: 255}))
 	first := l.WaitFrame(soon, "advert of the owner", lab.Adverts("a"))
-	if took := first.At.Sub(start); took > 1500*time.Millisecond {
+	if took := first.At.Sub(start); took > 2500*time.Millisecond { // well below the 3 s of a master down interval
 		t.Errorf("the owner's first advert came after %v", took)
 	}
 	if first.Priority != 255 {

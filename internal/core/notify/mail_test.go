@@ -36,7 +36,7 @@ func TestMails(t *testing.T) {
 			{to(vi, model.Fault), "VRRP Instance VI_1 - Entering FAULT state", lost},
 			{to(vi, model.Stop), "VRRP Instance VI_1 - Stopping", "=> VRRP Instance stopping <="},
 		}},
-		{"no repetition, each object for itself", false, []step{
+		{"V-I08 no repetition, each object for itself", false, []step{
 			{to(vi, model.Backup), "VRRP Instance VI_1 - Entering BACKUP state", lost},
 			{to(vi, model.Backup), "", ""},
 			{to(other, model.Backup), "VRRP Instance VI_2 - Entering BACKUP state", lost},
