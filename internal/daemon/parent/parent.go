@@ -178,6 +178,7 @@ func Run(o Options) int {
 
 	p.banner()
 	p.background(func() event { l := p.load(p.ctx); return event{loaded: &l} })
+	watchdog := watchdogAsked()
 	tick := time.NewTicker(cmp.Or(o.tick, tickInterval))
 	defer tick.Stop()
 	for !p.quit {
@@ -187,6 +188,9 @@ func Run(o Options) int {
 		case s := <-signals:
 			p.signal(s)
 		case <-tick.C:
+			if watchdog {
+				notifyAlive()
+			}
 			p.watch()
 		case <-p.restart:
 			p.restart = nil
