@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -155,6 +156,9 @@ var subsystems = []*subsystem{
 
 // Run is the daemon's parent from start to stop. It returns the exit code.
 func Run(o Options) int {
+	// A panic, or the SIGABRT of systemd's watchdog, ends the process by that signal: exit code 2 would say that the configuration is refused,
+	// and nobody would start us again.
+	debug.SetTraceback("crash")
 	o.Executable = cmp.Or(o.Executable, "/proc/self/exe")
 	o.RunDir = cmp.Or(o.RunDir, "/run")
 	p := &Parent{o: o, log: o.Log.Role(logging.Parent), events: make(chan event), over: make(chan struct{}),
