@@ -111,7 +111,7 @@ systemctl daemon-reload
 
 check "stop" systemctl stop keepalived-go
 check "stop removes the address" within hasnot $vip
-check "stop leaves no process" bash -c '! pgrep -f /usr/sbin/keepalived-go'
+check "stop leaves no process" bash -c "! pgrep -x keepalived-go"
 check "stop leaves no pid file" test ! -e /run/keepalived.pid
 
 # The forking unit.
