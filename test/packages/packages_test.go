@@ -159,7 +159,7 @@ func mustAbs(t *testing.T, name string) string {
 	return abs
 }
 
-// The rpm has the same files as the deb but for the options file, and its binary runs where rpm puts it.
+// The rpm has the files of the deb, with the options file in another place, and its binary runs where rpm puts it.
 func TestRPM(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("not root: nothing can be installed")
@@ -167,7 +167,9 @@ func TestRPM(t *testing.T) {
 	files := func(listing string) map[string]bool {
 		set := map[string]bool{}
 		for _, f := range strings.Fields(listing) {
-			f = strings.TrimSuffix(strings.TrimPrefix(f, "."), "/")
+			if f = strings.TrimPrefix(f, "."); strings.HasSuffix(f, "/") {
+				continue // a directory
+			}
 			set[strings.Replace(f, "/etc/default/", "/etc/sysconfig/", 1)] = true
 		}
 		return set
@@ -178,13 +180,8 @@ func TestRPM(t *testing.T) {
 	if !inRPM["/usr/sbin/keepalived-go"] || !inRPM["/etc/sysconfig/keepalived-go"] {
 		t.Fatalf("files of the rpm: %v", inRPM)
 	}
-	for f := range inRPM {
-		if !inDeb[f] {
-			t.Errorf("%s is in the rpm only", f)
-		}
-	}
 	for f := range inDeb {
-		if info := strings.Count(f, "/") > 3; info && !inRPM[f] && filepath.Ext(f) != "" {
+		if !inRPM[f] {
 			t.Errorf("%s is in the deb only", f)
 		}
 	}
