@@ -11,9 +11,13 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X main.revision=$(VERSION)
 # Pinned, so that a new release of a linter cannot break an old tree.
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+NFPM    := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0
+UNITS   := $(PREFIX)/lib/systemd/system
+DOC     := $(PREFIX)/share/doc/keepalived-go
+MAN     := $(PREFIX)/share/man
 TOOLS   := $(CURDIR)/.tools
 
-.PHONY: help build check test demo bench fuzz lint docs install clean
+.PHONY: help build check test demo bench fuzz lint docs install install-compat packages clean
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1	\2/p' $(MAKEFILE_LIST) | expand -t 12
 
@@ -49,18 +53,38 @@ $(TOOLS)/staticcheck: Makefile
 	GOBIN=$(TOOLS) go install $(STATICCHECK)
 	@touch $@
 
-install: build ## binary, unit, manual pages, completions and samples below $(DESTDIR)$(PREFIX)
+install: build ## binary, units, manual pages, completions, documents and samples below $(DESTDIR)$(PREFIX)
 	install -D -m 0755 keepalived-go $(DESTDIR)$(PREFIX)/sbin/keepalived-go
-	install -D -m 0644 packaging/systemd/keepalived-go.service $(DESTDIR)$(PREFIX)/lib/systemd/system/keepalived-go.service
-	install -d $(DESTDIR)$(PREFIX)/share/doc/keepalived-go/samples
-	install -m 0644 conf/*.conf conf/samples/*.conf $(DESTDIR)$(PREFIX)/share/doc/keepalived-go/samples/
-	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man5 docs/man/keepalived-go.conf.5
-	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man8 docs/man/keepalived-go.8
+	install -d $(DESTDIR)$(UNITS) $(DESTDIR)$(DOC)/samples $(DESTDIR)$(DOC)/systemd $(DESTDIR)$(DOC)/openrc
+	install -m 0644 packaging/systemd/*.service $(DESTDIR)$(UNITS)
+	install -m 0644 packaging/systemd/README.md packaging/systemd/*.conf $(DESTDIR)$(DOC)/systemd
+	install -m 0755 packaging/openrc/keepalived-go $(DESTDIR)$(DOC)/openrc
+	install -m 0644 conf/*.conf conf/samples/*.conf $(DESTDIR)$(DOC)/samples
+	install -m 0644 README.md CHANGELOG.md LICENSE docs/*.md docs/config-test.schema.json $(DESTDIR)$(DOC)
+	for page in docs/man/*.[58]; do \
+		gzip -9n <$$page | install -D -m 0644 /dev/stdin $(DESTDIR)$(MAN)/man$${page##*.}/$${page##*/}.gz || exit; \
+	done
 	install -D -m 0644 packaging/completion/keepalived-go.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/keepalived-go
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions packaging/completion/_keepalived-go
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d packaging/completion/keepalived-go.fish
-	install -m 0644 docs/*.md docs/config-test.schema.json $(DESTDIR)$(PREFIX)/share/doc/keepalived-go/
 	install -d -m 0755 $(DESTDIR)/etc/keepalived
 
+install-compat: ## the names of keepalived for keepalived-go, below $(DESTDIR)$(PREFIX)
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(UNITS) $(DESTDIR)$(MAN)/man1 $(DESTDIR)$(MAN)/man5 $(DESTDIR)$(MAN)/man8
+	ln -sf keepalived-go $(DESTDIR)$(PREFIX)/sbin/keepalived
+	ln -sf ../sbin/keepalived-go $(DESTDIR)$(PREFIX)/bin/genhash
+	sed -e 's,/usr/sbin/keepalived-go,/usr/sbin/keepalived,; /^\(Conflicts\|After\)=/s/keepalived.service/keepalived-go.service/' \
+		-e 's/^\[Install\]/&\nAlias=keepalived.service/' packaging/systemd/keepalived-go.service >$(DESTDIR)$(UNITS)/keepalived-go-compat.service
+	gzip -9n <docs/man/genhash.1 >$(DESTDIR)$(MAN)/man1/genhash.1.gz
+	ln -sf keepalived-go.8.gz $(DESTDIR)$(MAN)/man8/keepalived.8.gz
+	ln -sf keepalived-go.conf.5.gz $(DESTDIR)$(MAN)/man5/keepalived.conf.5.gz
+
+packages: $(TOOLS)/nfpm ## dist/*.deb and dist/*.rpm, the same bytes for the same commit
+	packaging/nfpm/build.sh $(TOOLS)/nfpm
+
+$(TOOLS)/nfpm: Makefile
+	GOBIN=$(TOOLS) go install $(NFPM)
+	@touch $@
+
 clean: ## remove what the other targets made
-	rm -rf keepalived-go $(TOOLS)
+	rm -rf keepalived-go dist $(TOOLS)

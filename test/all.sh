@@ -28,3 +28,10 @@ go test -count=1 -timeout 15m -exec "$PWD/test/vm/run" ./test/vm
 
 step "real process events and nftables in a VM"
 go test -count=1 -timeout 15m -exec "$PWD/test/vm/run -backend qemu" -run "TestTrackProcess|TestNFTables" ./test/vm
+
+if [ "$(id -u)" != 0 ]; then
+	echo "not root: left out the packages in a Debian of their own, under its systemd"
+else
+	step "packages: built twice, installed, served by a systemd, removed; the image"
+	go test -count=1 -timeout 15m ./test/packages
+fi

@@ -15,6 +15,15 @@ func notifyReady(status string) {
 	notify(fmt.Sprintf("%s\nMAINPID=%d\nSTATUS=%s", daemon.SdNotifyReady, os.Getpid(), status))
 }
 
+// watchdogAsked reports whether systemd expects to hear at every tick that our loop turns (WatchdogSec= of the unit): the parent sees to
+// the worker, systemd to the parent. A shorter time than two ticks cannot be kept.
+func watchdogAsked() bool {
+	every, err := daemon.SdWatchdogEnabled(false)
+	return err == nil && every > 0
+}
+
+func notifyAlive() { notify(daemon.SdNotifyWatchdog) }
+
 func notifyReloading() {
 	notify(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec() + "\nSTATUS=Reloading")
 }

@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -155,6 +156,9 @@ var subsystems = []*subsystem{
 
 // Run is the daemon's parent from start to stop. It returns the exit code.
 func Run(o Options) int {
+	// A panic, or the SIGABRT of systemd's watchdog, ends the process by that signal: exit code 2 would say that the configuration is refused,
+	// and nobody would start us again.
+	debug.SetTraceback("crash")
 	o.Executable = cmp.Or(o.Executable, "/proc/self/exe")
 	o.RunDir = cmp.Or(o.RunDir, "/run")
 	p := &Parent{o: o, log: o.Log.Role(logging.Parent), events: make(chan event), over: make(chan struct{}),
@@ -178,6 +182,7 @@ func Run(o Options) int {
 
 	p.banner()
 	p.background(func() event { l := p.load(p.ctx); return event{loaded: &l} })
+	watchdog := watchdogAsked()
 	tick := time.NewTicker(cmp.Or(o.tick, tickInterval))
 	defer tick.Stop()
 	for !p.quit {
@@ -187,6 +192,9 @@ func Run(o Options) int {
 		case s := <-signals:
 			p.signal(s)
 		case <-tick.C:
+			if watchdog {
+				notifyAlive()
+			}
 			p.watch()
 		case <-p.restart:
 			p.restart = nil

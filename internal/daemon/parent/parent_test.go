@@ -642,6 +642,30 @@ func TestSystemd(t *testing.T) {
 	d.ends(0)
 }
 
+// With WatchdogSec= systemd hears at every tick that the parent's loop turns, and not without it.
+func TestWatchdog(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "notify")
+	sock, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sock.Close()
+	d := start(t, "run", config{Instances: 1}, "NOTIFY_SOCKET="+path, "WATCHDOG_USEC=30000000")
+	sock.SetReadDeadline(time.Now().Add(15 * time.Second))
+	for alive := 0; alive < 3; {
+		b := make([]byte, 4096)
+		n, err := sock.Read(b)
+		if err != nil {
+			t.Fatalf("after %d signs of life: %v", alive, err)
+		}
+		if string(b[:n]) == "WATCHDOG=1" {
+			alive++
+		}
+	}
+	d.signal(syscall.SIGTERM)
+	d.ends(0)
+}
+
 func TestCrashLog(t *testing.T) {
 	var out strings.Builder
 	log, err := logging.Open(logging.Options{Console: &out})
