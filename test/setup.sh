@@ -28,6 +28,7 @@ need git git "the version that the binary reports"
 	need mandoc mandoc "judging the manual pages"
 	need zsh zsh "judging its completion"
 	need fish fish "judging its completion"
+	need nft nftables "reading the packet filter that the daemon programs"
 }
 if [ -n "$missing" ]; then
 	if [ "$(id -u)" = 0 ]; then
