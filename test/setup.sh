@@ -23,7 +23,6 @@ need git git "the version that the binary reports"
 	need xz xz-utils "unpacking the VM's kernel"
 	need qemu-system-x86_64 qemu-system-x86 "a kernel that tells of processes"
 	need readelf binutils "checking the VM's kernel"
-	need systemd-analyze systemd "verifying the systemd unit"
 	need /usr/lib/frr/vrrpd frr "another VRRP as the peer in tests; its service is not started"
 	need systemd-analyze systemd "verifying the systemd units"
 	need systemd-nspawn systemd-container "a systemd of its own for the units"
@@ -33,6 +32,7 @@ need git git "the version that the binary reports"
 	need mandoc mandoc "judging the manual pages"
 	need zsh zsh "judging its completion"
 	need fish fish "judging its completion"
+	need nft nftables "reading the packet filter that the daemon programs"
 }
 if [ -n "$missing" ]; then
 	if [ "$(id -u)" = 0 ]; then

@@ -16,18 +16,25 @@ import (
 
 // Global is the global_defs block.
 type Global struct {
-	RouterID         opt[string]
-	MailTo           []opt[string]
-	MailFrom         opt[string]
-	SMTPServer       opt[smtpServer]
-	HELO             opt[string]
-	SMTPTimeout      opt[time.Duration]
-	NoEmailFaults    opt[bool]
-	NoCheckerEmails  opt[bool]
-	DynamicIf        opt[bool]
-	DefaultInterface opt[string]
-	Umask            opt[int]
-	JSONVersion      opt[int]
+	RouterID        opt[string]
+	MailTo          []opt[string]
+	MailFrom        opt[string]
+	SMTPServer      opt[smtpServer]
+	HELO            opt[string]
+	SMTPTimeout     opt[time.Duration]
+	NoEmailFaults   opt[bool]
+	NoCheckerEmails opt[bool]
+	DynamicIf       opt[bool]
+
+	VMACPrefix, VMACAddrPrefix opt[string]
+	DisableLocalIGMP           opt[bool]
+	ExtraIf                    opt[model.ExtraIf]
+	IPTables, NFTables         opt[[]string]
+	NFTPriority                opt[int]
+	NFTIfIndex                 opt[bool]
+	DefaultInterface           opt[string]
+	Umask                      opt[int]
+	JSONVersion                opt[int]
 
 	SMTPAlert, SMTPAlertVRRP, SMTPAlertChecker opt[bool]
 
@@ -96,16 +103,14 @@ type smtpServer struct {
 
 // Why keywords wait for later parts.
 const (
-	noSNMP     = "there is no SNMP agent"
-	noDBus     = "there is no D-Bus service"
-	noFirewall = "no packet filter is programmed"
-	noVMAC     = "virtual MAC interfaces are not made"
-	noBFD      = "BFD sessions are not run"
-	noBuffers  = "socket buffers are sized by the program"
-	noNames    = "the processes keep the program's name"
-	noReload   = "a reload is asked for with SIGHUP and always checked first"
-	noFiles    = "files are written to their usual places"
-	noPoll     = "link state comes from the kernel's notifications"
+	noSNMP    = "there is no SNMP agent"
+	noDBus    = "there is no D-Bus service"
+	noBFD     = "BFD sessions are not run"
+	noBuffers = "socket buffers are sized by the program"
+	noNames   = "the processes keep the program's name"
+	noReload  = "a reload is asked for with SIGHUP and always checked first"
+	noFiles   = "files are written to their usual places"
+	noPoll    = "link state comes from the kernel's notifications"
 )
 
 type gtable = schema.Table[Global]
@@ -194,8 +199,8 @@ var globalDefs = concat(gtable{
 		"Accept interfaces that do not exist yet, from this line on."),
 	schema.Value("default_interface", schema.IfName, "eth0", func(g *Global) *opt[string] { return &g.DefaultInterface },
 		"Interface of static addresses that name none.").Lenient(),
-	schema.Flag("disable_local_igmp", true, ignored[Global], "Stop IGMP reports for link-local groups.").
-		Pending("the kernel's setting is left alone"),
+	schema.Flag("disable_local_igmp", true, func(g *Global) *opt[bool] { return &g.DisableLocalIGMP },
+		"Stop IGMP reports for link-local groups, of the whole network namespace."),
 
 	schema.Inherited("vrrp_mcast_group4", multicast(model.IPv4), func(g *Global) *opt[netip.Addr] { return &g.McastGroup4 },
 		"IPv4 group of adverts; default 224.0.0.18."),
@@ -221,8 +226,8 @@ var globalDefs = concat(gtable{
 		"Gap between unsolicited neighbour advertisements on one interface."),
 	schema.Value("vrrp_min_garp", schema.Bool, false, func(g *Global) *opt[bool] { return &g.MinGARP },
 		"Send one gratuitous ARP only where nothing else is configured."),
-	schema.Check[Global]("vrrp_garp_extra_if", extraIf(1), "Period of gratuitous ARP on other interfaces.").
-		OldName("vrrp_vmac_garp_intvl", source.Deprecated).Pending(noVMAC),
+	schema.Inherited("vrrp_garp_extra_if", extraIf(1), func(g *Global) *opt[model.ExtraIf] { return &g.ExtraIf },
+		"Default of garp_extra_if.").OldName("vrrp_vmac_garp_intvl", source.Deprecated),
 	schema.Value("vrrp_lower_prio_no_advert", schema.Bool, false, func(g *Global) *opt[bool] { return &g.LowerPrioNoAdvert },
 		"Do not answer a lower-priority advert at once."),
 	schema.Value("vrrp_higher_prio_send_advert", schema.Bool, false, func(g *Global) *opt[bool] { return &g.HigherPrioAdvert },
@@ -256,14 +261,19 @@ var globalDefs = concat(gtable{
 		"Report priority changes to scripts and pipes."),
 	schema.Line("vrrp_rx_bufs_policy", "[MTU] [ADVERT] [BYTES]", readRxBufs, "Size of VRRP receive buffers.").Pending(noBuffers),
 	schema.Check[Global]("vrrp_rx_bufs_multiplier", schema.Exactly(schema.Int(1, math.MaxInt32)), "Factor of that size.").Lenient().Pending(noBuffers),
-	schema.Check[Global]("vmac_prefix", schema.Word, "Name prefix of virtual MAC interfaces.").Pending(noVMAC),
-	schema.Check[Global]("vmac_addr_prefix", schema.Word, "Name prefix of those of single addresses.").Pending(noVMAC),
+	schema.Inherited("vmac_prefix", schema.Word, func(g *Global) *opt[string] { return &g.VMACPrefix },
+		"Name prefix of virtual MAC interfaces; default vrrp.").FirstWins(),
+	schema.Inherited("vmac_addr_prefix", schema.Word, func(g *Global) *opt[string] { return &g.VMACAddrPrefix },
+		"Name prefix of those of single addresses; default vmac_prefix.").FirstWins(),
 
-	schema.Check[Global]("vrrp_iptables", filterNames, "Filter with iptables.").Pending(noFirewall),
-	schema.Check[Global]("vrrp_ipsets", filterNames, "Names of ipsets.").Pending(noFirewall),
-	schema.Check[Global]("nftables", filterNames, "Filter with nftables.").Pending(noFirewall),
-	schema.Check[Global]("nftables_priority", schema.Int(math.MinInt32, math.MaxInt32), "Priority of the chains.").Pending(noFirewall),
-	schema.Flag("nftables_ifindex", true, ignored[Global], "Match interfaces by index.").Pending(noFirewall),
+	schema.Inherited("vrrp_iptables", filterNames, func(g *Global) *opt[[]string] { return &g.IPTables },
+		"Filter; with nftables, for iptables is not used."),
+	schema.Check[Global]("vrrp_ipsets", filterNames, "No effect: nftables has its own sets."),
+	schema.Inherited("nftables", filterNames, func(g *Global) *opt[[]string] { return &g.NFTables },
+		"Filter, in this table; default keepalived.").FirstWins(),
+	schema.Value("nftables_priority", schema.Int(math.MinInt32, math.MaxInt32), -1, func(g *Global) *opt[int] { return &g.NFTPriority },
+		"Priority of the chains."),
+	schema.Flag("nftables_ifindex", true, func(g *Global) *opt[bool] { return &g.NFTIfIndex }, "Match interfaces by index."),
 	schema.Flag("nftables_counters", true, func(g *Global) *opt[bool] { return &g.NFTablesCounters }, "Add counters to the rules."),
 	schema.Inherited("notify_fifo", fifoKind, func(g *Global) *opt[fifo] { return &g.NotifyFIFO },
 		"Pipe that gets all state changes.").Lenient().FirstWins(),
@@ -327,7 +337,18 @@ var milli4294 = schema.Decimal(time.Second, time.Millisecond, 4294967295*time.Mi
 var statsAge = schema.Seconds(time.Millisecond, 30*time.Second)
 
 // filterNames are names of tables, chains and sets.
-var filterNames = schema.Kind[string]{Usage: "[NAME…]", Parse: func(w []source.Word) (string, error) { return "", nil }}
+var filterNames = schema.Kind[[]string]{Usage: "[NAME…]", Parse: func(w []source.Word) (names []string, err error) {
+	for _, x := range w {
+		if len(x.Text) > maxTableName {
+			return nil, fmt.Errorf("name %q is longer than %d bytes", x.Text, maxTableName)
+		}
+		names = append(names, x.Text)
+	}
+	return names, nil
+}}
+
+// maxTableName is the longest name of a table of nftables (linux/netfilter/nf_tables.h).
+const maxTableName = 254
 
 // schedRows are the keywords that say how one role is scheduled.
 func schedRows(role string, of func(*Global) *sched, pending string) gtable {
@@ -398,18 +419,18 @@ func multicast(f model.Family) schema.Kind[netip.Addr] {
 }
 
 // extraIf is the value of garp_extra_if.
-func extraIf(low int) schema.Kind[int] {
-	return schema.Kind[int]{Usage: "[all] SECS", Parse: func(w []source.Word) (n int, err error) {
+func extraIf(low int) schema.Kind[model.ExtraIf] {
+	return schema.Kind[model.ExtraIf]{Usage: "[all] SECS", Parse: func(w []source.Word) (e model.ExtraIf, err error) {
 		for _, x := range w {
 			if x.Text == "all" {
+				e.All = true
 				continue
 			}
-			if n, err = schema.ParseInt(x.Text, low, 86400); err != nil {
-				return 0, err
-			}
-			return n, nil
+			n, err := schema.ParseInt(x.Text, low, 86400)
+			e.Interval = time.Duration(n) * time.Second
+			return e, err
 		}
-		return 0, fmt.Errorf("no interval given")
+		return e, fmt.Errorf("no interval given")
 	}}
 }
 

@@ -11,6 +11,10 @@ type Host interface {
 	Hostname() string
 	// Interface returns the interface of that name; false if there is none.
 	Interface(name string) (Interface, bool)
+	// Links returns all interfaces, as far as it matters to making further ones.
+	Links() []Link
+	// LinkGroup returns the number of an interface group by number or by its name in iproute2's tables.
+	LinkGroup(name string) (uint32, bool)
 	// LookupUser returns an account by name or number.
 	LookupUser(name string) (User, bool)
 	LookupGroup(name string) (gid uint32, ok bool)
@@ -49,6 +53,15 @@ type Interface struct {
 	Multicast bool
 	Ethernet  bool
 	Addrs     []netip.Prefix
+}
+
+// Link is an interface of the host as a place for others, or one of those.
+type Link struct {
+	Name    string
+	Macvlan bool
+	Private bool    // macvlan: its mode
+	Base    string  // macvlan: the interface it sits on; empty if that is in another network namespace
+	MAC     [6]byte // macvlan
 }
 
 // User is an account of the host.

@@ -11,7 +11,10 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
+
+	"github.com/vishvananda/netlink"
 )
 
 // System is the machine the program runs on, as Host and as source.Files.
@@ -60,6 +63,51 @@ func (System) Interface(name string) (Interface, bool) {
 		}
 	}
 	return out, true
+}
+
+// Links returns the interfaces of the current network namespace; none if they cannot be read.
+func (System) Links() (out []Link) {
+	links, err := netlink.LinkList()
+	if err != nil {
+		return nil
+	}
+	names := map[int]string{}
+	for _, l := range links {
+		names[l.Attrs().Index] = l.Attrs().Name
+	}
+	for _, l := range links {
+		n := Link{Name: l.Attrs().Name}
+		if m, ok := l.(*netlink.Macvlan); ok && len(m.HardwareAddr) == 6 {
+			n.Macvlan, n.Private = true, m.Mode == netlink.MACVLAN_MODE_PRIVATE
+			n.Base, n.MAC = names[m.ParentIndex], [6]byte(m.HardwareAddr)
+		}
+		out = append(out, n)
+	}
+	return out
+}
+
+// linkGroups are the files in which iproute2 keeps the names of interface groups.
+var linkGroups = []string{"/etc/iproute2/group", "/usr/share/iproute2/group"}
+
+// LinkGroup reads iproute2's tables.
+func (System) LinkGroup(name string) (uint32, bool) {
+	if n, err := strconv.ParseUint(name, 0, 32); err == nil {
+		return uint32(n), true
+	}
+	for _, file := range linkGroups {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(text)) {
+			if f := strings.Fields(line); len(f) == 2 && f[1] == name {
+				if n, err := strconv.ParseUint(f[0], 0, 32); err == nil {
+					return uint32(n), true
+				}
+			}
+		}
+	}
+	return 0, name == "default"
 }
 
 // LookupUser finds an account by name or number.

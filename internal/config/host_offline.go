@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"net/netip"
 	"path"
+	"strconv"
+	"strings"
 )
 
 // Offline is a Host of which nothing is known: it answers yes whenever existence is asked for, so that a configuration can be judged away
@@ -35,6 +37,15 @@ func (*Offline) IPRouteName(_, _, _, _ string) (uint32, bool) { return 1, true }
 
 // VRFTable takes every name for a VRF.
 func (*Offline) VRFTable(string) (uint32, bool) { return 1, true }
+
+// Links returns none.
+func (*Offline) Links() []Link { return nil }
+
+// LinkGroup returns a group of any name.
+func (*Offline) LinkGroup(name string) (uint32, bool) {
+	n, err := strconv.ParseUint(name, 0, 32)
+	return uint32(n), err == nil || !strings.ContainsAny(name, " /")
+}
 
 // offlineID is the number of every account but root.
 const offlineID = 1000

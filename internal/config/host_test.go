@@ -4,11 +4,13 @@ import (
 	"io/fs"
 	"net/netip"
 	"path"
+	"strconv"
 	"strings"
 )
 
 // fakeHost is the environment that the vectors were recorded in, and more interfaces for the examples.
 type fakeHost struct {
+	links_     []Link
 	interfaces map[string]Interface
 	users      map[string]User
 	files      map[string]File // a symbolic link's target is in links
@@ -119,3 +121,10 @@ func (h *fakeHost) SearchPath() []string { return []string{"/usr/sbin", "/usr/bi
 func (h *fakeHost) LookupHost(name string) []netip.Addr { return h.hosts[name] }
 
 func (h *fakeHost) NumCPU() int { return 4 }
+
+func (h *fakeHost) Links() []Link { return h.links_ }
+
+func (h *fakeHost) LinkGroup(name string) (uint32, bool) {
+	n, err := strconv.ParseUint(name, 0, 32)
+	return uint32(n), err == nil
+}

@@ -16,6 +16,7 @@ type resolver struct {
 	absent  bool            // an interface that is not there was reported
 	missing map[string]bool // such interfaces, so that each place is reported but names are looked up once
 	found   map[string]Interface
+	vlinks  vlinks
 
 	files trackerSet // set by vrrp
 
@@ -208,6 +209,7 @@ func (res *resolver) vrrp(v *model.VRRP) {
 		return
 	}
 	groups := res.groups()
+	res.vlinkNames()
 	for _, i := range c.Instances {
 		out, ok := res.instance(i, groups.of[i.Name], scripts, trackers)
 		if !ok {
@@ -223,6 +225,8 @@ func (res *resolver) vrrp(v *model.VRRP) {
 	}
 	res.followers(v)
 	res.debounceLimits(v)
+	inheritDelays(v)
+	res.filter(v)
 	res.conflicts(v.Instances)
 	v.Scripts = res.usedScripts(scripts)
 	v.Files, v.Processes = trackers.used()

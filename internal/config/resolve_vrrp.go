@@ -66,6 +66,7 @@ func (res *resolver) instance(i *Instance, grp *SyncGroup, scripts map[string]*t
 		PromoteSecondary: i.PromoteSecondaries.V, DontTrackPrimary: i.DontTrackPrimary.V,
 		SkipCheckAdvAddr: first(i.SkipCheckAdvAddr, g.SkipCheckAdvAddr),
 		RxBufSize:        i.RxBufSize.V,
+		ExtraIf:          first(i.ExtraIf, g.ExtraIf),
 		NotifyPriority:   first(i.NotifyPriority, g.NotifyPriority),
 		SMTPAlert:        first(i.SMTPAlert, opt[bool]{V: first(g.SMTPAlertVRRP, g.SMTPAlert)}),
 	}
@@ -80,6 +81,8 @@ func (res *resolver) instance(i *Instance, grp *SyncGroup, scripts map[string]*t
 	if !res.peers(i, &out, say) {
 		return out, false
 	}
+	res.vrf(i, &out, say)
+	res.vlink(i, &out, say)
 	if !res.addresses(i, &out, say) {
 		return out, false
 	}
@@ -89,13 +92,7 @@ func (res *resolver) instance(i *Instance, grp *SyncGroup, scripts map[string]*t
 	res.safety(i, &out)
 	res.interval(i, &out, say)
 	res.tracking(i, grp, &out, scripts, trackers, say)
-	if i.VMACXmitBase.V && (out.Strict || !i.VMAC.V) {
-		say(i.VMACXmitBase.At, "vmac_xmit_base needs use_vmac and no strict mode - resetting")
-	}
-	if i.VMACMAC.IsSet() && out.Strict {
-		say(i.VMACMAC.At, "strict mode does not allow an explicit MAC address - ignoring it")
-	}
-	if i.PromoteSecondaries.V && (i.VMAC.V || i.IPVLAN.V) {
+	if i.PromoteSecondaries.V && (i.VMAC.IsSet() || i.IPVLAN.IsSet()) {
 		say(i.PromoteSecondaries.At, "promote_secondaries is automatic on a virtual MAC interface - ignoring")
 		out.PromoteSecondary = false
 	}
@@ -238,10 +235,6 @@ func (res *resolver) peers(i *Instance, out *model.Instance, say sayer) bool {
 	default:
 		out.Group = orAddr(g.McastGroup4, defaultGroup4)
 	}
-	if i.VMAC.V && here && !iface.Ethernet {
-		say(i.VMAC.At, "use_vmac needs an Ethernet interface - going to fault state")
-		out.ConfigFault = "virtual MAC on an interface that is not Ethernet"
-	}
 	return true
 }
 
@@ -256,14 +249,16 @@ func orAddr(o opt[netip.Addr], def netip.Addr) netip.Addr {
 func (res *resolver) addresses(i *Instance, out *model.Instance, say sayer) bool {
 	place := func(l []opt[Address]) (list []model.Address) {
 		for _, a := range l {
-			m := a.V.Address
-			if m.Interface = i.Interface.V; a.V.Dev.IsSet() {
-				m.Interface = a.V.Dev.V
+			m, dev := a.V.Address, i.Interface.V
+			if a.V.Dev.IsSet() {
+				dev = a.V.Dev.V
 			}
-			if m.Interface == "" {
+			if dev == "" {
 				say(a.At, "no interface for vip %s - removing", m.Prefix)
 				continue
 			}
+			m.Interface = res.placeOn(i, out, &a, dev, say)
+			m.UseVMAC = a.V.UseVMAC
 			list = append(list, m)
 		}
 		return list

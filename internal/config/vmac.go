@@ -12,10 +12,23 @@ import (
 	"github.com/keepalived-go/keepalived-go/internal/model"
 )
 
-// readVMAC checks the words of use_vmac.
+// vlink is what use_vmac or use_ipvlan says.
+type vlink struct {
+	kind  model.VLinkKind
+	name  opt[string]
+	mac   opt[[]byte] // 5 bytes: the VRID is the sixth
+	group opt[string]
+	mode  uint16
+	addr  netip.Prefix
+}
+
+// ipvlanModes are the words of use_ipvlan with the IPVLAN_F_* of linux/if_link.h.
+var ipvlanModes = map[string]uint16{"bridge": 0, "private": 1, "vepa": 2}
+
+// readVMAC reads the words of use_vmac. netlink_notify_msg asks for what is always done: to listen to what the kernel says of the
+// new interface.
 func readVMAC(i *Instance, n *syntax.Node, r *source.Report) {
-	i.VMAC = opt[bool]{V: true, At: n.At()}
-	named := false
+	v := vlink{kind: model.Macvlan}
 	for j := 0; j < len(n.Args); j++ {
 		w := n.Args[j]
 		switch {
@@ -24,7 +37,9 @@ func readVMAC(i *Instance, n *syntax.Node, r *source.Report) {
 			if j++; j >= len(n.Args) {
 				r.Errorf(w.At, "use_vmac: %s has no value - ignoring it", w.Text)
 			} else if w.Text == "name" {
-				named = vmacName(n.Args[j], named, r)
+				v.setName("use_vmac", n.Args[j], r)
+			} else {
+				v.group = opt[string]{V: n.Args[j].Text, At: n.Args[j].At}
 			}
 		case strings.Count(w.Text, ":") >= 4:
 			mac, err := hex.DecodeString(strings.ReplaceAll(w.Text, ":", ""))
@@ -38,66 +53,79 @@ func readVMAC(i *Instance, n *syntax.Node, r *source.Report) {
 				r.Errorf(w.At, "use_vmac: %q is a multicast MAC address - ignoring it", w.Text)
 			case mac[0] == 0 && mac[1] == 0 && mac[2] == 0x5e && mac[3] == 0:
 				r.Errorf(w.At, "use_vmac: %q is in the range of VRRP itself - ignoring it", w.Text)
-			case i.VMACMAC.IsSet():
+			case v.mac.IsSet():
 				r.Errorf(w.At, "use_vmac: a second MAC address - ignoring it")
 			default:
-				i.VMACMAC = opt[string]{V: w.Text, At: w.At}
+				v.mac = opt[[]byte]{V: mac, At: w.At}
 			}
 		default:
-			named = vmacName(w, named, r)
+			v.setName("use_vmac", w, r)
 		}
 	}
-}
-
-func vmacName(w source.Word, already bool, r *source.Report) bool {
-	switch {
-	case already:
-		r.Errorf(w.At, "use_vmac: a second interface name %q - ignoring it", w.Text)
-	case len(w.Text) > schema.MaxIfName || strings.ContainsAny(w.Text, "/ ") || w.Text == "":
-		r.Errorf(w.At, "use_vmac: %q is no interface name - ignoring it", w.Text)
-		return false
-	}
-	return true
-}
-
-// readIPVLAN checks the words of use_ipvlan.
-func readIPVLAN(i *Instance, n *syntax.Node, r *source.Report) {
 	if i.IPVLAN.IsSet() {
-		r.Errorf(n.At(), "use_ipvlan is already specified - ignoring")
+		r.Errorf(n.At(), "use_vmac: the instance uses an ipvlan - ignoring it")
 		return
 	}
-	i.IPVLAN = opt[bool]{V: true, At: n.At()}
-	mode, named, addressed := false, false, false
+	i.VMAC = opt[vlink]{V: v, At: n.At()}
+}
+
+func (v *vlink) setName(keyword string, w source.Word, r *source.Report) {
+	switch {
+	case v.name.IsSet():
+		r.Errorf(w.At, "%s: a second interface name %q - ignoring it", keyword, w.Text)
+	case len(w.Text) > schema.MaxIfName || strings.ContainsAny(w.Text, "/ ") || w.Text == "":
+		r.Errorf(w.At, "%s: %q is no interface name - ignoring it", keyword, w.Text)
+	default:
+		v.name = opt[string]{V: w.Text, At: w.At}
+	}
+}
+
+// readIPVLAN reads the words of use_ipvlan.
+func readIPVLAN(i *Instance, n *syntax.Node, r *source.Report) {
+	switch {
+	case i.IPVLAN.IsSet():
+		r.Errorf(n.At(), "use_ipvlan is already specified - ignoring")
+		return
+	case i.VMAC.IsSet():
+		r.Errorf(n.At(), "use_ipvlan: the instance uses a VMAC - ignoring it")
+		return
+	}
+	v := vlink{kind: model.IPVLAN}
+	mode, addressed := false, false
 	for j := 0; j < len(n.Args); j++ {
 		w := n.Args[j]
+		bits, isMode := ipvlanModes[w.Text]
 		switch {
-		case w.Text == "bridge" || w.Text == "private" || w.Text == "vepa":
-			if mode {
-				r.Errorf(w.At, "use_ipvlan: a second mode - ignoring it")
-			}
-			mode = true
+		case isMode && mode:
+			r.Errorf(w.At, "use_ipvlan: a second mode - ignoring it")
+		case isMode:
+			mode, v.mode = true, bits
 		case w.Text == "name" || w.Text == "group":
 			if j++; j >= len(n.Args) {
 				r.Errorf(w.At, "use_ipvlan: %s has no value - ignoring it", w.Text)
+			} else if w.Text == "name" {
+				v.setName("use_ipvlan", n.Args[j], r)
+			} else {
+				v.group = opt[string]{V: n.Args[j].Text, At: n.Args[j].At}
 			}
-			named = named || w.Text == "name"
 		default:
 			p, err := parsePrefix(w.Text)
 			switch {
-			case !p.IsValid() && (named || len(w.Text) > schema.MaxIfName):
+			case !p.IsValid() && (v.name.IsSet() || len(w.Text) > schema.MaxIfName):
 				r.Errorf(w.At, "use_ipvlan: unknown word %q - ignoring it", w.Text)
 			case !p.IsValid():
-				named = true
+				v.setName("use_ipvlan", w, r)
 			case err != nil || addressed:
 				r.Errorf(w.At, "use_ipvlan: unusable address %q - ignoring it", w.Text)
 			default:
 				addressed = true
-				if i.fits(familyOf(p), w.At, w.Text, r) && !i.Source.IsSet() {
-					i.Source = opt[netip.Addr]{V: p.Addr(), At: w.At}
+				if i.fits(familyOf(p), w.At, w.Text, r) {
+					v.addr = p
 				}
 			}
 		}
 	}
+	i.IPVLAN = opt[vlink]{V: v, At: n.At()}
 }
 
 func familyOf(p netip.Prefix) model.Family { return model.FamilyOf(p.Addr()) }

@@ -47,19 +47,20 @@ type Instance struct {
 	Routes         []opt[*Route]
 	Rules          []opt[*Rule]
 
-	Strict, Accept               opt[bool]
-	NoPreempt                    opt[bool]
-	PreemptDelay                 opt[time.Duration]
-	SkipCheckAdvAddr             opt[bool]
-	LowerPrioNo, HigherPrioSend  opt[bool]
-	OwnerIgnore                  opt[bool]
-	TimerExpired                 opt[int]
-	DownTimer                    opt[int]
-	PromoteSecondaries           opt[bool]
-	DontTrackPrimary             opt[bool]
-	VMAC, VMACXmitBase, VMACAddr opt[bool]
-	VMACMAC                      opt[string]
-	IPVLAN                       opt[bool]
+	Strict, Accept              opt[bool]
+	NoPreempt                   opt[bool]
+	PreemptDelay                opt[time.Duration]
+	SkipCheckAdvAddr            opt[bool]
+	LowerPrioNo, HigherPrioSend opt[bool]
+	OwnerIgnore                 opt[bool]
+	TimerExpired                opt[int]
+	DownTimer                   opt[int]
+	PromoteSecondaries          opt[bool]
+	DontTrackPrimary            opt[bool]
+	VMAC, IPVLAN                opt[vlink]
+	VMACXmitBase, VMACAddr      opt[bool]
+	VRF                         opt[string]
+	ExtraIf                     opt[model.ExtraIf]
 
 	GARPMasterDelay, GARPMasterRefresh, GARPLowerPrioDelay  opt[time.Duration]
 	GARPMasterRepeat, GARPRefreshRepeat, GARPLowerPrioCount opt[int]
@@ -195,15 +196,15 @@ var vrrpInstance = concat(itable{
 	schema.Line("state", "MASTER|BACKUP", readState, "State to start in; default by priority."),
 	schema.Inherited("interface", schema.IfName, func(i *Instance) *opt[string] { return &i.Interface },
 		"Interface of the adverts."),
-	schema.Check[Instance]("vrf", schema.IfName, "VRF of an instance without interface.").Pending("VRFs are not used"),
+	schema.Inherited("vrf", schema.IfName, func(i *Instance) *opt[string] { return &i.VRF }, "VRF of a unicast instance without interface."),
 	schema.Line("use_vmac", "[[name] IFNAME] [MAC] [netlink_notify_msg] [group GROUP]", readVMAC, "Run on an interface with the virtual MAC.").
-		Options("name", "netlink_notify_msg", "group", "<MAC>").Pending(noVMAC),
+		Options("name", "netlink_notify_msg", "group", "<MAC>"),
 	schema.Flag("use_vmac_addr", true, func(i *Instance) *opt[bool] { return &i.VMACAddr },
-		"Virtual MACs for addresses on other interfaces.").Pending(noVMAC),
+		"Virtual MACs for addresses on other interfaces."),
 	schema.Flag("vmac_xmit_base", true, func(i *Instance) *opt[bool] { return &i.VMACXmitBase },
-		"Send adverts from the interface itself.").Pending(noVMAC),
+		"Send adverts from the interface itself."),
 	schema.Line("use_ipvlan", "[bridge|private|vepa] [[name] IFNAME] [group GROUP] [IPADDR]", readIPVLAN, "Run on an ipvlan.").
-		Options("bridge", "private", "vepa", "name", "group", "<IPADDR>").Pending(noVMAC),
+		Options("bridge", "private", "vepa", "name", "group", "<IPADDR>"),
 	schema.Flag("dont_track_primary", true, func(i *Instance) *opt[bool] { return &i.DontTrackPrimary },
 		"Ignore faults of the instance's own interface."),
 
@@ -265,7 +266,7 @@ var vrrpInstance = concat(itable{
 		return readRule(false, n, r)
 	}, func(i *Instance) *[]opt[*Rule] { return &i.Rules }, "Rules held while master.").Options(ruleOptions...),
 	schema.Flag("accept", true, func(i *Instance) *opt[bool] { return &i.Accept }, "Accept packets to the addresses."),
-	schema.Flag("no_accept", false, func(i *Instance) *opt[bool] { return &i.Accept }, "Drop packets to the addresses.").Pending(noFirewall),
+	schema.Flag("no_accept", false, func(i *Instance) *opt[bool] { return &i.Accept }, "Drop packets to the addresses."),
 	schema.Flag("nopreempt", true, func(i *Instance) *opt[bool] { return &i.NoPreempt }, "Leave a lower-priority master alone."),
 	schema.Flag("preempt", false, func(i *Instance) *opt[bool] { return &i.NoPreempt }, "Take over from a lower-priority master."),
 	schema.Inherited("preempt_delay", schema.Fallback(schema.Seconds(0, 1000*time.Second), 0),
@@ -297,8 +298,9 @@ var vrrpInstance = concat(itable{
 		"Delay of the second round after a lower-priority advert."),
 	schema.Inherited("garp_lower_prio_repeat", schema.Int(0, math.MaxInt32), func(i *Instance) *opt[int] { return &i.GARPLowerPrioCount },
 		"Gratuitous ARPs per round then."),
-	schema.Check[Instance]("garp_extra_if", extraIf(0), "Period of gratuitous ARP on other interfaces.").
-		OldName("vmac_garp_intvl", source.Deprecated).Pending(noVMAC),
+	schema.Inherited("garp_extra_if", extraIf(0), func(i *Instance) *opt[model.ExtraIf] { return &i.ExtraIf },
+		"Period of gratuitous ARP for addresses on interfaces without adverts: VMACs, with all any other too.").
+		OldName("vmac_garp_intvl", source.Deprecated),
 	schema.Inherited("down_timer_adverts", schema.Int(1, 100), func(i *Instance) *opt[int] { return &i.DownTimer },
 		"Missed adverts before a backup takes over."),
 	schema.Inherited("timer_expired_backup", schema.Kind[int]{Usage: "[<1-254>]", Parse: func(w []source.Word) (int, error) {

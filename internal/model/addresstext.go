@@ -14,7 +14,11 @@ func (a *Address) String() string {
 	if a.Broadcast.IsValid() {
 		w = append(w, "brd", a.Broadcast.String())
 	}
-	w = append(w, "dev", a.Interface, "scope", scope(a.Scope))
+	w = append(w, "dev", a.Interface)
+	if a.UseVMAC {
+		w = append(w, "use_vmac")
+	}
+	w = append(w, "scope", scope(a.Scope))
 	if a.Label != "" {
 		w = append(w, "label", a.Label)
 	}

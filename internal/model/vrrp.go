@@ -26,6 +26,12 @@ type VRRP struct {
 	MonitorRxBuf RxBuf // vrrp_netlink_monitor_rcv_bufs
 	ProcessRxBuf RxBuf // process_monitor_rcv_bufs
 
+	Filter           Filter
+	DisableLocalIGMP bool    // disable_local_igmp
+	VMACPrefix       string  // vmac_prefix; only to be shown
+	VMACAddrPrefix   string  // vmac_addr_prefix; only to be shown
+	ExtraIf          ExtraIf // vrrp_garp_extra_if; only to be shown
+
 	// IfDebounce: interface_up_down_delays by interface name.
 	IfDebounce []Debounce
 }
@@ -60,6 +66,8 @@ type InstanceKey struct {
 	VRID      uint8
 	Family    Family
 	Interface string
+	VLink     VLinkKind // runs on a VMAC or an ipvlan
+	AddrVMAC  bool      // use_vmac_addr
 	Unicast   bool
 	Source    netip.Addr // unicast only
 	Group     netip.Addr // multicast only
@@ -117,13 +125,20 @@ func (Secret) MarshalText() ([]byte, error) { return []byte("********"), nil }
 // Instance is one vrrp_instance.
 type Instance struct {
 	Name      string
-	Interface string // may be empty for unicast with a source address
+	Interface string // may be empty for unicast with a source address; the configured one, on which VLink sits
+	VRF       string // vrf, of an instance without interface
 	Family    Family
 	VRID      uint8
 	Version   int   // 2 or 3
 	Initial   State // Master or Backup: state
 	Priority  uint8 // base priority; 255: address owner
 	AdvertInt time.Duration
+
+	VLink      VLink   // use_vmac, use_ipvlan
+	XmitBase   bool    // vmac_xmit_base
+	AddrVMAC   bool    // use_vmac_addr
+	AddrVLinks []VLink // VMACs of single addresses: use_vmac_addr, use_vmac of an address
+	ExtraIf    ExtraIf // garp_extra_if
 
 	DownTimerAdverts int // 1..100
 
@@ -317,6 +332,7 @@ type Address struct {
 	NoTrack      bool
 	Lease        uint32 // vip_lease: seconds until the kernel removes it unless it is renewed; 0: never
 	TrackGroup   string // of static ones
+	UseVMAC      bool   // written; Interface says where it led to
 }
 
 // LifetimeForever is the kernel's value of an endless address lifetime.
@@ -339,7 +355,8 @@ type SyncGroup struct {
 
 // Key returns the identity of the instance over a reload.
 func (i *Instance) Key() InstanceKey {
-	k := InstanceKey{VRID: i.VRID, Family: i.Family, Interface: i.Interface, Unicast: len(i.Peers) > 0}
+	k := InstanceKey{VRID: i.VRID, Family: i.Family, Interface: i.Interface, VLink: i.VLink.Kind, AddrVMAC: i.AddrVMAC,
+		Unicast: len(i.Peers) > 0}
 	if k.Unicast {
 		k.Source = i.SourceAddr
 		k.Peers = peerKey(i.Peers)

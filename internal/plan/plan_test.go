@@ -94,7 +94,7 @@ func TestEveryFieldIsTold(t *testing.T) {
 				}
 			}
 			return
-		case reflect.Slice:
+		case reflect.Slice, reflect.Array:
 			for i := range v.Len() {
 				walk(path+"[]", v.Index(i))
 			}

@@ -68,6 +68,13 @@ func TestBytes(t *testing.T) {
 		{"IPv6, another group", lab.Config(lab.Instance{Priority: 255, VIPs: "fe80::100/64", Lines: "mcast_dst_ip ff02::112"}), 5},
 		{"IPv6 unicast, hop limit", lab.Config(lab.Instance{Priority: 200, VIPs: "fd00:1::100/64", Lines: "unicast_ttl 70\n" + peers6}), 5},
 		{"IPv6 unicast", lab.Config(lab.Instance{Priority: 200, VIPs: "fd00:1::100/64", Lines: "unicast_src_ip fd00:1::1\nunicast_peer {\n  fd00:1::2\n}"}), 10},
+		{"V-H01 VMAC", lab.Config(lab.Instance{Priority: 200, VIPs: "10.1.0.100/24 10.1.0.101", Lines: "use_vmac"}), 10},
+		{"V-H02 VMAC IPv6", lab.Config(lab.Instance{Priority: 200, VIPs: "fe80::100/64 fd00:1::100/64", Lines: "use_vmac"}), 10},
+		{"VMAC v2 own MAC", lab.Config(lab.Instance{Version: 2, Interval: second, Priority: 200, Lines: "use_vmac vm51 02:11:22:33:44"}), 5},
+		{"V-H06 VMAC vmac_xmit_base", lab.Config(lab.Instance{Priority: 200, Lines: "use_vmac\nvmac_xmit_base"}), 5},
+		{"V-H13 VMAC unicast", lab.Config(lab.Instance{Priority: 200, Lines: "use_vmac\nunicast_src_ip 10.1.0.1\nunicast_peer {\n  10.1.0.2\n}"}), 5},
+		{"VMAC garp_extra_if", lab.Config(lab.Instance{Priority: 200, VIPs: "10.1.0.100/24", Lines: "use_vmac\nuse_vmac_addr\n" +
+			"garp_extra_if 1\ngarp_master_repeat 1\ngarp_master_delay 0\nvirtual_ipaddress_excluded {\n  fd00:1::100/64\n  fd00:1::101/64\n}"}), 5},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

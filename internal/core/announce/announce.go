@@ -2,6 +2,7 @@
 package announce
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -14,6 +15,7 @@ type Target struct {
 	Addr    netip.Addr
 	IfIndex int
 	IfName  string
+	Base    string // the interface whose limit of rate counts, if not IfName: that beneath a VMAC
 	MAC     [6]byte
 	Router  bool // IPv6: the host forwards on the interface
 	NoARP   bool // the interface resolves no addresses: nothing is sent, nor on one without a hardware address
@@ -109,10 +111,11 @@ func (q *Queue) Add(now time.Time, owner int, targets []Target, repeat int) {
 
 // line returns the limit that t is under; nil: none.
 func (q *Queue) line(t *Target) *line {
-	group := slices.IndexFunc(q.delays, func(d model.GARPDelay) bool { return slices.Contains(d.Interfaces, t.IfName) })
+	name := cmp.Or(t.Base, t.IfName)
+	group := slices.IndexFunc(q.delays, func(d model.GARPDelay) bool { return slices.Contains(d.Interfaces, name) })
 	key := lineKey{group: group, family: model.FamilyOf(t.Addr)}
 	if group < 0 {
-		key.ifName = t.IfName
+		key.ifName = name
 		key.group = slices.IndexFunc(q.delays, func(d model.GARPDelay) bool { return len(d.Interfaces) == 0 })
 	}
 	if key.group < 0 {

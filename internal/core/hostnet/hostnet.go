@@ -17,6 +17,12 @@ type Link struct {
 	MAC   [6]byte // zero if the link has none, or one of another length
 	Type  uint16  // ARPHRD_* of linux/if_arp.h
 	Kind  string  // rtnetlink kind ("veth", "macvlan", "vrf"); empty for a plain device
+	Group uint32  // interface group
+
+	Master      int    // index of the bridge, VRF or bond that it belongs to; 0: none
+	Parent      int    // index of the interface that it sits on; 0: none, or one of another network namespace
+	Mode        uint32 // MACVLAN_MODE_*, IPVLAN_MODE_* of linux/if_link.h
+	IPVLANFlags uint16 // IPVLAN_F_*
 }
 
 // The flags of a link that matter here (linux/if.h).

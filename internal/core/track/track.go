@@ -174,7 +174,7 @@ func trackers(i *model.Instance, g *model.SyncGroup) []tracker {
 		for _, t := range tracks {
 			k := key{kind, t.Name}
 			switch {
-			case kind == Link && t.Name == i.Interface:
+			case kind == Link && (t.Name == i.Interface || t.Name == i.VLink.Name):
 			case kind == ScriptDone && t.Weight != 0 && g != nil && !g.TrackingWeight:
 			case slices.ContainsFunc(list, func(o tracker) bool { return o.key == k }):
 			default:
@@ -182,8 +182,10 @@ func trackers(i *model.Instance, g *model.SyncGroup) []tracker {
 			}
 		}
 	}
-	if !i.DontTrackPrimary && i.Interface != "" {
-		list = append(list, tracker{key: key{Link, i.Interface}})
+	for _, name := range [...]string{i.VLink.Name, i.Interface} {
+		if !i.DontTrackPrimary && name != "" {
+			list = append(list, tracker{key: key{Link, name}})
+		}
 	}
 	if g != nil {
 		add(Link, g.TrackInterfaces)

@@ -40,6 +40,8 @@ const (
 	lineIntervalOwn    = "(%s) changing advert interval from %dms to locally configured %dms"
 	lineOldChecksum    = "(%s) Setting unicast VRRPv3 checksum to old version"
 
+	lineSetFilter    = "(%s) setting firewall drop rule"
+	lineRemoveFilter = "(%s) removing firewall drop rule"
 	lineSetVIPs      = "(%s) setting VIPs."
 	lineSetEVIPs     = "(%s) setting E-VIPs."
 	lineRemoveVIPs   = "(%s) removing VIPs."
@@ -119,14 +121,22 @@ func seconds(d time.Duration) string { return fmt.Sprintf("%.6f", d.Seconds()) }
 
 // setting are the lines of a new master about what it sets.
 func setting(i *model.Instance) []string {
-	return about(i, []int{len(i.VIPs), len(i.ExcludedVIPs), len(i.Routes), len(i.Rules)},
-		[]string{lineSetVIPs, lineSetEVIPs, lineSetRoutes, lineSetRules})
+	return about(i, []int{filtered(i), len(i.VIPs), len(i.ExcludedVIPs), len(i.Routes), len(i.Rules)},
+		[]string{lineSetFilter, lineSetVIPs, lineSetEVIPs, lineSetRoutes, lineSetRules})
 }
 
 // Removing are the lines about what an instance gives up.
 func Removing(i *model.Instance) []string {
-	return about(i, []int{len(i.Rules), len(i.Routes), len(i.VIPs), len(i.ExcludedVIPs)},
-		[]string{lineRemoveRules, lineRemoveRoutes, lineRemoveVIPs, lineRemoveEVIPs})
+	return about(i, []int{len(i.Rules), len(i.Routes), len(i.VIPs), len(i.ExcludedVIPs), filtered(i)},
+		[]string{lineRemoveRules, lineRemoveRoutes, lineRemoveVIPs, lineRemoveEVIPs, lineRemoveFilter})
+}
+
+// filtered counts the addresses that no_accept drops the packets of.
+func filtered(i *model.Instance) int {
+	if i.Accept {
+		return 0
+	}
+	return len(i.VIPs) + len(i.ExcludedVIPs)
 }
 
 func about(i *model.Instance, counts []int, lines []string) (out []string) {

@@ -401,7 +401,7 @@ func ownAddr(i *model.Instance, n int) netip.Addr {
 func instance(name string, n int, options []string) (*model.Instance, error) {
 	i := &model.Instance{
 		Name: name, Interface: "eth0", Family: model.IPv4, VRID: 50 + uint8(n), Version: 2, Initial: model.Backup,
-		Priority: 100, AdvertInt: time.Second, DownTimerAdverts: 3, Group: groupIPv4,
+		Priority: 100, AdvertInt: time.Second, DownTimerAdverts: 3, Group: groupIPv4, Accept: true,
 		GARP: model.GARP{MasterDelay: 5 * time.Second, MasterRepeat: 5, RefreshRepeat: 1, LowerPrioDelay: 5 * time.Second, LowerPrioRepeat: 5},
 		VIPs: []model.Address{{Prefix: netip.MustParsePrefix("10.0.0.100/24"), Interface: "eth0"}},
 	}
@@ -445,6 +445,8 @@ func instance(name string, n int, options []string) (*model.Instance, error) {
 			i.HMAC.Monotonic = true
 		case "down":
 			i.DownTimerAdverts = n
+		case "no_accept":
+			i.Accept = false
 		case "nopreempt":
 			i.NoPreempt = true
 		case "preempt_delay":

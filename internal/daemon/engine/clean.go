@@ -52,6 +52,23 @@ func clean(ctx context.Context, o Options, m *model.Model, f link.Flags) int {
 		})
 		supervise(ctx, part, log, "address lane", func() error { return lane.Run(ctx) })
 	}
+	if f.VRRP && !f.KeepVRRP && len(m.VRRP.VLinks()) > 0 {
+		links, err := netlink.OpenLinks(o.Log.Role(logging.VRRP), func(f func()) { part.Post(func(time.Time) { f() }) })
+		if err != nil {
+			log.Error(err.Error())
+			return exitFatal
+		}
+		c.left++
+		links.Want(netlink.LinkWish{Links: m.VRRP.VLinks()}, func(netlink.LinkOutcome) { // taken over, and then given up
+			links.Want(netlink.LinkWish{}, func(netlink.LinkOutcome) { done(time.Now()) })
+		})
+		supervise(ctx, part, log, "link lane", func() error { return links.Run(ctx, func(netlink.LinkOutcome) {}) })
+	}
+	if f.VRRP && !f.KeepVRRP && m.VRRP.Filter.Wanted {
+		if err := nftables.RemoveTables(m.VRRP.Filter.Table); err != nil {
+			log.Error("nftables: " + err.Error())
+		}
+	}
 	if f.Checkers && !f.KeepIPVS && len(m.LVS.Services) > 0 {
 		lane := ipvs.OpenLane(openIPVS(m), o.Log.Role(logging.Checkers))
 		c.left++

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -42,20 +43,24 @@ func (v *vrrpPart) net(now time.Time, events []hostnet.Event) {
 		}
 	}
 	switch {
-	case synced && !v.running && !v.stopping:
-		v.begin(now)
+	case synced && !v.running && !v.stopping && v.vl.pending == nil:
+		v.prepare(now, &v.model.VRRP, v.begin)
 	case v.running && !v.stopping:
 		v.refresh(now, func(name string) bool { return touched[name] })
 		v.flush(now)
 	}
+	v.linksChanged(now, touched)
 }
 
 func (v *vrrpPart) link(now time.Time, ev hostnet.Event, touched map[string]bool) {
 	was, known := v.host.LinkAt(ev.Link.Index)
-	if !v.host.Apply(ev) || !v.running {
+	if !v.host.Apply(ev) {
 		return
 	}
 	touched[was.Name], touched[ev.Link.Name] = true, true
+	if !v.running || v.stopping {
+		return
+	}
 	is, exists := v.host.LinkAt(ev.Link.Index)
 	if known && (!exists || was.Name != is.Name) {
 		if v.used(was.Name) {
@@ -71,8 +76,12 @@ func (v *vrrpPart) link(now time.Time, ev hostnet.Event, touched map[string]bool
 	changed, delayed := v.debounce.Link(now, is.Name, is.Up(), is.Flags)
 	switch {
 	case !v.used(is.Name):
-	case !known:
+	case !known && !v.virtualLink(is.Name):
 		v.log.Info(fmt.Sprintf("Interface %s added", is.Name))
+	case !known:
+		if v.debounce.Up(is.Name) {
+			v.sayLink(is.Name)
+		}
 	case changed:
 		v.sayLink(is.Name)
 	case delayed != "":
@@ -111,7 +120,7 @@ func (v *vrrpPart) used(name string) bool {
 	if slices.Contains(v.track.Links(), name) {
 		return true
 	}
-	return slices.ContainsFunc(v.routers, func(r *router) bool { return r.m.Instance().Interface == name })
+	return slices.ContainsFunc(v.routers, func(r *router) bool { return r.m.Instance().Interface == name || r.m.Instance().VRF == name })
 }
 
 // linkFacts tells the trackers of the links that they need to know.
@@ -160,7 +169,8 @@ func all(string) bool { return true }
 func (v *vrrpPart) refresh(now time.Time, on func(ifName string) bool) {
 	v.saySources(on)
 	for _, r := range v.routers {
-		if !on(r.m.Instance().Interface) {
+		i := r.m.Instance()
+		if !on(i.Interface) && !on(i.AdvertInterface()) && (i.VRF == "" || !on(i.VRF)) {
 			continue
 		}
 		v.resource(now, r)
@@ -274,8 +284,8 @@ func (v *vrrpPart) resocket(now time.Time, r *router) {
 func (v *vrrpPart) spec(r *router) (rawnet.Spec, bool) {
 	i := r.m.Instance()
 	s := rawnet.Spec{Family: i.Family, AH: i.AuthType == model.AuthAH}
-	if i.Interface != "" {
-		l, ok := v.host.Link(i.Interface)
+	if name := cmp.Or(i.AdvertInterface(), i.VRF); name != "" {
+		l, ok := v.host.Link(name)
 		if !ok {
 			return s, false
 		}

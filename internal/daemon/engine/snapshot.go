@@ -219,8 +219,16 @@ func (v *vrrpPart) iface(l hostnet.Link) status.Interface {
 	d := v.debounce.Delays(l.Name)
 	n.DebounceUp, n.DebounceDown, n.DelayedChange = d.Up, d.Down, v.debounce.Waiting(l.Name)
 	none := func(netip.Addr) bool { return false }
-	n.IPv4, _ = v.host.Source(l.Index, model.IPv4, none)
-	n.IPv6, _ = v.host.Source(l.Index, model.IPv6, none)
+	n.Group = l.Group
+	if under, ok := v.host.LinkAt(l.Parent); ok && (l.Kind == "macvlan" || l.Kind == "ipvlan") {
+		n.Kind, n.Mode, n.Under, n.UnderFlags = l.Kind, l.ModeName(), under.Name, flags(under)
+	}
+	ours := none
+	if n.Made = v.virtualLink(l.Name); n.Made { // it has no addresses but virtual ones
+		ours = v.virtual
+	}
+	n.IPv4, _ = v.host.Source(l.Index, model.IPv4, ours)
+	n.IPv6, _ = v.host.Source(l.Index, model.IPv6, ours)
 	return n
 }
 

@@ -59,10 +59,11 @@ type vrrpPart struct {
 	sockets    map[rawnet.Spec]*socket
 	sources    map[sourceKey]netip.Addr // addresses that were said to be assigned
 	vips       map[netip.Addr][]int     // all virtual addresses, and the places in routers that have them
-	pass       uint64                   // of Expire
-	reopen     time.Time                // when sockets that failed are tried again
-	delay      time.Time                // end of the start-up delay, to be logged; zero: over
-	began      time.Time                // what vrrp_startup_delay counts from
+	vl         vlinks
+	pass       uint64    // of Expire
+	reopen     time.Time // when sockets that failed are tried again
+	delay      time.Time // end of the start-up delay, to be logged; zero: over
+	began      time.Time // what vrrp_startup_delay counts from
 
 	running     bool // machines are started
 	initialised bool // track files have been made
@@ -89,9 +90,11 @@ type router struct {
 	buf     []byte
 	sendErr error // last error of sending, logged once
 	lines   allowance
-	waits   bool // the last Own or Disown has not settled
-	owned   bool // the lane knows of a wish
-	leaving bool // a reload removed it: it goes when the kernel has let go of its addresses
+	waits   bool            // the last Own or Disown has not settled
+	owned   bool            // the lane knows of a wish
+	seq     int             // of the last Own or Disown
+	held    []model.Address // asked for by Own, until a Disown has settled
+	leaving bool            // a reload removed it: it goes when the kernel has let go of its addresses
 }
 
 // pendingEvent is an event that came up while actions were carried out.
@@ -127,9 +130,15 @@ func (v *vrrpPart) open() error {
 		v.lane.Close()
 		return fmt.Errorf("open frame socket: %w", err)
 	}
+	if err := v.openVLinks(); err != nil {
+		watch.Close()
+		v.lane.Close()
+		return err
+	}
 	v.part = v.loop.Add("vrrp", v)
 	ctx := context.Background()
 	v.ctx = ctx
+	v.runVLinks()
 	supervise(ctx, v.part, v.log, "address lane", func() error { return v.lane.Run(ctx) })
 	supervise(ctx, v.part, v.log, "netlink watch", func() error {
 		return watch.Run(ctx, func(events []hostnet.Event) {
@@ -266,6 +275,7 @@ func (v *vrrpPart) drop(r *router) {
 	v.due.Set(r.slot, time.Time{})
 	v.leases.Set(r.slot, time.Time{})
 	v.queue.Drop(r.slot)
+	delete(v.vl.extraDue, r)
 	v.slots[r.slot] = nil
 	delete(v.byMachine, r.m)
 }
@@ -348,8 +358,10 @@ func (v *vrrpPart) act(now time.Time, actions []vrrp.Action) {
 			v.own(now, r, a.Gen, model.Objects{})
 		case vrrp.Announce:
 			v.announce(now, r, a.Repeat)
+			v.armExtra(now, r, true)
 		case vrrp.Unannounce:
 			v.queue.Drop(r.slot)
+			v.armExtra(now, r, false)
 		case vrrp.AnnounceSelf:
 			v.announceSelf(now, r)
 		case vrrp.Changed:
@@ -419,20 +431,31 @@ func (v *vrrpPart) own(now time.Time, r *router, gen uint32, objects model.Objec
 	}
 	r.owned = true
 	r.waits = true
+	r.seq++
 	v.armLease(now, r, len(objects.Addresses) > 0)
-	v.lane.Own(r.owner, objects, func(err error) {
-		now := time.Now()
-		if v.slots[r.slot] != r {
-			return // overtaken
-		}
-		r.waits = false
-		v.step(now, r, settled)
-		if r.leaving {
-			v.drop(r)
-		}
-		v.flush(now)
-		v.maybeEnd(now)
-	})
+	set := func() {
+		v.lane.Own(r.owner, objects, func(err error) {
+			now := time.Now()
+			if v.slots[r.slot] != r {
+				return // overtaken
+			}
+			r.waits = false
+			r.held = objects.Addresses
+			v.refilter(v.conf, nil)
+			v.step(now, r, settled)
+			if r.leaving {
+				v.drop(r)
+			}
+			v.flush(now)
+			v.maybeEnd(now)
+		})
+	}
+	if len(objects.Addresses) == 0 {
+		set()
+		return
+	}
+	r.held = append(slices.Clone(objects.Addresses), r.held...) // until they are gone the old ones stay blocked
+	v.block(r, set)
 }
 
 // send sends one advert to the group, or to every peer.
@@ -509,6 +532,9 @@ func (v *vrrpPart) target(ifName string, a netip.Addr) (announce.Target, bool) {
 		return announce.Target{}, false
 	}
 	t := announce.Target{Addr: a, IfIndex: l.Index, IfName: l.Name, MAC: l.MAC, NoARP: l.NoARP()}
+	if base, ok := v.host.LinkAt(l.Parent); ok && v.virtualLink(l.Name) {
+		t.Base = base.Name
+	}
 	if a.Is6() {
 		t.Router = netlink.Forwarding(l.Name)
 	}
@@ -579,10 +605,10 @@ func (v *vrrpPart) fact(now time.Time, f track.Fact) {
 
 func (v *vrrpPart) Deadline() time.Time {
 	if !v.running {
-		return time.Time{}
+		return v.vlinksDeadline()
 	}
 	d := v.due.Next()
-	for _, t := range []time.Time{v.queue.Deadline(), v.reopen, v.delay, v.scriptDeadline(), v.debounce.Deadline(), v.processes.deadline(), v.judgeAt, v.leases.Next()} {
+	for _, t := range []time.Time{v.queue.Deadline(), v.reopen, v.delay, v.scriptDeadline(), v.debounce.Deadline(), v.processes.deadline(), v.judgeAt, v.vlinksDeadline(), v.leases.Next()} {
 		if !t.IsZero() && (d.IsZero() || t.Before(d)) {
 			d = t
 		}
@@ -593,6 +619,10 @@ func (v *vrrpPart) Deadline() time.Time {
 // Expire lets the due routers act, but not before each has seen what has arrived for it: a daemon that was stopped or starved must
 // not take over from a master whose adverts wait in the socket.
 func (v *vrrpPart) Expire(now time.Time) {
+	v.expireVLinks(now)
+	if !v.running {
+		return
+	}
 	v.pass++
 	for slot, ok := v.due.Due(now); ok; slot, ok = v.due.Due(now) {
 		r := v.slots[slot]
@@ -621,7 +651,18 @@ func (v *vrrpPart) Expire(now time.Time) {
 
 // reload takes the new configuration over: what is kept is told, then the new is started, then the old goes.
 func (v *vrrpPart) reload(now time.Time, next *model.VRRP, changes model.Changes) {
-	v.conf = next
+	v.prepare(now, next, func(now time.Time) {
+		v.conf = next
+		v.change(now, next, changes)
+		if v.vl.asked {
+			v.wishLinks(next, next.VLinks(), nil)
+			v.linksChanged(now, nil)
+		}
+	})
+}
+
+// change carries a reload out: the interfaces that it needs are there.
+func (v *vrrpPart) change(now time.Time, next *model.VRRP, changes model.Changes) {
 	if v.model.Process.FIFOStatesOnReload {
 		defer v.writeStates()
 	}
@@ -752,7 +793,7 @@ func (v *vrrpPart) stop(now time.Time) {
 
 // released reports whether the kernel has let go of everything.
 func (v *vrrpPart) released() bool {
-	return v.unreleased == 0 && !v.statics.waits && !slices.ContainsFunc(v.slots, func(r *router) bool { return r != nil && r.waits })
+	return v.unreleased == 0 && !v.statics.waits && !slices.ContainsFunc(v.slots, func(r *router) bool { return r != nil && r.waits }) && v.endVLinks()
 }
 
 // Recover lets go of everything without the machines, whose state is not to be trusted any more, and starts anew.

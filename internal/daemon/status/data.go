@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -68,7 +69,7 @@ func (p page) statics(s *Snapshot) {
 	o := &s.VRRP.Statics
 	if len(o.Addresses) > 0 {
 		p.section(0, "Static Addresses")
-		for _, a := range addresses(o.Addresses, s.StaticsSet) {
+		for _, a := range addresses(&Instance{Instance: model.Instance{Accept: true}}, o.Addresses, s.StaticsSet) {
 			p.line(5, "%s", a)
 		}
 	}
@@ -125,10 +126,13 @@ func (p page) instance(s *Snapshot, i *Instance) {
 			p.line(3, "Master advert interval = %s", interval(i.Version, i.masterAdvertInt()))
 		}
 	}
-	if len(i.Peers) > 0 {
+	switch unicast := len(i.Peers) > 0; {
+	case unicast:
 		p.line(3, "Flags:")
 		p.line(5, "Using unicast")
-	} else {
+	case i.VLink.Exists() || i.AddrVMAC || !i.Accept:
+		p.line(3, "Flags:")
+	default:
 		p.line(3, "Flags: none")
 	}
 	p.line(3, "Wantstate = %s", i.Want)
@@ -150,7 +154,7 @@ func (p page) instance(s *Snapshot, i *Instance) {
 		p.line(3, "Read timeout = %s", moment(i.Deadline))
 	}
 	p.line(3, "Master down timer = %d usecs", i.MasterDown.Microseconds())
-	p.line(3, "Interface = %s", orElse(i.Interface, "not configured"))
+	p.vlink(s, i)
 	if i.DontTrackPrimary {
 		p.line(3, "VRRP interface tracking disabled")
 	}
@@ -171,6 +175,9 @@ func (p page) instance(s *Snapshot, i *Instance) {
 	p.line(3, "Gratuitous ARP lower priority delay = %s", plain(i.GARP.LowerPrioDelay))
 	p.line(3, "Gratuitous ARP lower priority repeat = %d", i.GARP.LowerPrioRepeat)
 	p.line(3, "Down timer adverts = %d", i.DownTimerAdverts)
+	if i.ExtraIf.Interval != 0 && len(i.ExtraInterfaces()) > 0 {
+		p.line(3, "Gratuitous ARP for each secondary %s = %s", choose(i.ExtraIf.All, "i/f", "VMAC"), plain(i.ExtraIf.Interval))
+	}
 	p.line(3, "Send advert after receive lower priority advert = %t", !i.LowerPrioNoAdvert)
 	p.line(3, "Send advert after receive higher priority advert = %t", i.HigherPrioAdvert)
 	if i.Priority == 255 {
@@ -211,13 +218,13 @@ func (p page) instance(s *Snapshot, i *Instance) {
 	}
 	if len(i.VIPs) > 0 {
 		p.line(3, "Virtual IP (%d):", len(i.VIPs))
-		for _, a := range addresses(i.VIPs, i.VIPsSet) {
+		for _, a := range addresses(i, i.VIPs, i.VIPsSet) {
 			p.line(5, "%s", a)
 		}
 	}
 	if len(i.ExcludedVIPs) > 0 {
 		p.line(3, "Virtual IP Excluded :")
-		for _, a := range addresses(i.ExcludedVIPs, i.ExcludedSet) {
+		for _, a := range addresses(i, i.ExcludedVIPs, i.ExcludedSet) {
 			p.line(5, "%s", a)
 		}
 	}
@@ -253,7 +260,7 @@ func (p page) instance(s *Snapshot, i *Instance) {
 // ifIndex is shown where the group needs one: with IPv6.
 func (s *Snapshot) ifIndex(i *Instance) string {
 	for n := range s.Interfaces {
-		if i.Family == model.IPv6 && s.Interfaces[n].Name == i.Interface {
+		if i.Family == model.IPv6 && s.Interfaces[n].Name == i.AdvertInterface() {
 			return fmt.Sprintf(", ifindex %d", s.Interfaces[n].Index)
 		}
 	}
@@ -281,6 +288,35 @@ func (p page) transitions(i *Instance) {
 		}
 		p.line(5, "own timers late by at most %v", t.Late.Round(time.Microsecond))
 	}
+}
+
+// vlink shows the VMAC or ipvlan of an instance, and its interface.
+func (p page) vlink(s *Snapshot, i *Instance) {
+	l := &i.VLink
+	base := orElse(i.Interface, "not configured")
+	if !l.Exists() {
+		if i.AddrVMAC {
+			p.line(5, "Use VMAC for VIPs on other interfaces")
+		}
+		p.line(3, "Interface = %s", base)
+		if i.VRF != "" {
+			p.line(3, "VRF = %s", i.VRF)
+		}
+		return
+	}
+	up := slices.ContainsFunc(s.Interfaces, func(f Interface) bool { return f.Name == l.Name && f.Flags&net.FlagUp != 0 })
+	kind := choose(l.Kind == model.Macvlan, "VMAC", "IPVLAN")
+	p.line(3, "Use %s, i/f name %s, is_up = %t, xmit_base = %t", kind, l.Name, up, i.XmitBase)
+	if l.OwnMAC {
+		p.line(5, "MAC = %s%s", l.MAC, choose(l.VRIDMAC, " (using VRID)", ""))
+	}
+	if l.Addr.IsValid() {
+		p.line(5, "IPVLAN address = %s", l.Addr)
+	}
+	if i.AddrVMAC {
+		p.line(5, "Use VMAC for VIPs on other interfaces")
+	}
+	p.line(3, "Interface = %s, %s on %s%s", l.Name, choose(l.Kind == model.Macvlan, "vmac", "ipvlan"), base, choose(i.XmitBase, ", xmit base i/f", ""))
 }
 
 func (p page) unicast(i *Instance) {
@@ -452,6 +488,12 @@ func (p page) iface(s *Snapshot, i *Interface) {
 	p.line(3, "Up debounce timer = %dus", i.DebounceUp.Microseconds())
 	p.line(3, "Down debounce timer = %dus", i.DebounceDown.Microseconds())
 	p.line(3, "Group = %d", i.Group)
+	if i.Under != "" {
+		p.line(3, "%s type %s, underlying interface = %s, state = %s", choose(i.Kind == "macvlan", "VMAC", "IPVLAN"), i.Mode, i.Under, flags(i.UnderFlags))
+	}
+	if i.Made {
+		p.line(3, "I/f created by keepalived")
+	}
 	p.line(3, "MTU = %d", i.MTU)
 	p.line(3, "HW Type = %s", i.HWType)
 	first := true
@@ -475,7 +517,7 @@ func tracksInterface(i *Instance, name string) (weight string, ok bool) {
 			return track(t), true
 		}
 	}
-	if i.Interface == name {
+	if i.Interface == name || i.VLink.Exists() && i.VLink.Name == name {
 		return "0", !i.DontTrackPrimary
 	}
 	for _, list := range [][]model.Address{i.VIPs, i.ExcludedVIPs} {

@@ -36,6 +36,7 @@ func (p page) global(s *Snapshot) {
 	p.mail(&g.Mail)
 	p.line(1, "Checkers log all failures = %t", s.LVS.LogAllFailures)
 	p.line(1, "Dynamic interfaces = %t", g.DynamicInterface)
+	p.line(1, "Disable local IGMP = %s", yesNo(s.VRRP.DisableLocalIGMP))
 	if g.Mail.NoFaults {
 		p.line(1, "Send emails for fault transitions = off")
 	}
@@ -56,11 +57,14 @@ func (p page) global(s *Snapshot) {
 	p.fifo("VRRP", g.VRRPNotifyFIFO)
 	p.fifo("LVS", g.LVSNotifyFIFO)
 	p.line(1, "FIFO write vrrp states on reload = %t", g.FIFOStatesOnReload)
+	p.vlinks(&s.VRRP)
 	if n := s.LVS.NFTables; n.Table != "" {
 		p.line(1, "ipvs nftables table name = %s", n.Table)
 		p.line(1, "ipvs nftables base chain priority = %d", n.Priority)
 		p.line(1, "ipvs nftables start fwmark = %d", n.Mark)
-		p.line(1, "nftables %s counters", choose(n.Counters, "with", "without"))
+	}
+	if s.LVS.NFTables.Table != "" || s.VRRP.Filter.Wanted {
+		p.line(1, "nftables %s counters", choose(s.LVS.NFTables.Counters || s.VRRP.Filter.Counters, "with", "without"))
 	}
 	p.scheduling("VRRP", g.VRRPSched)
 	p.scheduling("Checker", g.CheckerSched)
@@ -85,6 +89,22 @@ func (p page) global(s *Snapshot) {
 	p.line(1, "json_version %d", max(g.JSONVersion, 1))
 	p.line(1, "iproute usr directory %s", orElse(s.VRRP.IPRouteUsr, "/usr/share/iproute2"))
 	p.line(1, "iproute etc directory %s", orElse(s.VRRP.IPRouteEtc, "/etc/iproute2"))
+}
+
+// vlinks shows how virtual interfaces are called and filtered.
+func (p page) vlinks(v *model.VRRP) {
+	p.line(1, "Gratuitous ARP for each secondary %s = %ss", choose(v.ExtraIf.All, "i/f", "VMAC"), plain(v.ExtraIf.Interval))
+	if v.VMACPrefix != "" {
+		p.line(1, "VMAC prefix = %s", v.VMACPrefix)
+	}
+	if v.VMACAddrPrefix != "" {
+		p.line(1, "VMAC address prefix = %s", v.VMACAddrPrefix)
+	}
+	if f := &v.Filter; f.Wanted {
+		p.line(1, "nftables table name = %s", f.Table)
+		p.line(1, "nftables base chain priority = %d", f.Priority)
+		p.line(1, "nftables %sforce use ifindex for link local IPv6", choose(f.IfIndex, "", "don't "))
+	}
 }
 
 func (p page) startStop(g *model.Process) {

@@ -177,7 +177,8 @@ func instanceData(i *Instance, commands map[string]string) jsonData {
 		DontTrackPrimary:     zeroOne(i.DontTrackPrimary),
 		SkipCheckAdvAddr:     zeroOne(i.SkipCheckAdvAddr),
 		StrictMode:           zeroOne(i.Strict),
-		IfName:               i.Interface,
+		VMACIfName:           i.VLink.Name,
+		IfName:               orElse(i.VLink.Name, i.Interface),
 		MasterPriority:       i.Master.Priority,
 		LastTransition:       json.Number(epoch(i.LastTransition)),
 		GARPDelay:            seconds(i.GARP.MasterDelay),
@@ -210,8 +211,8 @@ func instanceData(i *Instance, commands map[string]string) jsonData {
 		ScriptDeleted:        command(i.NotifyDeleted),
 		Script:               command(i.Notify),
 		ScriptLowerPri:       command(i.NotifyLowerPrio),
-		VIPs:                 addresses(i.VIPs, i.VIPsSet),
-		ExcludedVIPs:         addresses(i.ExcludedVIPs, i.ExcludedSet),
+		VIPs:                 addresses(i, i.VIPs, i.VIPsSet),
+		ExcludedVIPs:         addresses(i, i.ExcludedVIPs, i.ExcludedSet),
 		AuthType:             uint8(i.AuthType),
 	}
 	for k := range i.Routes {

@@ -126,6 +126,10 @@ type Interface struct {
 	IPv4, IPv6     netip.Addr // those that instances without a configured source use; zero: none
 	MAC, Broadcast net.HardwareAddr
 	Flags          net.Flags
+	Kind, Mode     string // of a macvlan or ipvlan: "macvlan", "private", …
+	Under          string // and the interface that it sits on; empty: none
+	UnderFlags     net.Flags
+	Made           bool // by us
 	MTU            int
 	Group          uint32
 	HWType         string // "ETHERNET", "LOOPBACK", …

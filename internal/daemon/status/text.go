@@ -22,12 +22,19 @@ func command(s *model.Script) string {
 }
 
 // addresses shows list, of which the kernel has those that set says; what is beyond set it has not.
-func addresses(list []model.Address, set []bool) []string {
+func addresses(i *Instance, list []model.Address, set []bool) []string {
 	out := make([]string, len(list))
-	for i := range list {
-		out[i] = list[i].String()
-		if i < len(set) && set[i] {
-			out[i] += " set"
+	for k := range list {
+		a := list[k]
+		if l := i.VLinkOf(a.Interface); l != nil {
+			a.Interface += "@" + l.Base
+		}
+		out[k] = a.String()
+		if k < len(set) && set[k] {
+			out[k] += " set"
+			if !i.Accept {
+				out[k] += " nftable_set"
+			}
 		}
 	}
 	return out

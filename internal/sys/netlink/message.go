@@ -134,6 +134,7 @@ func decodeLink(b []byte) (hostnet.Link, bool) {
 		return hostnet.Link{}, false
 	}
 	l := hostnet.Link{Index: int(msg.Index), Flags: msg.Flags, Type: msg.Type}
+	elsewhere := false
 	for typ, v := range attributes(b[unix.SizeofIfInfomsg:]) {
 		switch typ {
 		case unix.IFLA_IFNAME:
@@ -146,15 +147,53 @@ func decodeLink(b []byte) (hostnet.Link, bool) {
 			if len(v) == len(l.MAC) {
 				l.MAC = [6]byte(v)
 			}
+		case unix.IFLA_GROUP:
+			l.Group = number(v)
+		case unix.IFLA_MASTER:
+			l.Master = int(number(v))
+		case unix.IFLA_LINK:
+			l.Parent = int(number(v))
+		case unix.IFLA_LINK_NETNSID:
+			elsewhere = true
 		case unix.IFLA_LINKINFO:
-			for typ, v := range attributes(v) {
-				if typ == nl.IFLA_INFO_KIND {
-					l.Kind = text(v)
-				}
-			}
+			decodeInfo(&l, v)
 		}
 	}
+	if elsewhere {
+		l.Parent = 0
+	}
 	return l, l.Index > 0 && l.Name != ""
+}
+
+// decodeInfo reads what a link of a certain kind has besides.
+func decodeInfo(l *hostnet.Link, b []byte) {
+	var data []byte
+	for typ, v := range attributes(b) {
+		switch typ {
+		case nl.IFLA_INFO_KIND:
+			l.Kind = text(v)
+		case nl.IFLA_INFO_DATA:
+			data = v
+		}
+	}
+	for typ, v := range attributes(data) {
+		switch {
+		case l.Kind == "macvlan" && typ == nl.IFLA_MACVLAN_MODE:
+			l.Mode = number(v)
+		case l.Kind == "ipvlan" && typ == nl.IFLA_IPVLAN_MODE && len(v) == 2:
+			l.Mode = uint32(native.Uint16(v))
+		case l.Kind == "ipvlan" && typ == nl.IFLA_IPVLAN_FLAG && len(v) == 2:
+			l.IPVLANFlags = native.Uint16(v)
+		}
+	}
+}
+
+// number is a 32-bit attribute; 0 if it is none.
+func number(b []byte) uint32 {
+	if len(b) != 4 {
+		return 0
+	}
+	return native.Uint32(b)
 }
 
 func decodeAddr(b []byte) (hostnet.Addr, bool) {

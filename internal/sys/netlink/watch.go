@@ -85,9 +85,9 @@ func (w *Watch) sync(sink func([]hostnet.Event)) error {
 	var now hostnet.Host
 	for {
 		now = hostnet.Host{}
-		err := w.dump(unix.RTM_GETLINK, &now)
+		err := w.dumps.dump(unix.RTM_GETLINK, &now)
 		if err == nil {
-			err = w.dump(unix.RTM_GETADDR, &now)
+			err = w.dumps.dump(unix.RTM_GETADDR, &now)
 		}
 		if err == nil {
 			break
@@ -103,8 +103,7 @@ func (w *Watch) sync(sink func([]hostnet.Event)) error {
 }
 
 // dump reads all objects of one kind into h. EINTR: they changed meanwhile, the reading is to be repeated.
-func (w *Watch) dump(typ uint16, h *hostnet.Host) error {
-	s := w.dumps
+func (s *socket) dump(typ uint16, h *hostnet.Host) error {
 	seq := s.nextSeq()
 	req := make([]byte, unix.SizeofNlMsghdr+unix.SizeofIfInfomsg) // the longer of the two headers does for both
 	native.PutUint32(req, uint32(len(req)))
