@@ -228,10 +228,18 @@ func FuzzExplain(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		e, _, _ := Explain(file(text), "k", config.Options{}, host())
+		e, m, r := Explain(file(text), "k", config.Options{}, host())
 		var b strings.Builder
 		if err := e.Write(&b, true); err != nil {
 			t.Fatal(err)
+		}
+		if m != nil && r.ExitCode() == 0 {
+			var open strings.Builder
+			e.print(&open, true, func(s string) string { return s })
+			again, r2 := config.Load(file(open.String()), "k", config.Options{}, host())
+			if again == nil || !model.Diff(m, again).Empty() {
+				t.Fatalf("%q is explained as\n%s\n%v\n%s", text, open.String(), r2.All(), cmp.Diff(m, again, cmp.Exporter(func(reflect.Type) bool { return true })))
+			}
 		}
 		for line := range strings.Lines(b.String()) {
 			for i := range len(line) - 1 {
