@@ -178,6 +178,15 @@ var instanceFields = []field[instance]{
 		[]string{"global_defs/vrrp_garp_lower_prio_delay", "global_defs/vrrp_garp_master_delay"}},
 	{"garp_lower_prio_repeat", func(i *instance) value { return byStrict(i, number(i.GARP.LowerPrioRepeat)) },
 		[]string{"global_defs/vrrp_garp_lower_prio_repeat", "global_defs/vrrp_garp_master_repeat"}},
+	{"garp_contention_repeat", func(i *instance) value { return unlessZero(i.GARP.ContentionRepeat) }, global("vrrp_garp_contention_repeat")},
+	{"vip_lease", func(i *instance) value { return secsUnlessZero(i.Lease) }, global("vrrp_vip_lease")},
+	{"stall_guard", func(i *instance) value {
+		v := onOff(i.StallGuard)
+		if i.Lease > 0 {
+			v.origin = "vip_lease implies it"
+		}
+		return v
+	}, global("vrrp_stall_guard")},
 	{"dont_track_primary", func(i *instance) value { return present(i.DontTrackPrimary) }, nil},
 	{"notify_master", func(i *instance) value { return script(i.NotifyMaster) }, nil},
 	{"notify_backup", func(i *instance) value { return script(i.NotifyBackup) }, nil},
