@@ -197,7 +197,11 @@ func (e *explainer) leaf(s *scope, row schema.Row) []*Setting {
 	case n != nil:
 		was := words(n)
 		set.Value, set.Origin, set.Notes = was, place(n.At()), e.notes(n, row)
-		switch now := printed(h.value); {
+		now := printed(h.value)
+		if _, timed := h.value.(time.Duration); timed && !strings.Contains(row.Usage, "seconds") {
+			now = "" // of another unit
+		}
+		switch {
 		case known && v.verbatim:
 			set.Off = v.off
 			set.Notes = append(set.Notes, v.notes...)
@@ -207,7 +211,7 @@ func (e *explainer) leaf(s *scope, row schema.Row) []*Setting {
 			if was != "" && !same(was, v.text) && !v.off {
 				set.Origin = "corrected from " + masked(row.Name, was) + " at " + place(n.At())
 			}
-		case traced && now != "" && len(n.Args) > 0 && !same(n.Args[0].Text, now) && len(set.Notes) > 0:
+		case traced && now != "" && len(n.Args) > 0 && !same(n.Args[0].Text, now) && len(e.notesAt(n.At())) > 0:
 			set.Value, set.Origin = now, "corrected from "+masked(row.Name, was)+" at "+place(n.At())
 		}
 		if set.Off {
