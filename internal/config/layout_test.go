@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -106,6 +107,32 @@ func TestLayoutKeepsTheMeaning(t *testing.T) {
 			}
 		})
 	}
+}
+
+// FuzzLayoutKeepsTheMeaning does it with any text.
+func FuzzLayoutKeepsTheMeaning(f *testing.F) {
+	for _, pattern := range []string{"testdata/*/*.conf", "../../test/config/vectors/*.conf", "../../test/config/examples/*.conf"} {
+		files, _ := filepath.Glob(pattern)
+		for _, name := range files {
+			if text, err := os.ReadFile(name); err == nil && len(text) < 4096 {
+				f.Add(string(text))
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		out, err := layout.Format([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, was := findings(t, fuzzFiles{oneFile(text)}, "/k", Options{})
+		after, is := findings(t, fuzzFiles{oneFile(out)}, "/k", Options{})
+		if !slices.Equal(was, is) {
+			t.Fatalf("findings (-before +after):\n%s\n%q\n%q", cmp.Diff(was, is), text, out)
+		}
+		if (before == nil) != (after == nil) || before != nil && !model.Diff(before, after).Empty() {
+			t.Fatalf("the model changed\n%q\n%q", text, out)
+		}
+	})
 }
 
 // TestLayoutOfSamples: what we hand out is in the canonical layout.

@@ -41,6 +41,7 @@ A line has at most 1023 bytes.
 
 Where a keyword stands twice in a block the last one counts, unless its description says otherwise; lists add up.
 Booleans are *true*, *on*, *yes*, *false*, *off* and *no*; without a value they are true.
+A keyword that is shown without a value is switched on by standing there, whatever follows it.
 Times are in seconds, with up to six decimal places where fractions are allowed.
 `)
 	p.subsection("Other files")

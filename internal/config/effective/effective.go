@@ -36,7 +36,8 @@ type Explanation []*Setting
 // Explain reads a configuration as config.Load does. One that the report refuses is explained as it is written.
 func Explain(files source.Files, name string, opt config.Options, host config.Host) (Explanation, *model.Model, *source.Report) {
 	e := &explainer{rows: map[string][]schema.Row{}, held: map[source.Pos]map[string]held{}, found: map[int][]source.Diagnostic{},
-		kept: map[source.Pos]bool{}, bodies: map[source.Pos][]*syntax.Node{}}
+		kept: map[source.Pos]bool{}, bodies: map[source.Pos][]*syntax.Node{}, outcomes: map[source.Pos]outcome{},
+		groups: map[string]*config.SyncGroup{}}
 	config.Tables().Walk(schema.Root, func(r schema.Row) {
 		if !r.Option {
 			e.rows[r.Block] = append(e.rows[r.Block], r)
@@ -58,7 +59,9 @@ func Explain(files source.Files, name string, opt config.Options, host config.Ho
 	if r.Refused() {
 		m = nil
 	}
-	e.m = m
+	if e.m = m; m != nil {
+		e.pairAll()
+	}
 	for _, d := range r.All() {
 		if d.At.IsSet() && !strings.Contains(d.Text, "has no effect yet") {
 			e.found[d.At.Seq] = append(e.found[d.At.Seq], d)
@@ -82,6 +85,9 @@ type explainer struct {
 
 	kept   map[source.Pos]bool           // the entries of lists that were taken
 	bodies map[source.Pos][]*syntax.Node // of the outermost blocks
+
+	outcomes map[source.Pos]outcome       // by the place of the block
+	groups   map[string]*config.SyncGroup // by the name of a member
 }
 
 // scope is a block that is being explained.
@@ -91,9 +97,7 @@ type scope struct {
 	at    source.Pos     // of the one of these blocks that was read last; the zero place for the outermost
 	nodes []*syntax.Node // its statements
 	outer *scope
-	value values // what the model has; nil: nothing
-
-	tracked map[string][]string // the entries of track_* lists that the model has
+	outcome
 }
 
 // whole explains the outermost block: its own values, then global_defs as one block, then the others in their order.
@@ -193,7 +197,11 @@ func (e *explainer) leaf(s *scope, row schema.Row) []*Setting {
 	case n != nil:
 		was := words(n)
 		set.Value, set.Origin, set.Notes = was, place(n.At()), e.notes(n, row)
-		switch now := printed(h.value); {
+		now := printed(h.value)
+		if _, timed := h.value.(time.Duration); timed && !strings.Contains(row.Usage, "seconds") {
+			now = "" // of another unit
+		}
+		switch {
 		case known && v.verbatim:
 			set.Off = v.off
 			set.Notes = append(set.Notes, v.notes...)
@@ -203,7 +211,7 @@ func (e *explainer) leaf(s *scope, row schema.Row) []*Setting {
 			if was != "" && !same(was, v.text) && !v.off {
 				set.Origin = "corrected from " + masked(row.Name, was) + " at " + place(n.At())
 			}
-		case traced && now != "" && len(n.Args) > 0 && !same(n.Args[0].Text, now) && len(set.Notes) > 0:
+		case traced && now != "" && len(n.Args) > 0 && !same(n.Args[0].Text, now) && len(e.notesAt(n.At())) > 0:
 			set.Value, set.Origin = now, "corrected from "+masked(row.Name, was)+" at "+place(n.At())
 		}
 		if set.Off {
@@ -292,7 +300,7 @@ func (e *explainer) body(outer *scope, row schema.Row, n *syntax.Node) *Setting 
 		return set
 	}
 	s := &scope{block: path, key: row.Name, at: n.At(), nodes: n.Body, outer: outer}
-	set.Off = e.pair(s, n) && e.m != nil
+	set.Off = e.pair(s, n)
 	if !set.Off {
 		set.Inside = e.settings(s)
 	}

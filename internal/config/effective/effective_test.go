@@ -1,16 +1,20 @@
 package effective
 
 import (
+	"cmp"
 	"flag"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/keepalived-go/keepalived-go/internal/config"
 	"github.com/keepalived-go/keepalived-go/internal/model"
@@ -64,7 +68,7 @@ func TestGoldens(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if d := cmp.Diff(string(want), got.String()); d != "" {
+			if d := gocmp.Diff(string(want), got.String()); d != "" {
 				t.Errorf("(-want +got):\n%s", d)
 			}
 			if strings.Contains(b.String(), "s3cr3t") {
@@ -94,15 +98,76 @@ func TestExplainedIsModel(t *testing.T) {
 				if again == nil {
 					t.Fatalf("refused: %v\n%s", r.All(), b.String())
 				}
+				usual(m)
+				usual(again)
 				if d := model.Diff(m, again); !d.Empty() {
-					t.Errorf("differs (-model +explained):\n%s", cmp.Diff(m, again, cmp.Comparer(func(a, b model.Secret) bool { return string(a) == string(b) }),
-						cmp.Exporter(func(reflect.Type) bool { return true })))
+					t.Errorf("differs (-model +explained):\n%s", gocmp.Diff(m, again, gocmp.Comparer(func(a, b model.Secret) bool { return string(a) == string(b) }),
+						gocmp.Exporter(func(reflect.Type) bool { return true })))
 				}
 			})
 		}
 	}
 	if read < 100 {
 		t.Errorf("only %d configurations", read)
+	}
+}
+
+// TestInheritedIsTold reads the explanations back without what blocks inherit from global_defs: instances, groups and services must not
+// change, since what they inherit is told in them.
+func TestInheritedIsTold(t *testing.T) {
+	// What does not become a value of a block: who runs scripts, what may be missing, what is looked up where.
+	stays := []string{"script_user", "enable_script_security", "set_supplementary_groups", "use_symlink_paths", "dynamic_interfaces", "default_interface",
+		"iproute_usr_dir", "iproute_etc_dir", "vrrp_min_garp", "include_check", "nftables", "nftables_ipvs", "vrrp_iptables"}
+	inherits := 0
+	for _, pattern := range []string{"testdata/*.conf", "../../../test/config/examples/*.conf", "../../../test/config/vectors/*.conf"} {
+		files, _ := filepath.Glob(pattern)
+		for _, name := range files {
+			t.Run(name, func(t *testing.T) {
+				t.Chdir(filepath.Dir(name))
+				e, m, _ := Explain(config.System{}, filepath.Base(name), config.Options{}, host())
+				if m == nil {
+					return
+				}
+				for _, s := range e {
+					if s.Keyword != "global_defs" {
+						continue
+					}
+					n := len(s.Inside)
+					s.Inside = slices.DeleteFunc(s.Inside, func(s *Setting) bool { return !slices.Contains(stays, s.Keyword) })
+					if len(s.Inside) < n {
+						inherits++
+					}
+				}
+				var b strings.Builder
+				e.print(&b, true, func(s string) string { return s })
+				again, r := config.Load(file(b.String()), "k", config.Options{}, host())
+				if again == nil {
+					t.Fatalf("refused: %v\n%s", r.All(), b.String())
+				}
+				of := func(m *model.Model) any {
+					for i := range m.VRRP.Instances {
+						if in := &m.VRRP.Instances[i]; len(in.Peers) > 0 {
+							in.Group = netip.Addr{} // has no effect
+						}
+					}
+					return []any{m.VRRP.Instances, m.VRRP.Groups, m.LVS.Services}
+				}
+				if d := gocmp.Diff(of(m), of(again), gocmp.Exporter(func(reflect.Type) bool { return true }), cmpopts.EquateEmpty()); d != "" {
+					t.Errorf("(-model +explained):\n%s", d)
+				}
+			})
+		}
+	}
+	if inherits < 20 {
+		t.Errorf("only %d configurations with global settings", inherits)
+	}
+}
+
+// usual makes one of two ways to say the same in a model: no directory of iproute2, and the usual one.
+func usual(m *model.Model) {
+	if m != nil {
+		m.VRRP.IPRouteUsr = cmp.Or(m.VRRP.IPRouteUsr, "/usr/share/iproute2")
+		m.VRRP.IPRouteEtc = cmp.Or(m.VRRP.IPRouteEtc, "/etc/iproute2")
 	}
 }
 
@@ -171,7 +236,7 @@ func TestFind(t *testing.T) {
 				got = append(got, text)
 			}
 		}
-		if d := cmp.Diff(c.want, got); d != "" {
+		if d := gocmp.Diff(c.want, got); d != "" {
 			t.Errorf("%s (-want +got):\n%s", c.path, d)
 		}
 	}
@@ -228,10 +293,19 @@ func FuzzExplain(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		e, _, _ := Explain(file(text), "k", config.Options{}, host())
+		e, m, r := Explain(file(text), "k", config.Options{}, host())
 		var b strings.Builder
 		if err := e.Write(&b, true); err != nil {
 			t.Fatal(err)
+		}
+		if m != nil && r.ExitCode() == 0 {
+			var open strings.Builder
+			e.print(&open, true, func(s string) string { return s })
+			usual(m)
+			again, r2 := config.Load(file(open.String()), "k", config.Options{}, host())
+			if usual(again); again == nil || !model.Diff(m, again).Empty() {
+				t.Fatalf("%q is explained as\n%s\n%v\n%s", text, open.String(), r2.All(), gocmp.Diff(m, again, gocmp.Exporter(func(reflect.Type) bool { return true })))
+			}
 		}
 		for line := range strings.Lines(b.String()) {
 			for i := range len(line) - 1 {

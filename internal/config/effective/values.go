@@ -178,6 +178,15 @@ var instanceFields = []field[instance]{
 		[]string{"global_defs/vrrp_garp_lower_prio_delay", "global_defs/vrrp_garp_master_delay"}},
 	{"garp_lower_prio_repeat", func(i *instance) value { return byStrict(i, number(i.GARP.LowerPrioRepeat)) },
 		[]string{"global_defs/vrrp_garp_lower_prio_repeat", "global_defs/vrrp_garp_master_repeat"}},
+	{"garp_contention_repeat", func(i *instance) value { return unlessZero(i.GARP.ContentionRepeat) }, global("vrrp_garp_contention_repeat")},
+	{"vip_lease", func(i *instance) value { return secsUnlessZero(i.Lease) }, global("vrrp_vip_lease")},
+	{"stall_guard", func(i *instance) value {
+		v := onOff(i.StallGuard)
+		if i.Lease > 0 {
+			v.origin = "vip_lease implies it"
+		}
+		return v
+	}, global("vrrp_stall_guard")},
 	{"dont_track_primary", func(i *instance) value { return present(i.DontTrackPrimary) }, nil},
 	{"notify_master", func(i *instance) value { return script(i.NotifyMaster) }, nil},
 	{"notify_backup", func(i *instance) value { return script(i.NotifyBackup) }, nil},
@@ -315,84 +324,81 @@ var checkFields = []field[check]{
 	{"max_reply_length", func(c *check) value { return number(c.UDP.Most) }, nil},
 }
 
-// pair gives a block the values that the model has of it. It reports whether a daemon runs without the block although it was read.
+// outcome is what became of a block that was read.
+type outcome struct {
+	value   values
+	tracked map[string][]string // the entries of track_* lists that the model has
+}
+
+// mayBeDropped are the blocks that a daemon may have to run without although they were read.
+var mayBeDropped = map[string]bool{"vrrp_instance": true, "vrrp_sync_group": true, "virtual_server": true, "virtual_server/real_server": true}
+
+// pair gives a block what became of it. It reports whether a daemon runs without the block.
 func (e *explainer) pair(s *scope, n *syntax.Node) (dropped bool) {
-	if e.m == nil {
+	if s.block == "vrrp_instance/authentication" {
+		s.outcome = s.outer.outcome
 		return false
 	}
-	name := ""
-	if len(n.Args) > 0 {
-		name = n.Args[0].Text
+	o, ok := e.outcomes[s.at]
+	s.outcome = o
+	if s.block == "vrrp_instance" && len(n.Args) > 0 {
+		if g := e.groups[n.Args[0].Text]; g != nil { // some settings are inherited from the sync group
+			s.outer = &scope{block: "vrrp_sync_group", key: "vrrp_sync_group", at: g.At, nodes: e.bodies[g.At], outer: s.outer}
+		}
 	}
-	v := &e.m.VRRP
-	switch s.block {
-	case "vrrp_instance":
-		for i := range v.Instances {
-			if m := &v.Instances[i]; m.Name == name {
-				s.value = valuesOf(instanceFields, m)
-				s.tracked = tracked(m.TrackInterfaces, m.TrackScripts, m.TrackFiles, m.TrackProcesses)
-			}
-		}
-		e.underGroup(s, name)
-		return s.value == nil
-	case "vrrp_instance/authentication":
-		s.value = s.outer.value
-	case "vrrp_sync_group":
-		for i := range v.Groups {
-			if m := &v.Groups[i]; m.Name == name {
-				s.value = valuesOf(groupFields, m)
-				s.tracked = tracked(m.TrackInterfaces, m.TrackScripts, m.TrackFiles, m.TrackProcesses)
-			}
-		}
-		return s.value == nil
-	case "vrrp_script":
-		for i := range v.Scripts {
-			if m := &v.Scripts[i]; m.Name == name {
-				s.value = valuesOf(scriptFields, m)
-			}
-		}
-	default:
-		return e.pairLVS(s)
-	}
-	return false
+	return e.m != nil && !ok && mayBeDropped[s.block]
 }
 
-func (e *explainer) pairLVS(s *scope) (dropped bool) {
-	for _, v := range e.c.LVS.Services {
-		if v.At == s.at && v.Run > 0 {
-			s.value = valuesOf(serviceFields, &e.m.LVS.Services[v.Run-1])
-			return false
-		}
-		if v.Run == 0 || s.outer.at != v.At && (s.outer.outer == nil || s.outer.outer.at != v.At) {
-			continue
-		}
-		for _, r := range v.Real {
-			m := &e.m.LVS.Services[v.Run-1].Real
-			if r.Run == 0 {
-				continue
-			}
-			if r.At == s.at {
-				s.value = valuesOf(serverFields, &(*m)[r.Run-1])
-				return false
-			}
-			for _, c := range r.Checkers {
-				if c.At == s.at && c.Run > 0 && len(c.Hosts) == 0 {
-					s.value = valuesOf(checkFields, &(*m)[r.Run-1].Checks[c.Run-1])
-					return false
-				}
-			}
-		}
-	}
-	return s.block == "virtual_server" || s.block == "virtual_server/real_server"
-}
-
-// underGroup puts the sync group of an instance between it and global_defs, since some settings are inherited from there.
-func (e *explainer) underGroup(s *scope, name string) {
+// pairAll finds what became of all blocks, by their places.
+func (e *explainer) pairAll() {
 	for _, g := range e.c.Groups {
 		for _, m := range g.Members {
-			if m.V == name {
-				s.outer = &scope{block: "vrrp_sync_group", key: "vrrp_sync_group", at: g.At, nodes: e.bodies[g.At], outer: s.outer}
-				return
+			e.groups[m.V] = g
+		}
+	}
+	v := &e.m.VRRP
+	instances, groups, scripts := map[string]*instance{}, map[string]*model.SyncGroup{}, map[string]*model.TrackScript{}
+	for i := range v.Instances {
+		instances[v.Instances[i].Name] = &v.Instances[i]
+	}
+	for i := range v.Groups {
+		groups[v.Groups[i].Name] = &v.Groups[i]
+	}
+	for i := range v.Scripts {
+		scripts[v.Scripts[i].Name] = &v.Scripts[i]
+	}
+	for _, w := range e.c.Instances {
+		if m := instances[w.Name]; m != nil {
+			e.outcomes[w.At] = outcome{valuesOf(instanceFields, m), tracked(m.TrackInterfaces, m.TrackScripts, m.TrackFiles, m.TrackProcesses)}
+		}
+	}
+	for _, w := range e.c.Groups {
+		if m := groups[w.Name]; m != nil {
+			e.outcomes[w.At] = outcome{valuesOf(groupFields, m), tracked(m.TrackInterfaces, m.TrackScripts, m.TrackFiles, m.TrackProcesses)}
+		}
+	}
+	for _, w := range e.c.Scripts {
+		if m := scripts[w.Name]; m != nil {
+			e.outcomes[w.At] = outcome{value: valuesOf(scriptFields, m)}
+			delete(scripts, w.Name) // of two with one name the first counts
+		}
+	}
+	for _, w := range e.c.LVS.Services {
+		if w.Run == 0 {
+			continue
+		}
+		v := &e.m.LVS.Services[w.Run-1]
+		e.outcomes[w.At] = outcome{value: valuesOf(serviceFields, v)}
+		for _, w := range w.Real {
+			if w.Run == 0 {
+				continue
+			}
+			r := &v.Real[w.Run-1]
+			e.outcomes[w.At] = outcome{value: valuesOf(serverFields, r)}
+			for _, w := range w.Checkers {
+				if w.Run > 0 && len(w.Hosts) == 0 {
+					e.outcomes[w.At] = outcome{value: valuesOf(checkFields, &r.Checks[w.Run-1])}
+				}
 			}
 		}
 	}

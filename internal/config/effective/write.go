@@ -68,14 +68,15 @@ func remark(b *strings.Builder, line, text string) {
 	fmt.Fprintf(b, "%s%s# %s\n", line, strings.Repeat(" ", pad), text)
 }
 
-// clean makes text one line that cannot drive a terminal.
+// clean makes text one line that cannot drive a terminal. Bytes beyond ASCII stay as they are.
 func clean(s string) string {
-	return strings.Map(func(c rune) rune {
+	b := []byte(s)
+	for i, c := range b {
 		if c < ' ' || c == 0x7f {
-			return ' '
+			b[i] = ' '
 		}
-		return c
-	}, s)
+	}
+	return string(b)
 }
 
 // Find returns the settings that a path names: the keywords and names on the way, as "vrrp_instance/VI_1/advert_int" or "vrrp_instance
