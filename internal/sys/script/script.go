@@ -230,8 +230,7 @@ func (r *Runner) startAll(locked chan<- struct{}) {
 		close(locked)
 		return
 	}
-	// What the thread runs at, its children inherit.
-	if err := unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL}, 0); err != nil {
+	if err := normal(); err != nil {
 		r.log.Warn("scripts run at the priority of the daemon", "err", err)
 	}
 	close(locked)
@@ -242,6 +241,7 @@ func (r *Runner) startAll(locked chan<- struct{}) {
 		if j == nil {
 			return
 		}
+		_ = normal() // max_auto_priority may have raised all threads
 		pid, err := r.exec(j.Job)
 		r.mu.Lock()
 		if err != nil {
@@ -258,6 +258,11 @@ func (r *Runner) startAll(locked chan<- struct{}) {
 		default:
 		}
 	}
+}
+
+// normal makes the thread's scheduling that of an ordinary process, which its children inherit.
+func normal() error {
+	return unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL}, 0)
 }
 
 // next waits for a job to be started; nil: the runner has stopped.
