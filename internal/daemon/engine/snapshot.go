@@ -164,7 +164,7 @@ func (c *control) tempDir() string {
 
 // snapshot copies the state of everything. Configuration is shared: models never change.
 func (e *engine) snapshot(now time.Time) *status.Snapshot {
-	s := &status.Snapshot{Process: e.model.Process, VRRP: e.model.VRRP, LVS: e.model.LVS}
+	s := &status.Snapshot{Process: e.model.Process, VRRP: e.model.VRRP, LVS: e.model.LVS, Realtime: e.late.priority}
 	if e.vrrp != nil && e.vrrp.running {
 		e.vrrp.snapshot(s)
 	}
@@ -175,8 +175,21 @@ func (e *engine) snapshot(now time.Time) *status.Snapshot {
 }
 
 func (v *vrrpPart) snapshot(s *status.Snapshot) {
+	s.GARP = v.garp()
+	pool := map[*socket]int{}
 	for _, r := range v.routers {
-		s.Instances = append(s.Instances, v.instance(r))
+		i := v.instance(r)
+		s.Instances = append(s.Instances, i)
+		if i.Socket == (status.FDs{}) {
+			continue
+		}
+		n, ok := pool[r.sock]
+		if !ok {
+			n = len(s.Sockets)
+			pool[r.sock] = n
+			s.Sockets = append(s.Sockets, status.Socket{FDs: i.Socket, Interface: i.Interface, Family: i.Family, Unicast: r.sock.spec.Source, RxBuf: i.RxBufSize})
+		}
+		s.Sockets[n].Users = append(s.Sockets[n].Users, fmt.Sprintf("%s vrid %d", i.Name, i.VRID))
 	}
 	for _, sg := range v.conf.Groups {
 		g := v.groups[sg.Name]
@@ -217,6 +230,40 @@ func (v *vrrpPart) snapshot(s *status.Snapshot) {
 	}
 }
 
+// garp lists the limits of announcements with the interfaces that they concern.
+func (v *vrrpPart) garp() (out []status.GARP) {
+	var used []string // interfaces of instances and addresses that are in no group of their own
+	use := func(name string) {
+		grouped := slices.ContainsFunc(v.conf.GARPDelay, func(d model.GARPDelay) bool { return slices.Contains(d.Interfaces, name) })
+		if name != "" && !grouped && !slices.Contains(used, name) {
+			used = append(used, name)
+		}
+	}
+	for _, r := range v.routers {
+		i := r.m.Instance()
+		use(i.Interface)
+		for _, list := range [][]model.Address{i.VIPs, i.ExcludedVIPs} {
+			for k := range list {
+				use(list[k].Interface)
+			}
+		}
+	}
+	for _, d := range v.conf.GARPDelay {
+		groups := [][]string{d.Interfaces}
+		if len(d.Interfaces) == 0 {
+			groups = nil
+			for _, name := range used {
+				groups = append(groups, []string{name})
+			}
+		}
+		for _, names := range groups {
+			d.Interfaces = names
+			out = append(out, status.GARP{GARPDelay: d, NextARP: wall(v.queue.Free(names[0], model.IPv4)), NextNA: wall(v.queue.Free(names[0], model.IPv6))})
+		}
+	}
+	return out
+}
+
 func (v *vrrpPart) instance(r *router) status.Instance {
 	m, i := r.m, r.m.Instance()
 	n := status.Instance{
@@ -225,6 +272,9 @@ func (v *vrrpPart) instance(r *router) status.Instance {
 		MasterDown: m.MasterDown(), Source: m.SourceAddr(), LastSent: wall(m.LastSent()),
 		Master: status.Master{Addr: m.MasterAddr(), Priority: m.MasterPriority(), AdvertInt: m.MasterAdvInt()},
 		Stats:  stats(m.Stats()),
+	}
+	if r.sock != nil && r.sock.conn != nil {
+		n.Socket.In, n.Socket.Out = r.sock.conn.FDs()
 	}
 	if g := m.Group(); g != nil {
 		n.SyncGroup = g.Model().Name
