@@ -137,6 +137,7 @@ type Script struct {
 	Args     []string // Args[0] is the absolute path
 	UID, GID uint32
 	Groups   []uint32 // supplementary groups
+	Guarded  bool     // enable_script_security: run it only if none but root could have altered it
 }
 
 // Family is an address family.

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/keepalived-go/keepalived-go/internal/model"
+	"github.com/keepalived-go/keepalived-go/internal/sys/guard"
 )
 
 const (
@@ -66,6 +67,9 @@ type Options struct {
 // descriptors and no others, the directory /, normal scheduling, default signal actions, the environment of the daemon
 // minus a few variables, and SIGTERM when the daemon dies.
 //
+// A guarded script (enable_script_security) is checked anew each time, on the object that is then executed: it does not start if others
+// than root could have altered it.
+//
 // A first word "</path" is not a program: the job succeeds if its user can open /path for reading.
 type Runner struct {
 	log    *slog.Logger
@@ -80,6 +84,8 @@ type Runner struct {
 	waiting []*job
 	stage   stage
 	late    bool // Stop has waited long enough
+
+	checked func() // tests: called between the checks of a program and its start
 
 	sigchld chan os.Signal // capacity 1: some child may have ended
 	ended   chan struct{}  // closed at the end of Stop
@@ -115,6 +121,7 @@ func Open(opt Options) (*Runner, error) {
 		env:     environment(os.Environ(), opt.HideEnv),
 		null:    null,
 		report:  opt.Report,
+		checked: func() {},
 		jobs:    map[uint64]*job{},
 		sigchld: make(chan os.Signal, 1),
 		ended:   make(chan struct{}),
@@ -347,7 +354,17 @@ func (r *Runner) exec(j Job) (int, error) {
 		Files: []uintptr{fd, fd, fd},
 		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGTERM, Credential: credential(&j.Script)},
 	}
-	pid, err := syscall.ForkExec(args[0], args, attr)
+	path := args[0]
+	if j.Script.Guarded {
+		p, err := guard.Open(path)
+		if err != nil {
+			return 0, err
+		}
+		defer p.Close()
+		path = p.Path()
+	}
+	r.checked()
+	pid, err := syscall.ForkExec(path, args, attr)
 	if err == unix.ENOEXEC { // a script without #!
 		pid, err = syscall.ForkExec("/bin/sh", append([]string{"/bin/sh"}, args...), attr)
 	}
