@@ -348,6 +348,9 @@ func (e *engine) maybeEnd(now time.Time) {
 	}
 	if !released {
 		e.log.Warn("not everything was released in time")
+		if e.vrrp != nil {
+			e.vrrp.tellStopped()
+		}
 	}
 	e.mails.box.Close()
 	e.ended = true

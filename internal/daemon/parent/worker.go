@@ -82,6 +82,7 @@ func (p *Parent) startWorker() (*worker, error) {
 	cmd := p.role(context.Background(), RoleWorker)
 	cmd.ExtraFiles = []*os.File{theirs}
 	if p.o.Detached {
+		cmd.Dir = "/"
 		cmd.Stderr = &crashLog{log: p.log} // what the Go runtime says about a crash
 		cmd.WaitDelay = time.Second
 	} else {

@@ -64,7 +64,7 @@ type Options struct {
 // Runner starts programs in the order of Start and reports how they end. They run concurrently: none is waited for.
 //
 // Each gets its own process group, the user, group and supplementary groups of its model.Script, /dev/null as standard
-// descriptors and no others, the directory /, normal scheduling, default signal actions, the environment of the daemon
+// descriptors and no others, the directory of the daemon (/, unless it is in the foreground), normal scheduling, default signal actions, the environment of the daemon
 // minus a few variables, and SIGTERM when the daemon dies.
 //
 // A guarded script (enable_script_security) is checked anew each time, on the object that is then executed: it does not start if others
@@ -349,7 +349,6 @@ func (r *Runner) exec(j Job) (int, error) {
 	}
 	fd := r.null.Fd()
 	attr := &syscall.ProcAttr{
-		Dir:   "/",
 		Env:   r.env,
 		Files: []uintptr{fd, fd, fd},
 		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGTERM, Credential: credential(&j.Script)},
