@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/keepalived-go/keepalived-go/internal/config"
 	"github.com/keepalived-go/keepalived-go/internal/daemon/logging"
 	"github.com/keepalived-go/keepalived-go/internal/daemon/parent"
 )
@@ -32,6 +33,7 @@ type options struct {
 	keepVRRP                       bool
 	keepIPVS                       bool
 	addressMonitoring              bool
+	dumpConf                       bool
 	foreground, noRespawn          bool
 	ignoreInterrupt                bool
 	umask                          int // -1: not given
@@ -45,6 +47,8 @@ type options struct {
 	facility          int
 	logFile           string // "" none
 	noMeaning         []string
+
+	foreknown *config.Foreknown // nil: not yet known
 }
 
 type argument uint8
@@ -96,12 +100,12 @@ var table = []option[options]{
 	{0, "flush-log-file", none, "", "Accepted: every line is flushed", func(*options, string) string { return "" }},
 	{'G', "no-syslog", none, "", "Do not log to syslog", flag(func(o *options) *bool { return &o.noSyslog })},
 	{'u', "umask", required, "MASK", "Umask, in C notation, default 0177", setUmask},
-	{'X', "release-vips", none, "", "Accepted without effect", noMeaning("--release-vips")},
+	{'X', "release-vips", none, "", "Accepted: no signal makes an instance backup, and addresses are released whenever one becomes backup", func(*options, string) string { return "" }},
 	{'V', "dont-release-vrrp", none, "", "Keep VIPs, routes and rules at stop", flag(func(o *options) *bool { return &o.keepVRRP })},
 	{'I', "dont-release-ipvs", none, "", "Keep the IPVS table at stop", flag(func(o *options) *bool { return &o.keepIPVS })},
 	{'R', "dont-respawn", none, "", "End when the worker dies instead of restarting it", flag(func(o *options) *bool { return &o.noRespawn })},
 	{'n', "dont-fork", none, "", "Stay in the foreground", flag(func(o *options) *bool { return &o.foreground })},
-	{'d', "dump-conf", none, "", "Accepted without effect yet", noMeaning("--dump-conf")},
+	{'d', "dump-conf", none, "", "Log the configuration at start and at each reload", flag(func(o *options) *bool { return &o.dumpConf })},
 	{'p', "pid", required, "FILE", "Pid file of the parent", text(func(o *options) *string { return &o.pids.Parent })},
 	{'r', "vrrp_pid", required, "FILE", "Pid file of VRRP", text(func(o *options) *string { return &o.pids.VRRP })},
 	{'c', "checkers_pid", required, "FILE", "Pid file of the health checkers", text(func(o *options) *string { return &o.pids.Checkers })},

@@ -36,7 +36,7 @@ func TestParse(t *testing.T) {
 		{args: "-g/x -B -C -G -X -V -I -R -d -a -e -i id", want: func(o *options) {
 			o.logFile, o.noBFD, o.noVRRP, o.noSyslog = "/x", true, true, true
 			o.keepVRRP, o.keepIPVS, o.noRespawn, o.addressMonitoring, o.checkAll, o.configID = true, true, true, true, true, "id"
-			o.noMeaning = []string{"--release-vips", "--dump-conf"}
+			o.dumpConf = true
 		}},
 		{args: "-c c -b b -s ns -m", want: func(o *options) {
 			o.pids.Checkers, o.pids.BFD, o.namespace, o.core = "c", "b", "ns", true

@@ -16,6 +16,7 @@ import (
 	"github.com/keepalived-go/keepalived-go/internal/daemon/link"
 	"github.com/keepalived-go/keepalived-go/internal/daemon/logging"
 	"github.com/keepalived-go/keepalived-go/internal/daemon/parent"
+	"github.com/keepalived-go/keepalived-go/internal/sys/process"
 )
 
 // roleProber is the role of parent.RoleVariable that the worker starts; its socket is descriptor probe.FD.
@@ -36,7 +37,7 @@ func run(args []string) int {
 		return front(program, args)
 	}
 	// Having been started as /proc/self/exe the process would be called "exe" by ps and pidof.
-	os.WriteFile("/proc/self/comm", []byte(program), 0)
+	process.Rename(program)
 	o, _, _ := parse(args[1:], io.Discard) // the first process has complained
 	switch role {
 	case parent.RoleDetached:
@@ -110,7 +111,7 @@ func daemon(o options, args []string, detached bool) int {
 	return parent.Run(parent.Options{
 		Args: args, Detached: detached, Version: keepalivedVersion, Revision: revision, Log: log,
 		Flags: link.Flags{VRRP: !o.noVRRP, Checkers: !o.noCheckers, BFD: !o.noBFD, KeepVRRP: o.keepVRRP,
-			KeepIPVS: o.keepIPVS, AddressMonitoring: o.addressMonitoring, IgnoreInterrupt: o.ignoreInterrupt},
+			KeepIPVS: o.keepIPVS, AddressMonitoring: o.addressMonitoring, IgnoreInterrupt: o.ignoreInterrupt, DumpConf: o.dumpConf},
 		All: o.all, NoRespawn: o.noRespawn, PIDFiles: o.pids, Namespace: o.namespace, Umask: o.umask, NoMeaning: o.noMeaning,
 	})
 }
@@ -148,7 +149,7 @@ func test(o options) int {
 }
 
 // judge reads the configuration where it is to be used.
-func (o options) judge() *source.Report {
+func (o *options) judge() *source.Report {
 	if ns := o.netNamespace(); ns != "" && !o.offline {
 		if err := parent.EnterNamespace(ns); err != nil {
 			r := &source.Report{}
@@ -156,7 +157,7 @@ func (o options) judge() *source.Report {
 			return r
 		}
 	}
-	_, r := o.read()
+	_, _, r := o.read()
 	return r
 }
 

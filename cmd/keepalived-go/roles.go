@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/keepalived-go/keepalived-go/internal/daemon/parent"
 	"github.com/keepalived-go/keepalived-go/internal/model"
 	"github.com/keepalived-go/keepalived-go/internal/sys/probe"
+	"github.com/keepalived-go/keepalived-go/internal/sys/process"
 )
 
 func worker(o options, args []string) int {
@@ -42,7 +44,11 @@ func prober(o options) int {
 		return parent.ExitFatal
 	}
 	defer log.Close()
-	if err := probe.Main(log.Role(logging.Checkers)); err != nil {
+	handed := process.Handed()
+	if err := process.Rename(handed.Name); err != nil {
+		log.Role(logging.Checkers).Warn(err.Error())
+	}
+	if err := probe.Main(log.Role(logging.Checkers), handed.Place); err != nil {
 		log.Role(logging.Checkers).Error(err.Error())
 		return parent.ExitFatal
 	}
@@ -50,16 +56,20 @@ func prober(o options) int {
 }
 
 // read is the one way from a command line to a model, for the daemon and for the test.
-func (o options) read() (*model.Model, *source.Report) {
+func (o *options) read() (*config.Config, *model.Model, *source.Report) {
 	host := o.host()
-	c, m, r := config.LoadWritten(config.System{}, o.configFile, o.config(), host)
+	opt := o.config()
+	if seed := o.foreseen().RandomSeed; seed >= 0 {
+		opt.Random = random(rand.New(rand.NewPCG(uint64(seed), 0)))
+	}
+	c, m, r := config.LoadWritten(config.System{}, o.configFile, opt, host)
 	if o.test && o.lint && m != nil {
 		lint.Check(c, m, host, r)
 	}
 	if m != nil && o.namespace != "" {
 		m.Process.NetNamespace = o.namespace
 	}
-	return m, r
+	return c, m, r
 }
 
 // host is what the configuration is judged beside.
@@ -71,16 +81,29 @@ func (o options) host() config.Host {
 }
 
 func (o options) config() config.Options {
-	random := func(low, high int) int { return low + rand.IntN(high-low+1) }
-	return config.Options{ConfigID: o.configID, CheckAll: o.checkAll, Getenv: os.Getenv, Random: random}
+	return config.Options{ConfigID: o.configID, CheckAll: o.checkAll, Getenv: os.Getenv, Random: random(rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())))}
+}
+
+// random is ${_RANDOM}.
+func random(r *rand.Rand) func(low, high int) int {
+	return func(low, high int) int { return low + r.IntN(high-low+1) }
+}
+
+// foreseen is what must be known of the configuration before it is read.
+func (o *options) foreseen() config.Foreknown {
+	if o.foreknown == nil {
+		f := config.Foresee(config.System{}, o.configFile, o.config(), config.System{})
+		o.foreknown = &f
+	}
+	return *o.foreknown
 }
 
 // netNamespace is the network namespace that the configuration is for.
-func (o options) netNamespace() string {
+func (o *options) netNamespace() string {
 	if o.namespace != "" {
 		return o.namespace
 	}
-	return config.NetNamespace(config.System{}, o.configFile, o.config(), config.System{})
+	return o.foreseen().NetNamespace
 }
 
 // load is the loader.
@@ -91,7 +114,7 @@ func load(o options) int {
 	if _, err := os.Stat(o.configFile); err == nil {
 		fmt.Printf("Opening file '%s'.\nConfiguration file %s\n", o.configFile, o.configFile)
 	}
-	m, r := o.read()
+	c, m, r := o.read()
 	r.Write(os.Stdout, false)
 	if m == nil {
 		for _, d := range r.All() {
@@ -101,11 +124,16 @@ func load(o options) int {
 		}
 		return parent.ExitConfig
 	}
+	if dir := m.Process.ConfigSaveDir; dir != "" {
+		if err := parent.SaveConfig(dir, filepath.Base(o.configFile), c.Save); err != nil {
+			fmt.Println(err)
+		}
+	}
 	if err := parent.WriteModel(m); err != nil {
 		fmt.Println(err)
 		return parent.ExitFatal
 	}
-	return parent.ExitOK
+	return r.ExitCode() // the verdict of -t, for reload_check_config
 }
 
 // allowCore is -m and -M.

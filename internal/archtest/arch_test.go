@@ -33,21 +33,23 @@ var allowed = []struct {
 	{"internal/plan", []string{"internal/model"}},
 	{"internal/manual", []string{"internal/config", "internal/config/schema"}},
 	{"internal/sys/ipvs/ipvstest", []string{"internal/model", "internal/core/...", "internal/sys/ipvs"}}, // the fake Kernel of tests
-	{"internal/sys/probe", []string{"internal/model", "internal/core/...", "internal/loop", "internal/sys/regex"}},
+	{"internal/sys/probe", []string{"internal/model", "internal/core/...", "internal/loop", "internal/sys/process", "internal/sys/regex"}},
 	{"internal/sys/regex", nil},
+	{"internal/sys/guard", nil},
+	{"internal/sys/script", []string{"internal/model", "internal/core/...", "internal/loop", "internal/sys/guard"}},
 	{"internal/sys/...", []string{"internal/model", "internal/core/...", "internal/loop"}},
 	{"internal/loop", nil},
 	{"internal/daemon/link", []string{"internal/model"}},
 	{"internal/daemon/logging", nil},
 	{"internal/daemon/status", []string{"internal/model"}},
-	{"internal/daemon/parent", []string{"internal/model", "internal/daemon/link", "internal/daemon/logging"}},
+	{"internal/daemon/parent", []string{"internal/model", "internal/daemon/link", "internal/daemon/logging", "internal/sys/guard", "internal/sys/process"}},
 	{"internal/daemon/engine", []string{"internal/model", "internal/core/...", "internal/sys/...", "internal/loop",
 		"internal/daemon/link", "internal/daemon/logging", "internal/daemon/status"}},
 	{"internal/archtest", nil},
 	{"cmd/keepalived-go", []string{"internal/config", "internal/config/effective", "internal/config/layout", "internal/config/lint",
 		"internal/config/schema", "internal/config/source", "internal/model",
 		"internal/plan", "internal/daemon/parent", "internal/daemon/engine",
-		"internal/daemon/link", "internal/daemon/logging", "internal/core/check", "internal/sys/probe"}},
+		"internal/daemon/link", "internal/daemon/logging", "internal/core/check", "internal/sys/probe", "internal/sys/process"}},
 }
 
 // pure is what packages below internal/core may not use: a protocol is a value (docs/architecture.md §1).

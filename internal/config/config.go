@@ -7,6 +7,10 @@
 package config
 
 import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
 	"time"
 
 	"github.com/keepalived-go/keepalived-go/internal/config/schema"
@@ -33,7 +37,9 @@ func Load(files source.Files, name string, opt Options, host Host) (*model.Model
 // LoadWritten is Load that also returns the configuration as written.
 func LoadWritten(files source.Files, name string, opt Options, host Host) (*Config, *model.Model, *source.Report) {
 	r := &source.Report{}
-	c := Read(Parse(files, name, opt, host, r), r)
+	lines := load(files, name, opt, host, r)
+	c := Read(syntax.Parse(lines, root(), r), r)
+	c.lines = lines
 	m := Resolve(c, host, r)
 	if r.Refused() {
 		return c, nil, r
@@ -43,11 +49,15 @@ func LoadWritten(files source.Files, name string, opt Options, host Host) (*Conf
 
 // Parse reads the statements of the configuration called name.
 func Parse(files source.Files, name string, opt Options, host Host, r *source.Report) []*syntax.Node {
+	return syntax.Parse(load(files, name, opt, host, r), root(), r)
+}
+
+func load(files source.Files, name string, opt Options, host Host, r *source.Report) []source.Line {
 	if opt.ConfigID == "" {
 		opt.ConfigID = shortName(host.Hostname())
 	}
 	env := source.Env{ConfigID: opt.ConfigID, CheckAll: opt.CheckAll, Getenv: opt.Getenv, Random: opt.Random}
-	return syntax.Parse(source.Load(files, name, env, r), root(), r)
+	return source.Load(files, name, env, r)
 }
 
 // Config is a configuration as written.
@@ -75,6 +85,36 @@ type Config struct {
 	LVS LVS
 
 	names seen // of blocks that may not stand twice
+	lines []source.Line
+}
+
+// Save writes the configuration as it was read: without remarks, with what was included, chosen and substituted in place. It reads back
+// as the same configuration.
+//
+// Differs from keepalived: definitions are substituted and conditions decided.
+// It is keepalived's form: "# FILE" before the first line of each file.
+func (c *Config) Save(w io.Writer) error {
+	out := bufio.NewWriter(w)
+	depth, file := 0, ""
+	for _, l := range c.lines {
+		if f := l.At.File; f != file {
+			fmt.Fprintf(out, "# %s\n", f)
+			file = f
+		}
+		text := l.Raw
+		switch l.Kind {
+		case source.Open:
+			text = "{"
+		case source.Close:
+			text = "}"
+			depth = max(depth-1, 0)
+		}
+		fmt.Fprintf(out, "%s%s\n", strings.Repeat("  ", depth), text)
+		if l.Kind == source.Open {
+			depth++
+		}
+	}
+	return out.Flush()
 }
 
 // seen is a set of names.

@@ -24,7 +24,7 @@ type Global struct {
 	SMTPTimeout     opt[time.Duration]
 	NoEmailFaults   opt[bool]
 	NoCheckerEmails opt[bool]
-	DynamicIf       opt[bool]
+	DynamicIf       opt[dynamic]
 
 	VMACPrefix, VMACAddrPrefix opt[string]
 	DisableLocalIGMP           opt[bool]
@@ -50,6 +50,16 @@ type Global struct {
 	NotifyPriority                                              opt[bool]
 
 	Sched, CheckerSched, BFDSched sched
+
+	ProcessNames                                           opt[bool]
+	ProcessName, VRRPProcess, CheckerProcess, BFDProcess   opt[string]
+	SymlinkPaths                                           opt[bool]
+	MaxAutoPriority                                        opt[int]
+	AutoPriorityDelay                                      opt[int] // µs
+	RandomSeed                                             opt[int]
+	ReloadCheck, ReloadTimeFile, ReloadFile, ConfigSaveDir opt[string]
+	ReloadRepeat, DataUseInstance                          opt[bool]
+	StateDump, StatsDump, JSONDump                         opt[string]
 
 	// VRRP
 	McastGroup4, McastGroup6                       opt[netip.Addr]
@@ -96,6 +106,14 @@ type sched struct {
 	RLimitRT   opt[time.Duration]
 }
 
+// dynamic says what dynamic_interfaces allows.
+type dynamic uint8
+
+const (
+	dynamicInterfaces  dynamic = iota + 1 // they may come later
+	changingInterfaces                    // and become others; they may always
+)
+
 type smtpServer struct {
 	Host string
 	Port int
@@ -107,9 +125,6 @@ const (
 	noDBus    = "there is no D-Bus service"
 	noBFD     = "BFD sessions are not run"
 	noBuffers = "socket buffers are sized by the program"
-	noNames   = "the processes keep the program's name"
-	noReload  = "a reload is asked for with SIGHUP and always checked first"
-	noFiles   = "files are written to their usual places"
 	noPoll    = "link state comes from the kernel's notifications"
 )
 
@@ -158,12 +173,17 @@ var globalDefs = concat(gtable{
 	schema.Inherited("no_checker_emails", schema.Bool, func(g *Global) *opt[bool] { return &g.NoCheckerEmails },
 		"Mail about a real server only when it comes or goes."),
 
-	schema.Flag("process_names", true, ignored[Global], "Give the processes names of their own.").Pending(noNames),
-	schema.Check[Global]("process_name", schema.ShortWord(15), "Name of the parent process.").Pending(noNames),
-	schema.Check[Global]("vrrp_process_name", schema.ShortWord(15), "Name of the VRRP process.").Pending(noNames),
-	schema.Check[Global]("checker_process_name", schema.ShortWord(15), "Name of the checker process.").
-		OldName("lvs_process_name", source.Note).Pending(noNames),
-	schema.Check[Global]("bfd_process_name", schema.ShortWord(15), "Name of the BFD process.").Pending(noNames),
+	schema.Flag("process_names", true, func(g *Global) *opt[bool] { return &g.ProcessNames },
+		"Give the processes names of their own: keepalived_vrrp, keepalived_ipvs, keepalived_bfd. Acts at start."),
+	schema.Inherited("process_name", schema.ShortWord(15), func(g *Global) *opt[string] { return &g.ProcessName },
+		"Name of the parent process. Acts at start."),
+	schema.Inherited("vrrp_process_name", schema.ShortWord(15), func(g *Global) *opt[string] { return &g.VRRPProcess },
+		"Name of the process that runs VRRP. Acts at start."),
+	schema.Inherited("checker_process_name", schema.ShortWord(15), func(g *Global) *opt[string] { return &g.CheckerProcess },
+		"Name of the process that runs the checks. Acts at start.").
+		OldName("lvs_process_name", source.Note),
+	schema.Inherited("bfd_process_name", schema.ShortWord(15), func(g *Global) *opt[string] { return &g.BFDProcess },
+		"Name of the process that runs BFD, if it runs nothing else. Acts at start."),
 
 	schema.Inherited("startup_script", command, func(g *Global) *opt[Command] { return &g.Startup },
 		"Run before anything starts.").Quoted().Lenient().FirstWins(),
@@ -176,26 +196,30 @@ var globalDefs = concat(gtable{
 	schema.Line("script_user", userGroup.Usage, readScriptUser, "Who runs the scripts after this line that name no user.").Lenient(),
 	schema.Flag("enable_script_security", true, func(g *Global) *opt[bool] { return &g.ScriptSecurity },
 		"Refuse scripts run as root that others could alter."),
-	schema.Check[Global]("use_symlink_paths", schema.Bool,
+	schema.Inherited("use_symlink_paths", schema.Bool, func(g *Global) *opt[bool] { return &g.SymlinkPaths },
 		"Keep symbolic links in script paths; they always are kept."),
 	schema.Value("set_supplementary_groups", schema.Bool, false, func(g *Global) *opt[bool] { return &g.SupplementaryGroups },
 		"Give scripts the supplementary groups of their user."),
 
-	schema.Check[Global]("max_auto_priority", schema.Kind[int]{Usage: "[<-1-99>]", Parse: func(w []source.Word) (int, error) {
+	schema.Inherited("max_auto_priority", schema.Kind[int]{Usage: "[<-1-99>]", Parse: func(w []source.Word) (int, error) {
 		if len(w) == 0 {
 			return 99, nil
 		}
 		return schema.ParseInt(w[0].Text, -1, 99)
-	}}, "Highest real-time priority after late timers.").Pending("priorities are set with *_rt_priority only"),
-	schema.Check[Global]("min_auto_priority_delay", schema.Int(1, 10000000), "Lateness in µs that raises the priority.").Lenient().
-		Pending("priorities are set with *_rt_priority only"),
+	}}, func(g *Global) *opt[int] { return &g.MaxAutoPriority },
+		"Highest real-time priority that the daemon gives itself after late timers; 0, -1: none."),
+	schema.Value("min_auto_priority_delay", schema.Int(1, 10000000), 1000000,
+		func(g *Global) *opt[int] { return &g.AutoPriorityDelay }, "Lateness in µs that raises the priority.").Lenient(),
 
-	schema.Inherited("dynamic_interfaces", schema.Kind[bool]{Usage: "[allow_if_changes]", Parse: func(w []source.Word) (bool, error) {
-		if len(w) > 0 && w[0].Text != "allow_if_changes" {
-			return true, schema.Corrected("unknown option %q", w[0].Text)
+	schema.Inherited("dynamic_interfaces", schema.Kind[dynamic]{Usage: "[allow_if_changes]", Parse: func(w []source.Word) (dynamic, error) {
+		switch {
+		case len(w) == 0:
+			return dynamicInterfaces, nil
+		case w[0].Text != "allow_if_changes":
+			return dynamicInterfaces, schema.Corrected("unknown option %q", w[0].Text)
 		}
-		return true, nil
-	}}, func(g *Global) *opt[bool] { return &g.DynamicIf },
+		return changingInterfaces, nil
+	}}, func(g *Global) *opt[dynamic] { return &g.DynamicIf },
 		"Accept interfaces that do not exist yet, from this line on."),
 	schema.Value("default_interface", schema.IfName, "eth0", func(g *Global) *opt[string] { return &g.DefaultInterface },
 		"Interface of static addresses that name none.").Lenient(),
@@ -305,25 +329,37 @@ var globalDefs = concat(gtable{
 	schema.Check[Global]("dbus_no_interface_name", schema.Word, "Name of what has no interface.").Lenient().Pending(noDBus),
 
 	schema.Value("umask", umaskKind, -1, func(g *Global) *opt[int] { return &g.Umask }, "Mask of files that are created."),
-	schema.Check[Global]("random_seed", schema.Int(0, math.MaxUint32), "Seed of random numbers.").Pending("random numbers need not repeat"),
-	schema.Check[Global]("reload_check_config", orEmpty(schema.Word), "Check a configuration before a reload.").Pending(noReload),
-	schema.Check[Global]("reload_time_file", schema.Exactly(schema.Word), "File with the time of a reload.").Lenient().Pending(noReload),
-	schema.Flag("reload_repeat", true, ignored[Global], "Allow repeated times there.").Pending(noReload),
-	schema.Check[Global]("reload_file", orEmpty(schema.Word), "File that exists during a reload.").Pending(noReload),
+	schema.Inherited("random_seed", schema.Int(0, math.MaxUint32), func(g *Global) *opt[int] { return &g.RandomSeed },
+		"Seed of ${_RANDOM} and of the checkers' first delays, so that they repeat."),
+	schema.Inherited("reload_check_config", orEmpty(schema.Word), func(g *Global) *opt[string] { return &g.ReloadCheck },
+		"Refuse to reload a configuration of which -t finds anything; the findings go to the file, default /dev/null."),
+	schema.Inherited("reload_time_file", schema.Exactly(schema.Word), func(g *Global) *opt[string] { return &g.ReloadTimeFile },
+		"File whose first line is the time of a reload: [[YY]YY-MM-DD ]HH:MM:SS[Z]. It is removed at that time.").Lenient(),
+	schema.Flag("reload_repeat", true, func(g *Global) *opt[bool] { return &g.ReloadRepeat },
+		"Keep that file, and reload every day, if it has no date."),
+	schema.Inherited("reload_file", orEmpty(schema.Word), func(g *Global) *opt[string] { return &g.ReloadFile },
+		"File that exists during a reload; default the pid file's name with .reload."),
 	schema.Check[Global]("include_check", schema.Kind[bool]{Usage: "[[+|-]read|match|wildcard_match|brace_match]…",
 		Parse: func([]source.Word) (bool, error) { return true, nil }},
 		"Which include problems refuse the configuration, from this line on."),
-	schema.Check[Global]("config_save_dir", schema.Word, "Directory for copies of the configuration.").Pending(noFiles),
-	schema.Check[Global]("tmp_config_directory", schema.Word, "Directory of the temporary copy.").Lenient().Pending(noFiles),
-	schema.Check[Global]("data_use_instance", schema.Bool, "Put the instance name into dump file names.").Pending(noFiles),
+	schema.Inherited("config_save_dir", schema.Word, func(g *Global) *opt[string] { return &g.ConfigSaveDir },
+		"Directory for a copy of each configuration as it was read, and of the status before and after each reload."),
+	// Differs from keepalived: there is no temporary copy.
+	schema.Check[Global]("tmp_config_directory", schema.Word,
+		"No effect: the copy that it is for is kept in memory.").Lenient(),
+	schema.Inherited("data_use_instance", schema.Bool, func(g *Global) *opt[bool] { return &g.DataUseInstance },
+		"Put the names of network namespace and instance into the names of the state dumps."),
 	schema.Value("json_version", schema.Int(1, 2), 1, func(g *Global) *opt[int] { return &g.JSONVersion }, "Layout of the JSON dump.").Lenient(),
 	schema.Value("iproute_usr_dir", schema.Exactly(schema.Word), "/usr/share/iproute2", func(g *Global) *opt[string] { return &g.IPRouteUsr },
 		"Directory of iproute2's own tables of names.").Lenient(),
 	schema.Value("iproute_etc_dir", schema.Exactly(schema.Word), "/etc/iproute2", func(g *Global) *opt[string] { return &g.IPRouteEtc },
 		"Directory of the local tables of names.").Lenient(),
-	schema.Check[Global]("state_dump_file", schema.Exactly(schema.Word), "File of the state dump.").Lenient().Pending(noFiles),
-	schema.Check[Global]("stats_dump_file", schema.Exactly(schema.Word), "File of the statistics dump.").Lenient().Pending(noFiles),
-	schema.Check[Global]("json_dump_file", schema.Exactly(schema.Word), "File of the JSON dump.").Lenient().Pending(noFiles),
+	schema.Inherited("state_dump_file", schema.Exactly(schema.Word), func(g *Global) *opt[string] { return &g.StateDump },
+		"File of the state dump, relative to the temp directory; a name that ends in / is a directory.").Lenient(),
+	schema.Inherited("stats_dump_file", schema.Exactly(schema.Word), func(g *Global) *opt[string] { return &g.StatsDump },
+		"File that the statistics are also written to, besides keepalived.stats.").Lenient(),
+	schema.Inherited("json_dump_file", schema.Exactly(schema.Word), func(g *Global) *opt[string] { return &g.JSONDump },
+		"File that the JSON dump is also written to, besides keepalived.json.").Lenient(),
 },
 	safetyRows("vrrp_", func(g *Global) *Safety { return &g.Safety }),
 	schedRows("vrrp", func(g *Global) *sched { return &g.Sched }, ""),

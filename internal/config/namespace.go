@@ -2,16 +2,21 @@ package config
 
 import (
 	"github.com/keepalived-go/keepalived-go/internal/config/source"
-	"github.com/keepalived-go/keepalived-go/internal/config/syntax"
 )
 
-// NetNamespace returns what net_namespace says, "" if nothing. It is asked before Load, because the interfaces that Load looks for are
-// those of that namespace. Findings are left to Load.
-func NetNamespace(files source.Files, name string, opt Options, host Host) string {
+// Foreknown is what has to be known before Load.
+type Foreknown struct {
+	NetNamespace string // net_namespace: the interfaces that Load looks for are those of that namespace
+	RandomSeed   int    // random_seed, for Options.Random; -1: none
+}
+
+// Foresee reads a configuration for that alone. Findings are left to Load.
+func Foresee(files source.Files, name string, opt Options, host Host) Foreknown {
 	r := &source.Report{}
-	if opt.ConfigID == "" {
-		opt.ConfigID = shortName(host.Hostname())
+	c := Read(Parse(files, name, opt, host, r), r)
+	f := Foreknown{NetNamespace: c.NetNamespace.V, RandomSeed: -1}
+	if s := c.Global.RandomSeed; s.IsSet() {
+		f.RandomSeed = s.V
 	}
-	env := source.Env{ConfigID: opt.ConfigID, CheckAll: opt.CheckAll, Getenv: opt.Getenv, Random: opt.Random}
-	return Read(syntax.Parse(source.Load(files, name, env, r), root(), r), r).NetNamespace.V
+	return f
 }

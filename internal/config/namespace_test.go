@@ -16,7 +16,7 @@ func TestNetNamespace(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got := NetNamespace(System{}, path, Options{}, System{}); got != want {
+		if got := Foresee(System{}, path, Options{}, System{}).NetNamespace; got != want {
 			t.Errorf("NetNamespace of %q = %q, want %q", text, got, want)
 		}
 	}

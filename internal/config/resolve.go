@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -61,13 +62,25 @@ func (res *resolver) process(p *model.Process) {
 		UsePIDDir:             c.UsePIDDir.V || c.InstanceName.IsSet() || c.NetNamespace.IsSet(),
 		ChildWaitTime:         c.ChildWaitTime.V,
 		Umask:                 g.Umask.V,
-		DynamicInterface:      g.DynamicIf.V,
+		DynamicInterface:      g.DynamicIf.V != 0,
 		FIFOStatesOnReload:    g.FIFOStatesOnReload.V,
 		StartupScriptTimeout:  g.StartupTimeout.V,
 		ShutdownScriptTimeout: g.ShutdownTimeout.V,
 		VRRPSched:             g.Sched.model(),
 		CheckerSched:          g.CheckerSched.model(),
 		JSONVersion:           g.JSONVersion.V,
+		MaxAutoPriority:       g.MaxAutoPriority.V,
+		AutoPriorityDelay:     time.Duration(g.AutoPriorityDelay.V) * time.Microsecond,
+		Names:                 g.names(),
+		Reload: model.Reload{Check: g.ReloadCheck.IsSet(), CheckLog: g.ReloadCheck.V, TimeFile: g.ReloadTimeFile.V, Repeat: g.ReloadRepeat.V,
+			Mark: g.ReloadFile.IsSet(), MarkFile: g.ReloadFile.V},
+		Dump:          model.Dump{UseInstance: g.DataUseInstance.V, State: g.StateDump.V, Stats: g.StatsDump.V, JSON: g.JSONDump.V},
+		ConfigSaveDir: g.ConfigSaveDir.V,
+		RandomSeed:    -1,
+		Defaults:      res.defaults(),
+	}
+	if g.RandomSeed.IsSet() {
+		p.RandomSeed = g.RandomSeed.V
 	}
 	if p.RouterID == "" {
 		p.RouterID = res.host.Hostname()
@@ -105,6 +118,58 @@ func ipvsNamespace(o opt[string]) string {
 		return model.DefaultNamespace
 	}
 	return o.V
+}
+
+// names are those given to processes, of which process_names gives those that have none of their own.
+func (g *Global) names() model.Names {
+	n := model.Names{Parent: g.ProcessName.V, VRRP: g.VRRPProcess.V, Checker: g.CheckerProcess.V, BFD: g.BFDProcess.V}
+	if g.ProcessNames.V {
+		n.VRRP, n.Checker, n.BFD = cmp.Or(n.VRRP, "keepalived_vrrp"), cmp.Or(n.Checker, "keepalived_ipvs"), cmp.Or(n.BFD, "keepalived_bfd")
+	}
+	return n
+}
+
+// defaults collects what the state dump shows of global_defs although it acts through other settings.
+func (res *resolver) defaults() model.Defaults {
+	g := &res.c.Global
+	d := model.Defaults{
+		SMTPAlert: triState(g.SMTPAlert), SMTPAlertVRRP: triState(g.SMTPAlertVRRP), SMTPAlertChecker: triState(g.SMTPAlertChecker),
+		SymlinkPaths: g.SymlinkPaths.V, AllowIfChanges: g.DynamicIf.V == changingInterfaces, ScriptSecurity: g.ScriptSecurity.V, Interface: g.DefaultInterface.V,
+		V3ChecksumAsV2: g.V3ChecksumAsV2.V, NotifyPriority: g.NotifyPriority.V,
+		McastGroup4: orAddr(g.McastGroup4, defaultGroup4), McastGroup6: orAddr(g.McastGroup6, defaultGroup6),
+		GARP: model.GARP{MasterDelay: g.GARPMasterDelay.V, MasterRepeat: g.GARPMasterRepeat.V, MasterRefresh: g.GARPMasterRefresh.V,
+			RefreshRepeat: g.GARPRefreshRepeat.V, LowerPrioDelay: g.GARPMasterDelay.V, LowerPrioRepeat: g.GARPMasterRepeat.V},
+		GARPInterval: g.GARPInterval.V, NAInterval: g.GNAInterval.V, DownTimerAdverts: g.DownTimerAdverts.V, Version: g.Version.V,
+		LowerPrioNoAdvert: g.LowerPrioNoAdvert.V, HigherPrioAdvert: g.HigherPrioAdvert.V, CheckUnicastSrc: g.CheckUnicastSrc.V,
+		SkipCheckAdvAddr: g.SkipCheckAdvAddr.V, Strict: g.Strict.V, OwnerIgnoreAdverts: g.OwnerIgnore.V,
+	}
+	if g.GARPLowerPrioDelay.IsSet() {
+		d.GARP.LowerPrioDelay = g.GARPLowerPrioDelay.V
+	}
+	if g.GARPLowerPrioRepeat.IsSet() {
+		d.GARP.LowerPrioRepeat = g.GARPLowerPrioRepeat.V
+	}
+	user := res.host.Self()
+	if users := g.ScriptUsers; len(users) > 0 {
+		last := users[len(users)-1]
+		if u, ok := res.account(last.V, last.At); ok {
+			user = u
+		}
+	} else if u, ok := res.host.LookupUser("keepalived_script"); ok {
+		user = u
+	}
+	d.ScriptUID, d.ScriptGID = user.UID, user.GID
+	return d
+}
+
+func triState(o opt[bool]) string {
+	switch {
+	case !o.IsSet():
+		return "unset"
+	case o.V:
+		return "on"
+	}
+	return "off"
 }
 
 func (s *sched) model() model.Scheduling {
@@ -168,7 +233,7 @@ func (res *resolver) iface(name string, at source.Pos) (Interface, bool) {
 // dynamic reports whether dynamic_interfaces stands above a place.
 func (res *resolver) dynamic(at source.Pos) bool {
 	d := res.c.Global.DynamicIf
-	return d.V && d.At.Seq < at.Seq
+	return d.V != 0 && d.At.Seq < at.Seq
 }
 
 // vrrp resolves in the order of keepalived's checks: an absent interface stops them, since what they say would depend on it.

@@ -62,6 +62,7 @@ func (res *resolver) command(c Command, user account, at source.Pos) (s model.Sc
 	if path != c.Args[0] {
 		res.r.Notef(at, "WARNING - script `%s` resolved by path search to `%s`. Please specify full path.", c.Args[0], path)
 	}
+	s.Guarded = res.c.Global.ScriptSecurity.V && privileged(res.host, path, u)
 	if flaw := insecurity(res.host, path, u); flaw != "" {
 		if res.c.Global.ScriptSecurity.V {
 			return s, scriptInsecure, flaw
@@ -206,6 +207,19 @@ func mayExecute(f File, u User) bool {
 	return m&0o001 != 0
 }
 
+// privileged reports whether a program runs with root's rights, by its user or by itself.
+func privileged(h Host, path string, u User) bool {
+	if u.UID == 0 || u.GID == 0 {
+		return true
+	}
+	real, err := h.RealPath(path)
+	if err != nil {
+		return true // it will be looked at more closely
+	}
+	target, err := h.Stat(real)
+	return err != nil || target.Mode&fs.ModeSetuid != 0 && target.UID == 0 || target.Mode&fs.ModeSetgid != 0 && target.GID == 0
+}
+
 // insecurity says how somebody other than root could alter a program that runs with root's rights, or "". It looks at each component
 // of the path as written and of the path without links (language.md §11, Scripts).
 func insecurity(h Host, path string, u User) string {
@@ -213,12 +227,7 @@ func insecurity(h Host, path string, u User) string {
 	if err != nil {
 		return "it cannot be examined"
 	}
-	target, err := h.Stat(real)
-	if err != nil {
-		return "it cannot be examined"
-	}
-	setID := target.Mode&fs.ModeSetuid != 0 && target.UID == 0 || target.Mode&fs.ModeSetgid != 0 && target.GID == 0
-	if u.UID != 0 && u.GID != 0 && !setID {
+	if !privileged(h, path, u) {
 		return ""
 	}
 	for _, p := range []string{path, real} {

@@ -533,6 +533,7 @@ func (res *resolver) trackScripts() map[string]*trackScript {
 		t := &trackScript{def: d, usable: fail == scriptFine, model: model.TrackScript{
 			Name: d.Name, Script: s, Interval: d.Interval.V, Timeout: first(d.Timeout, d.Interval),
 			Rise: d.Rise.V, Fall: d.Fall.V, InitFail: d.InitFail.V,
+			Weight: d.Weight.V.W, Reverse: d.Weight.V.Reverse, DefaultTimeout: !d.Timeout.IsSet(),
 		}}
 		switch fail {
 		case scriptInsecure:

@@ -101,3 +101,20 @@ func TestSystem(t *testing.T) {
 		t.Errorf("real path %q, %v", p, err)
 	}
 }
+
+// With script security whatever runs with root's rights is checked again each time it runs.
+func TestGuarded(t *testing.T) {
+	for config, want := range map[string]bool{
+		"global_defs {\n  script_user root\n  enable_script_security\n  startup_script /usr/bin/true\n}\n":   true,
+		"global_defs {\n  script_user root\n  startup_script /usr/bin/true\n}\n":                             false,
+		"global_defs {\n  script_user nobody\n  enable_script_security\n  startup_script /usr/bin/true\n}\n": false,
+	} {
+		m, r := Load(oneFile(config), "k", Options{}, newFakeHost())
+		if m == nil || m.Process.StartupScript == nil {
+			t.Fatalf("%s: %v", config, r.All())
+		}
+		if got := m.Process.StartupScript.Guarded; got != want {
+			t.Errorf("%s: guarded %v", config, got)
+		}
+	}
+}

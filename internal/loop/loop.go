@@ -31,6 +31,9 @@ const (
 
 // Loop is the event loop. Post, Go and Stop may be called from any goroutine, Add before Run or on the loop.
 type Loop struct {
+	// Late, unless nil, is told on the loop how late each deadline is met.
+	Late func(late time.Duration)
+
 	mu      sync.Mutex
 	queue   []posted
 	asleep  bool // or about to be: whoever has news must wake it
@@ -157,6 +160,9 @@ func (l *Loop) expire() time.Time {
 	for _, p := range l.parts {
 		d := p.comp.Deadline()
 		if now := time.Now(); !d.IsZero() && !now.Before(d) {
+			if l.Late != nil {
+				l.Late(now.Sub(d))
+			}
 			l.call(p, p.comp.Expire)
 			d = p.comp.Deadline()
 		}

@@ -35,9 +35,66 @@ type Process struct {
 
 	VRRPSched, CheckerSched Scheduling
 
+	MaxAutoPriority   int           // max_auto_priority: the real-time priority is raised up to this when timers are late; <= 0: never
+	AutoPriorityDelay time.Duration // min_auto_priority_delay: how late
+
+	Names         Names // process_name and the like; they act at start
+	Reload        Reload
+	Dump          Dump
+	ConfigSaveDir string // config_save_dir; empty: none
+	RandomSeed    int    // random_seed, -1: none
+
 	JSONVersion int // 1 or 2
 
 	Mail Mail
+
+	Defaults Defaults
+}
+
+// Sched is the place of the worker: that of VRRP if it runs VRRP, else that of the checkers.
+func (p *Process) Sched(vrrp bool) Scheduling {
+	if vrrp {
+		return p.VRRPSched
+	}
+	return p.CheckerSched
+}
+
+// Names are those of processes, at most 15 bytes each; empty: the program's.
+type Names struct{ Parent, VRRP, Checker, BFD string }
+
+// Reload says what may cause a reload, and what comes with one.
+type Reload struct {
+	Check    bool   // reload_check_config: refuse what -t would not give 0
+	CheckLog string // where the findings go; empty: nowhere
+	TimeFile string // reload_time_file; empty: none
+	Repeat   bool   // reload_repeat
+	Mark     bool   // reload_file: there is a file while a reload is going on
+	MarkFile string // its path; empty: beside the pid file
+}
+
+// Dump says where status files go besides the usual places.
+type Dump struct {
+	UseInstance bool   // data_use_instance: names of .data files tell namespace and instance
+	State       string // state_dump_file, instead of keepalived.data; empty: as usual
+	Stats, JSON string // stats_dump_file and json_dump_file: additional places; empty: none
+}
+
+// Defaults are what global_defs say that acts through other settings, which have inherited it. They are kept for the state dump alone.
+type Defaults struct {
+	SMTPAlert, SMTPAlertVRRP, SMTPAlertChecker string // "on", "off", "unset"
+
+	SymlinkPaths, AllowIfChanges, ScriptSecurity bool
+	Interface                                    string // default_interface
+	ScriptUID, ScriptGID                         uint32 // of scripts after the last script_user
+
+	V3ChecksumAsV2, NotifyPriority      bool
+	McastGroup4, McastGroup6            netip.Addr
+	GARP                                GARP
+	GARPInterval, NAInterval            time.Duration
+	DownTimerAdverts, Version           int
+	LowerPrioNoAdvert, HigherPrioAdvert bool
+	CheckUnicastSrc, SkipCheckAdvAddr   bool
+	Strict, OwnerIgnoreAdverts          bool
 }
 
 // DefaultNamespace is the network namespace of the system's first process.
@@ -80,6 +137,7 @@ type Script struct {
 	Args     []string // Args[0] is the absolute path
 	UID, GID uint32
 	Groups   []uint32 // supplementary groups
+	Guarded  bool     // enable_script_security: run it only if none but root could have altered it
 }
 
 // Family is an address family.

@@ -265,6 +265,11 @@ type TrackScript struct {
 	Interval, Timeout time.Duration
 	Rise, Fall        int
 	InitFail          bool // accepted; inert, as in keepalived (vrrp.md §13.2)
+
+	// For the state dump alone.
+	Weight         int // for who tracks it without a weight of its own
+	Reverse        bool
+	DefaultTimeout bool // Timeout is not configured
 }
 
 // TrackFile is one track_file: a file that holds a number, which each Track of it multiplies by its weight.

@@ -105,7 +105,7 @@ func hostOf(t *testing.T, program, config string) host {
 		d.WaitLog(10*time.Second, fmt.Sprintf(`\(%s\) (Sending/queueing|Entering MASTER)`, name))
 	}
 	var h host
-	l.Wait(soon, "the last address", func() bool { h.Addrs = addrs(run("ip", "addr")); return settled(config, h.Addrs) })
+	l.Wait(soon, "the last address", func() bool { h.Addrs = addrs(run("ip", "addr")); return addressesSettled(config, h.Addrs) })
 	h.Links = plainLinks(run("ip", "-d", "link"))
 	for _, s := range settings() {
 		if !slices.Contains(before, s) {
@@ -125,8 +125,8 @@ func hostOf(t *testing.T, program, config string) host {
 
 var vipLine = regexp.MustCompile(`(?m)^\s+([0-9a-f.:]+)(/\d+)?( dev \S+)?( use_vmac)?$`)
 
-// settled reports whether all addresses of a configuration are there.
-func settled(config, addrs string) bool {
+// addressesSettled reports whether all addresses of a configuration are there.
+func addressesSettled(config, addrs string) bool {
 	_, list, _ := strings.Cut(config, "virtual_ipaddress")
 	for _, m := range vipLine.FindAllStringSubmatch(list, -1) {
 		if m[1] != "10.1.0.2" && !strings.Contains(addrs, " "+m[1]+"/") {

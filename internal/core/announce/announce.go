@@ -109,16 +109,29 @@ func (q *Queue) Add(now time.Time, owner int, targets []Target, repeat int) {
 	q.schedule()
 }
 
-// line returns the limit that t is under; nil: none.
-func (q *Queue) line(t *Target) *line {
-	name := cmp.Or(t.Base, t.IfName)
-	group := slices.IndexFunc(q.delays, func(d model.GARPDelay) bool { return slices.Contains(d.Interfaces, name) })
-	key := lineKey{group: group, family: model.FamilyOf(t.Addr)}
-	if group < 0 {
-		key.ifName = name
+// key names the limit that an interface is under; ok is false if there is none.
+func (q *Queue) key(ifName string, family model.Family) (key lineKey, ok bool) {
+	key = lineKey{group: slices.IndexFunc(q.delays, func(d model.GARPDelay) bool { return slices.Contains(d.Interfaces, ifName) }), family: family}
+	if key.group < 0 {
+		key.ifName = ifName
 		key.group = slices.IndexFunc(q.delays, func(d model.GARPDelay) bool { return len(d.Interfaces) == 0 })
 	}
-	if key.group < 0 {
+	return key, key.group >= 0
+}
+
+// Free returns when the limit that an interface is under allows the next frame; zero: nothing has been sent under it.
+func (q *Queue) Free(ifName string, family model.Family) time.Time {
+	key, ok := q.key(ifName, family)
+	if l := q.byKey[key]; ok && l != nil {
+		return l.free
+	}
+	return time.Time{}
+}
+
+// line returns the limit that t is under; nil: none.
+func (q *Queue) line(t *Target) *line {
+	key, ok := q.key(cmp.Or(t.Base, t.IfName), model.FamilyOf(t.Addr))
+	if !ok {
 		return nil
 	}
 	interval := q.delays[key.group].ARPInterval

@@ -95,7 +95,8 @@ func (c Instance) deliveries() []Delivery {
 	}
 	var out []Delivery
 	tracked := to == model.Stop
-	if s := stateScript(to, i.NotifyMaster, i.NotifyBackup, i.NotifyFault, i.NotifyStop, i.NotifyDeleted); s != nil {
+	// Of an instance that a reload removed keepalived 2.3.4 runs the general script only, as FAULT, and not notify_fault.
+	if s := stateScript(c.To, i.NotifyMaster, i.NotifyBackup, i.NotifyFault, i.NotifyStop, i.NotifyDeleted); s != nil {
 		out = append(out, Delivery{Script: s, Tracked: tracked})
 	}
 	if i.Notify != nil {
@@ -118,7 +119,8 @@ func (c Group) deliveries() []Delivery {
 	g := c.Of
 	var out []Delivery
 	if s := stateScript(c.To, g.NotifyMaster, g.NotifyBackup, g.NotifyFault, g.NotifyStop, nil); s != nil {
-		out = append(out, Delivery{Script: s}) // notify_stop of a group is not tracked, as in keepalived
+		// Differs from keepalived: that does not wait for notify_stop of a group.
+		out = append(out, Delivery{Script: s, Tracked: c.To == model.Stop})
 	}
 	if g.Notify != nil {
 		out = append(out, Delivery{Script: g.Notify, Tracked: c.To == model.Stop,

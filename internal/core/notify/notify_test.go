@@ -72,7 +72,7 @@ func TestPlan(t *testing.T) {
 			[]string{"track /stop", "track /any word INSTANCE VI_1 STOP 150", `vrrp: INSTANCE "VI_1" STOP 150`}},
 
 		{"removed by a reload: FAULT", Instance{Of: full, From: model.Backup, To: model.Deleted, Priority: 150},
-			[]string{"run /fault", "run /any word INSTANCE VI_1 FAULT 150", `vrrp: INSTANCE "VI_1" FAULT 150`}},
+			[]string{"run /any word INSTANCE VI_1 FAULT 150", `vrrp: INSTANCE "VI_1" FAULT 150`}},
 		{"removed while in FAULT: nothing new", Instance{Of: full, From: model.Fault, To: model.Deleted}, nil},
 		{"removed before its first state: nothing to take back", Instance{Of: full, From: model.Init, To: model.Deleted}, nil},
 		{"notify_deleted", Instance{Of: deleted, From: model.Fault, To: model.Deleted, Priority: 150},
@@ -82,8 +82,8 @@ func TestPlan(t *testing.T) {
 			[]string{"run /gmaster", "run /gany GROUP G1 MASTER 0", `vrrp: GROUP "G1" MASTER 0`}},
 		{"group without a script for the state", Group{group, model.Fault},
 			[]string{"run /gany GROUP G1 FAULT 0", `vrrp: GROUP "G1" FAULT 0`}},
-		{"group at the end: only the generic script is waited for", Group{group, model.Stop},
-			[]string{"run /gstop", "track /gany GROUP G1 STOP 0", `vrrp: GROUP "G1" STOP 0`}},
+		{"group at the end: its scripts are waited for", Group{group, model.Stop},
+			[]string{"track /gstop", "track /gany GROUP G1 STOP 0", `vrrp: GROUP "G1" STOP 0`}},
 
 		{"lower priority", LowerPriority{full, 150},
 			[]string{"run /lower", `vrrp: INSTANCE "VI_1" MASTER_RX_LOWER_PRI 150`}},

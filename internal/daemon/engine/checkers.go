@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"syscall"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/keepalived-go/keepalived-go/internal/sys/ipvs"
 	"github.com/keepalived-go/keepalived-go/internal/sys/nftables"
 	"github.com/keepalived-go/keepalived-go/internal/sys/probe"
+	"github.com/keepalived-go/keepalived-go/internal/sys/process"
 	"github.com/keepalived-go/keepalived-go/internal/sys/script"
 	"github.com/keepalived-go/keepalived-go/internal/sys/watch"
 )
@@ -29,6 +31,7 @@ const killAfter = 2 * time.Second
 // checkers is the component of IPVS and the health checkers.
 type checkers struct {
 	*engine
+	random  *rand.Rand // of first delays
 	log     *slog.Logger
 	part    *loop.Part
 	cluster *lvs.Cluster
@@ -64,6 +67,10 @@ type checker struct {
 
 func newCheckers(e *engine) *checkers {
 	c := &checkers{engine: e, log: e.Log.Role(logging.Checkers), epoch: time.Now(), byID: map[lvs.CheckID]*checker{}}
+	c.random = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	if seed := e.model.Process.RandomSeed; seed >= 0 {
+		c.random = rand.New(rand.NewPCG(uint64(seed), 0))
+	}
 	c.part = e.loop.Add("checkers", c)
 	c.part.Post(c.start)
 	return c
@@ -128,7 +135,7 @@ func (c *checkers) monitors(now time.Time) {
 		}
 		n := &checker{id: k.ID, of: k}
 		n.m = check.New(k.Spec, check.Subject{Server: k.Server.Name(k.Service), Service: k.Service.String(), Weight: k.Server.Weight},
-			rand.Float64())
+			c.random.Float64())
 		c.byID[k.ID] = n
 		if o := old[k.ID]; o != nil && n.m.Adopt(now, o.m) {
 			delete(old, k.ID)
@@ -246,8 +253,10 @@ func (c *checkers) probe(now time.Time, n *checker, a *check.Action) {
 }
 
 func (c *checkers) spawn() {
+	p := &c.model.Process
+	handed := process.Setting{Name: p.Names.Checker, Place: p.CheckerSched}
 	c.prober = probe.Spawn(probe.Options{
-		Exe: c.Exe, Args: c.ProberArgs, Env: c.ProberEnv, Log: c.log,
+		Exe: c.Exe, Args: c.ProberArgs, Env: append(slices.Clip(c.ProberEnv), handed.Environment()), Log: c.log,
 		OnResults: func(batch []probe.Answer) {
 			c.part.Post(func(now time.Time) {
 				for i := range batch {

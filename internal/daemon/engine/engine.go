@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/keepalived-go/keepalived-go/internal/daemon/link"
 	"github.com/keepalived-go/keepalived-go/internal/daemon/logging"
 	"github.com/keepalived-go/keepalived-go/internal/loop"
@@ -57,6 +59,7 @@ type engine struct {
 	checkers *checkers // nil if the role does not run
 	sync     *syncDaemon
 
+	late     *lateness
 	stopping bool
 	ended    bool
 	stopBy   time.Time
@@ -81,8 +84,11 @@ func run(ctx context.Context, o Options, built func(*engine)) int {
 	if first.Flags.Clean {
 		return clean(ctx, o, m, first.Flags)
 	}
+	settle(o.Log.Role(speaker(first.Flags)), &m.Process, first.Flags)
 	e := &engine{Options: o, flags: first.Flags, model: m, log: o.Log.Role(speaker(first.Flags))}
 	if e.loop, err = loop.New(); err == nil {
+		e.late = newLateness(e.log, &m.Process, m.Process.Sched(e.flags.VRRP))
+		e.loop.Late = e.late.timer
 		err = e.build()
 	}
 	if err != nil {
@@ -159,7 +165,9 @@ type control struct {
 	*engine
 	part *loop.Part
 	beat time.Time // next heartbeat
-	told bool      // Ready has been sent
+
+	batches []batch // of status files, to be written one after the other; the first is being written
+	told    bool    // Ready has been sent
 }
 
 func newControl(e *engine) *control {
@@ -257,12 +265,20 @@ func (c *control) tell(m link.Message) {
 	}
 }
 
-// reload makes next the configuration. It cannot fail: whatever could be wrong with the configuration was judged before.
+// reload makes next the configuration. Only a role that is new can fail: whatever could be wrong with the configuration was judged before.
 func (e *engine) reload(now time.Time, next *model.Model, flags link.Flags) {
 	e.log.Info("Reloading")
+	e.save(now, "pre", flags.Loads)
 	old := e.model
 	e.model = next
-	e.enlarge(flags)
+	if err := e.enlarge(flags); err != nil {
+		e.model = old
+		e.log.Error(err.Error())
+		e.control.tell(link.Message{Kind: link.Refused, Text: err.Error()})
+		return
+	}
+	unix.Umask(flags.Umask) // Differs from keepalived: there it acts at start only.
+	e.late.max, e.late.limit = next.Process.MaxAutoPriority, next.Process.AutoPriorityDelay
 	changes := model.Diff(old, next)
 	e.scripts.reload(old, next)
 	e.mails.plan.Forget()
@@ -273,22 +289,24 @@ func (e *engine) reload(now time.Time, next *model.Model, flags link.Flags) {
 		e.checkers.reload(now, &old.LVS, &next.LVS, changes)
 	}
 	e.sync.apply()
+	e.save(now, "post", flags.Loads)
+	e.logConfig(now)
 	e.control.tell(link.Message{Kind: link.Reloaded})
 }
 
 // enlarge starts the roles that have something to do only since this reload. One that has nothing left to do goes on idly.
-func (e *engine) enlarge(flags link.Flags) {
+func (e *engine) enlarge(flags link.Flags) error {
 	if flags.VRRP && e.vrrp == nil {
 		v, err := newVRRP(e)
 		if err != nil {
-			e.log.Error(err.Error())
-			return
+			return err
 		}
 		e.vrrp, e.flags.VRRP = v, true
 	}
 	if flags.Checkers && e.checkers == nil {
 		e.checkers, e.flags.Checkers = newCheckers(e), true
 	}
+	return nil
 }
 
 // started is called by the roles; when all have, the parent hears of it.
@@ -297,6 +315,7 @@ func (e *engine) started() {
 		return
 	}
 	e.control.told = true
+	e.logConfig(time.Now())
 	e.control.tell(link.Message{Kind: link.Ready})
 }
 
@@ -329,6 +348,9 @@ func (e *engine) maybeEnd(now time.Time) {
 	}
 	if !released {
 		e.log.Warn("not everything was released in time")
+		if e.vrrp != nil {
+			e.vrrp.tellStopped()
+		}
 	}
 	e.mails.box.Close()
 	e.ended = true

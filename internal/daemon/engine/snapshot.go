@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/keepalived-go/keepalived-go/internal/core/hostnet"
@@ -21,23 +23,25 @@ import (
 // dump writes the status files that are asked for, on a goroutine: rendering is not for the loop.
 func (c *control) dump(now time.Time, what link.What) {
 	s := c.snapshot(now)
+	p := &s.Process
+	usual := func(name string) string { return filepath.Join(c.tempDir(), name) }
 	var files []file
-	add := func(name string, render func(io.Writer, *status.Snapshot) error) {
-		files = append(files, file{filepath.Join(c.tempDir(), name), 0o666, render})
+	state := func(part string, render func(io.Writer, *status.Snapshot) error) {
+		files = append(files, file{c.statePath(part), 0o666, render})
 	}
 	pid := os.Getpid()
 	switch what {
 	case link.Data:
 		// In the name of the parent, which has no part in what the files say.
 		c.Log.Role(logging.Parent).Info(fmt.Sprintf("Printing parent data for process(%d) on signal", os.Getppid()))
-		add("keepalived_parent.data", status.WriteGlobal)
+		state("_parent", status.WriteGlobal)
 		if c.vrrp != nil {
 			c.vrrp.log.Info(fmt.Sprintf("Printing VRRP data for process(%d) on signal", pid))
-			add("keepalived.data", status.WriteData)
+			state("", status.WriteData)
 		}
 		if c.checkers != nil {
 			c.checkers.log.Info(fmt.Sprintf("Printing checker data for process(%d) on signal", pid))
-			add("keepalived_check.data", status.WriteCheckData)
+			state("_check", status.WriteCheckData)
 		}
 	case link.Stats, link.StatsClear:
 		if c.vrrp == nil {
@@ -51,37 +55,104 @@ func (c *control) dump(now time.Time, what link.What) {
 				*r.m.Stats() = vrrp.Stats{}
 			}
 		}
-		add("keepalived.stats", status.WriteStats)
+		files = append(files, file{usual("keepalived.stats"), 0o666, status.WriteStats})
+		if p.Dump.Stats != "" {
+			files = append(files, file{c.dumpPath(p.Dump.Stats, "keepalived.stats"), 0o666, status.WriteStats})
+		}
 	case link.JSON:
 		if c.vrrp == nil || len(s.Instances) == 0 {
 			return
 		}
-		add("keepalived.json", func(w io.Writer, s *status.Snapshot) error {
-			return status.WriteJSON(w, s, max(s.Process.JSONVersion, 1))
-		})
-		files[0].mode = 0o600 // whatever the umask
-	}
-	if len(files) == 0 {
-		return
-	}
-	c.part.Go("status files", func() error {
-		for _, f := range files {
-			if err := status.WriteFile(f.path, f.mode, func(w io.Writer) error { return f.render(w, s) }); err != nil {
-				return err
-			}
+		render := func(w io.Writer, s *status.Snapshot) error { return status.WriteJSON(w, s, max(p.JSONVersion, 1)) }
+		files = append(files, file{usual("keepalived.json"), 0o600, render}) // whatever the umask
+		if p.Dump.JSON != "" {
+			files = append(files, file{c.dumpPath(p.Dump.JSON, "keepalived.json"), 0o600, render})
 		}
-		return nil
+	}
+	c.write(files, s)
+}
+
+// write has the files rendered on a goroutine, for that is nothing for the loop. Batches are written one after the other, so that what
+// is there in the end is the newest. One that has not begun when another of the same files is asked for is left out: a flood of signals
+// costs no memory.
+func (c *control) write(files []file, s *status.Snapshot) {
+	b := batch{files, s}
+	for i := 1; i < len(c.batches); i++ {
+		if c.batches[i].same(b) {
+			c.batches = slices.Delete(c.batches, i, i+1)
+			break
+		}
+	}
+	if c.batches = append(c.batches, b); len(c.batches) == 1 {
+		c.writeNext()
+	}
+}
+
+func (c *control) writeNext() {
+	b := c.batches[0]
+	c.part.Go("status files", func() error {
+		var errs []error
+		for _, f := range b.files {
+			errs = append(errs, status.WriteFile(f.path, f.mode, func(w io.Writer) error { return f.render(w, b.of) }))
+		}
+		return errors.Join(errs...)
 	}, func(_ time.Time, err error) {
 		if err != nil {
 			c.log.Error(err.Error())
 		}
+		if c.batches = c.batches[1:]; len(c.batches) > 0 {
+			c.writeNext()
+		}
 	})
+}
+
+// batch is what one request wants written.
+type batch struct {
+	files []file
+	of    *status.Snapshot
+}
+
+func (b batch) same(o batch) bool {
+	return slices.EqualFunc(b.files, o.files, func(x, y file) bool { return x.path == y.path })
 }
 
 type file struct {
 	path   string
 	mode   os.FileMode
 	render func(io.Writer, *status.Snapshot) error
+}
+
+// statePath is where a state dump goes: part is "" for VRRP, else what tells it from that.
+func (c *control) statePath(part string) string {
+	p := &c.model.Process
+	path := c.dumpPath(p.Dump.State, "keepalived.data")
+	ext := filepath.Ext(path)
+	name := strings.TrimSuffix(path, ext) + part
+	if p.Dump.UseInstance {
+		var words []string
+		for _, w := range []string{c.flags.Namespace, p.Instance} {
+			if w != "" {
+				words = append(words, w)
+			}
+		}
+		if len(words) > 0 {
+			name += "." + strings.Join(words, "_")
+		}
+	}
+	return name + ext
+}
+
+// Differs from keepalived: stats_dump_file and json_dump_file have no effect there.
+
+// dumpPath is the path that a *_dump_file keyword means: relative to the temp directory, a directory if it ends in a slash.
+func (c *control) dumpPath(path, name string) string {
+	if path == "" || strings.HasSuffix(path, "/") {
+		path += name
+	}
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(c.tempDir(), path)
+	}
+	return path
 }
 
 func (c *control) tempDir() string {
@@ -93,7 +164,7 @@ func (c *control) tempDir() string {
 
 // snapshot copies the state of everything. Configuration is shared: models never change.
 func (e *engine) snapshot(now time.Time) *status.Snapshot {
-	s := &status.Snapshot{Process: e.model.Process, VRRP: e.model.VRRP, LVS: e.model.LVS}
+	s := &status.Snapshot{Process: e.model.Process, VRRP: e.model.VRRP, LVS: e.model.LVS, Realtime: e.late.priority}
 	if e.vrrp != nil && e.vrrp.running {
 		e.vrrp.snapshot(s)
 	}
@@ -104,8 +175,21 @@ func (e *engine) snapshot(now time.Time) *status.Snapshot {
 }
 
 func (v *vrrpPart) snapshot(s *status.Snapshot) {
+	s.GARP = v.garp()
+	pool := map[*socket]int{}
 	for _, r := range v.routers {
-		s.Instances = append(s.Instances, v.instance(r))
+		i := v.instance(r)
+		s.Instances = append(s.Instances, i)
+		if i.Socket == (status.FDs{}) {
+			continue
+		}
+		n, ok := pool[r.sock]
+		if !ok {
+			n = len(s.Sockets)
+			pool[r.sock] = n
+			s.Sockets = append(s.Sockets, status.Socket{FDs: i.Socket, Interface: i.Interface, Family: i.Family, Unicast: r.sock.spec.Source, RxBuf: i.RxBufSize})
+		}
+		s.Sockets[n].Users = append(s.Sockets[n].Users, fmt.Sprintf("%s vrid %d", i.Name, i.VRID))
 	}
 	for _, sg := range v.conf.Groups {
 		g := v.groups[sg.Name]
@@ -146,6 +230,40 @@ func (v *vrrpPart) snapshot(s *status.Snapshot) {
 	}
 }
 
+// garp lists the limits of announcements with the interfaces that they concern.
+func (v *vrrpPart) garp() (out []status.GARP) {
+	var used []string // interfaces of instances and addresses that are in no group of their own
+	use := func(name string) {
+		grouped := slices.ContainsFunc(v.conf.GARPDelay, func(d model.GARPDelay) bool { return slices.Contains(d.Interfaces, name) })
+		if name != "" && !grouped && !slices.Contains(used, name) {
+			used = append(used, name)
+		}
+	}
+	for _, r := range v.routers {
+		i := r.m.Instance()
+		use(i.Interface)
+		for _, list := range [][]model.Address{i.VIPs, i.ExcludedVIPs} {
+			for k := range list {
+				use(list[k].Interface)
+			}
+		}
+	}
+	for _, d := range v.conf.GARPDelay {
+		groups := [][]string{d.Interfaces}
+		if len(d.Interfaces) == 0 {
+			groups = nil
+			for _, name := range used {
+				groups = append(groups, []string{name})
+			}
+		}
+		for _, names := range groups {
+			d.Interfaces = names
+			out = append(out, status.GARP{GARPDelay: d, NextARP: wall(v.queue.Free(names[0], model.IPv4)), NextNA: wall(v.queue.Free(names[0], model.IPv6))})
+		}
+	}
+	return out
+}
+
 func (v *vrrpPart) instance(r *router) status.Instance {
 	m, i := r.m, r.m.Instance()
 	n := status.Instance{
@@ -154,6 +272,9 @@ func (v *vrrpPart) instance(r *router) status.Instance {
 		MasterDown: m.MasterDown(), Source: m.SourceAddr(), LastSent: wall(m.LastSent()),
 		Master: status.Master{Addr: m.MasterAddr(), Priority: m.MasterPriority(), AdvertInt: m.MasterAdvInt()},
 		Stats:  stats(m.Stats()),
+	}
+	if r.sock != nil && r.sock.conn != nil {
+		n.Socket.In, n.Socket.Out = r.sock.conn.FDs()
 	}
 	if g := m.Group(); g != nil {
 		n.SyncGroup = g.Model().Name

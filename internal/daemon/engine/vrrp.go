@@ -73,7 +73,8 @@ type vrrpPart struct {
 	frames  []announce.Frame
 	queued  []queued // lines to be logged
 	effects []track.Effect
-	busy    bool // actions are being carried out
+	busy    bool           // actions are being carried out
+	stopped []notify.Group // groups that have stopped: all instances are told of first
 }
 
 // router is one virtual router and what it uses.
@@ -342,7 +343,11 @@ func (v *vrrpPart) act(now time.Time, actions []vrrp.Action) {
 			continue
 		}
 		if a.M == nil {
-			v.engine.scripts.notify(notify.Group{Of: a.G.Model(), To: a.To})
+			if told := (notify.Group{Of: a.G.Model(), To: a.To}); a.To == model.Stop {
+				v.stopped = append(v.stopped, told)
+			} else {
+				v.engine.scripts.notify(told)
+			}
 			continue
 		}
 		r := v.byMachine[a.M]
@@ -374,6 +379,9 @@ func (v *vrrpPart) act(now time.Time, actions []vrrp.Action) {
 		}
 	}
 	v.busy = false
+	if !slices.ContainsFunc(v.routers, func(r *router) bool { return r.waits || r.m.State() != model.Stop }) {
+		v.tellStopped()
+	}
 }
 
 // say logs a line of a router. What others send must not fill the disk: beyond a burst each router has so many lines a second, and how many
@@ -789,6 +797,14 @@ func (v *vrrpPart) stop(now time.Time) {
 	if !v.flags.KeepVRRP {
 		v.ownStatics(model.Objects{})
 	}
+}
+
+// tellStopped tells of the groups that have stopped.
+func (v *vrrpPart) tellStopped() {
+	for _, g := range v.stopped {
+		v.engine.scripts.notify(g)
+	}
+	v.stopped = nil
 }
 
 // released reports whether the kernel has let go of everything.

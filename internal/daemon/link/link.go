@@ -74,6 +74,9 @@ type Flags struct {
 	IgnoreInterrupt     bool   // --ignore-sigint
 	Namespace           string // the network namespace in force, from -s or net_namespace
 	TempDir             string // where status files go: $TMPDIR or /tmp
+	Umask               int    // in force
+	DumpConf            bool   // -d: log the configuration at start and reload
+	Loads               int    // how many reloads there have been: names copies in config_save_dir
 	Respawned           bool   // an earlier worker died: expect what it left behind
 
 	Stale model.Objects // what workers that died may have left, of whatever configuration they had

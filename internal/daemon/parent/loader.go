@@ -2,12 +2,15 @@ package parent
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,6 +28,8 @@ const (
 	// found out that it is not.
 	placedVariable = "KEEPALIVED_GO_PLACED"
 	exitElsewhere  = 100
+	// loadVariable tells a loader the how manieth it is.
+	loadVariable = "KEEPALIVED_GO_LOAD"
 
 	loadTimeout = 5 * time.Minute // a configuration may name hosts, whose resolution takes long
 	maxLines    = 10000           // of diagnostics
@@ -34,7 +39,7 @@ const (
 type loaded struct {
 	model   *model.Model // nil: the configuration cannot be used
 	encoded link.Encoded
-	code    int // the loader's exit code, when there is no model
+	code    int // the loader's exit code: with a model the verdict of -t
 	lines   []string
 	err     error // the loader did not get as far as a verdict
 }
@@ -73,6 +78,7 @@ func (p *Parent) loadIn(ctx context.Context, namespace string, placed bool) (l l
 	if placed {
 		cmd.Env = append(cmd.Env, placedVariable+"=1")
 	}
+	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", loadVariable, p.loads))
 	cmd.Dir = p.dir // a relative -f means the directory that we were started in
 	cmd.Stdout, cmd.Stderr = in, in
 	cmd.ExtraFiles = []*os.File{mem}
@@ -149,6 +155,22 @@ func WriteModel(m *model.Model) error {
 	defer f.Close()
 	if _, err := f.Write(b); err != nil {
 		return fmt.Errorf("write model: %w", err)
+	}
+	return nil
+}
+
+// SaveConfig keeps a copy of a configuration in a directory, which is made if it is not there: the loader's part of config_save_dir.
+func SaveConfig(dir, name string, write func(io.Writer) error) error {
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("save configuration: %w", err)
+	}
+	path := filepath.Join(dir, fmt.Sprintf("%s.%d.%s", name, os.Getppid(), cmp.Or(os.Getenv(loadVariable), "0")))
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return fmt.Errorf("save configuration: %w", err)
+	}
+	if err := errors.Join(write(f), f.Close()); err != nil {
+		return fmt.Errorf("save configuration %q: %w", path, err)
 	}
 	return nil
 }

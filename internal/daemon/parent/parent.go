@@ -25,6 +25,7 @@ import (
 	"github.com/keepalived-go/keepalived-go/internal/daemon/link"
 	"github.com/keepalived-go/keepalived-go/internal/daemon/logging"
 	"github.com/keepalived-go/keepalived-go/internal/model"
+	"github.com/keepalived-go/keepalived-go/internal/sys/process"
 )
 
 // RoleVariable is the environment variable that tells a re-executed copy of the binary what it is. Every role reads it, removes
@@ -120,6 +121,9 @@ type Parent struct {
 	started  bool          // past the startup script
 	released bool          // the process that waits for a daemon was told
 
+	loads     int        // reloads so far
+	schedule  reloadTime // reload_time_file
+	mark      string     // reload_file while there is one
 	reloading bool
 	again     bool    // another reload was asked for meanwhile
 	pending   *loaded // sent to the worker, not yet acknowledged
@@ -174,11 +178,7 @@ func Run(o Options) int {
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, caught...)
 	defer signal.Stop(signals)
-	if o.Umask >= 0 {
-		unix.Umask(o.Umask)
-	} else {
-		unix.Umask(defaultUmask)
-	}
+	unix.Umask(p.umask(&model.Process{Umask: -1}))
 
 	p.banner()
 	p.background(func() event { l := p.load(p.ctx); return event{loaded: &l} })
@@ -196,6 +196,7 @@ func Run(o Options) int {
 				notifyAlive()
 			}
 			p.watch()
+			p.lookAtClock(time.Now())
 		case <-p.restart:
 			p.restart = nil
 			p.spawn()
@@ -277,6 +278,9 @@ func (p *Parent) start(l *loaded) {
 	p.adopt(l)
 	p.namespace = cmp.Or(p.o.Namespace, p.process.NetNamespace)
 	p.flags.Namespace = p.namespace
+	if err := process.Rename(p.process.Names.Parent); err != nil {
+		p.log.Warn(err.Error())
+	}
 	if p.namespace != "" || p.process.Instance != "" {
 		p.log.Info("Changing syslog ident to " + logging.Ident(logging.Parent, p.namespace, p.process.Instance))
 		p.o.Log.Rename(p.namespace, p.process.Instance)
@@ -315,9 +319,18 @@ func (p *Parent) start(l *loaded) {
 func (p *Parent) adopt(l *loaded) {
 	p.process, p.encoded = l.model.Process, l.encoded
 	p.flags = p.wanted(l.model)
-	if p.o.Umask < 0 && p.process.Umask >= 0 {
-		unix.Umask(p.process.Umask)
+	unix.Umask(p.flags.Umask)
+}
+
+// umask is the one in force with a configuration: that of the command line, else that of the configuration, else keepalived's.
+func (p *Parent) umask(c *model.Process) int {
+	switch {
+	case p.o.Umask >= 0:
+		return p.o.Umask
+	case c.Umask >= 0:
+		return c.Umask
 	}
+	return defaultUmask
 }
 
 // wanted returns the flags for a worker with model m. A subsystem that runs is not stopped by a reload that empties it.
@@ -328,6 +341,8 @@ func (p *Parent) wanted(m *model.Model) link.Flags {
 	f.BFD = f.BFD && (p.o.All || p.flags.BFD)
 	f.Namespace = p.namespace
 	f.TempDir = TempDir()
+	f.Umask = p.umask(&m.Process)
+	f.Loads = p.loads
 	return f
 }
 
@@ -441,6 +456,7 @@ func (p *Parent) stop() {
 	p.log.Info("Stopping")
 	p.o.Log.Flush()
 	p.restart = nil
+	p.unmark()
 	p.cancel()
 	if p.worker == nil {
 		p.clean(true)

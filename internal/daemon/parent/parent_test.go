@@ -2,6 +2,7 @@ package parent
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -595,7 +596,17 @@ func TestScriptsThatFail(t *testing.T) {
 	p.runScript("startup", script("kill -9 $$"), time.Minute, nil)
 	p.runScript("shutdown", script("trap : TERM; while :; do sleep 60; done"), 50*time.Millisecond, nil)
 	p.runScript("startup", &model.Script{Args: []string{"/nonexistent"}, UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}, 0, nil)
+	if os.Geteuid() == 0 {
+		path := t.TempDir() + "/x"
+		if err := errors.Join(os.WriteFile(path, nil, 0o755), os.Chmod(path, 0o757)); err != nil {
+			t.Fatal(err)
+		}
+		p.runScript("startup", &model.Script{Args: []string{path}, Guarded: true}, 0, nil)
+	}
 	log.Close()
+	if want := "is writable by all"; os.Geteuid() == 0 && !strings.Contains(out.String(), want) {
+		t.Errorf("no %q in %s", want, out.String())
+	}
 	for _, want := range []string{"startup script script failed, status 3", "startup script script failed, signal 9",
 		"shutdown script timed out", "startup script failed: fork/exec /nonexistent: no such file or directory"} {
 		if !strings.Contains(out.String(), want) {

@@ -1,7 +1,14 @@
 package parent
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/keepalived-go/keepalived-go/internal/daemon/link"
 )
@@ -16,6 +23,11 @@ func (p *Parent) reload() {
 		return
 	}
 	p.reloading = true
+	p.loads++
+	p.setMark()
+	if p.process.Reload.Check {
+		p.log.Info("validate conf before Reload")
+	}
 	p.log.Info("Reloading ...")
 	notifyReloading()
 	p.background(func() event { l := p.loadIn(p.ctx, p.namespace, true); return event{loaded: &l} })
@@ -29,6 +41,9 @@ func (p *Parent) reloadWith(l *loaded) {
 	switch {
 	case l.err != nil:
 		p.reloadFailed(l.err.Error())
+		return
+	case p.process.Reload.Check && l.code != ExitOK:
+		p.reloadFailed(p.findings(l))
 		return
 	case l.model == nil:
 		p.reloadFailed("the new configuration has errors")
@@ -93,6 +108,7 @@ func (p *Parent) commit(l *loaded) {
 		p.setRoles(p.worker.pid())
 	}
 	p.pending, p.reloading = nil, false
+	p.unmark()
 	p.log.Info("Reload complete")
 	notifyReady("Running")
 	p.reloadAgain()
@@ -101,6 +117,7 @@ func (p *Parent) commit(l *loaded) {
 // reloadFailed ends a reload that changed nothing.
 func (p *Parent) reloadFailed(why string) {
 	p.pending, p.reloading = nil, false
+	p.unmark()
 	p.log.Error("Reload failed, the configuration in force stays: " + why)
 	notifyReady("Reload failed, running with the previous configuration: " + oneLine(why))
 	p.reloadAgain()
@@ -109,6 +126,59 @@ func (p *Parent) reloadFailed(why string) {
 func (p *Parent) reloadAgain() {
 	if p.again {
 		p.again = false
+		p.reload()
+	}
+}
+
+// findings: reload_check_config makes a reload as strict as -t.
+//
+// Differs from keepalived: without it a reload is a transaction too.
+//
+// It writes what a loader found fault with to the file of reload_check_config, and says so.
+func (p *Parent) findings(l *loaded) string {
+	path := cmp.Or(p.process.Reload.CheckLog, os.DevNull)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	if err == nil {
+		_, err = f.WriteString(strings.Join(l.lines, "\n") + "\n")
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		p.log.Warn("Cannot write the findings", "err", err)
+	}
+	return fmt.Sprintf("New config failed validation, see %s for details", path)
+}
+
+// setMark makes the file of reload_file, which exists while a reload goes on.
+func (p *Parent) setMark() {
+	if p.process.Reload.Mark && p.mark == "" {
+		path := cmp.Or(p.process.Reload.MarkFile, strings.TrimSuffix(p.own.path, ".pid")+".reload")
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|unix.O_NOFOLLOW, 0o644)
+		if err != nil {
+			p.log.Warn("Cannot create the file of a reload", "err", err)
+			return
+		}
+		f.Close()
+		p.mark = path
+	}
+}
+
+func (p *Parent) unmark() {
+	if p.mark != "" {
+		os.Remove(p.mark)
+		p.mark = ""
+	}
+}
+
+// lookAtClock reloads at the time in the file of reload_time_file. It is called every second.
+func (p *Parent) lookAtClock(now time.Time) {
+	if p.stopping || !p.complete {
+		return
+	}
+	due, lines := p.schedule.look(now, p.process.Reload.TimeFile, p.process.Reload.Repeat)
+	for _, line := range lines {
+		p.log.Info(line)
+	}
+	if due {
 		p.reload()
 	}
 }

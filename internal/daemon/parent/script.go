@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/keepalived-go/keepalived-go/internal/model"
+	"github.com/keepalived-go/keepalived-go/internal/sys/guard"
 )
 
 // runScript runs the startup or the shutdown script in the daemon's network namespace and logs how it ended. A timeout of 0 means
@@ -17,6 +18,15 @@ import (
 func (p *Parent) runScript(name string, s *model.Script, timeout time.Duration, abort <-chan struct{}) {
 	p.log.Info(fmt.Sprintf("Running %s script %s", name, s.Args[0]))
 	cmd := exec.Command(s.Args[0], s.Args[1:]...)
+	if s.Guarded {
+		program, err := guard.Open(s.Args[0])
+		if err != nil {
+			p.log.Error(fmt.Sprintf("%s script failed: %v", name, err))
+			return
+		}
+		defer program.Close()
+		cmd.Path = program.Path()
+	}
 	cmd.Env = environ(append(InternalEnv, "IFS", "LD_PRELOAD", "LD_LIBRARY_PATH")...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	if os.Geteuid() == 0 || int(s.UID) != os.Geteuid() { // an ordinary user may only be itself

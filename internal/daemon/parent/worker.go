@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/keepalived-go/keepalived-go/internal/daemon/link"
 	"github.com/keepalived-go/keepalived-go/internal/daemon/logging"
 	"github.com/keepalived-go/keepalived-go/internal/model"
@@ -80,18 +82,38 @@ func (p *Parent) startWorker() (*worker, error) {
 	cmd := p.role(context.Background(), RoleWorker)
 	cmd.ExtraFiles = []*os.File{theirs}
 	if p.o.Detached {
+		cmd.Dir = "/"
 		cmd.Stderr = &crashLog{log: p.log} // what the Go runtime says about a crash
 		cmd.WaitDelay = time.Second
 	} else {
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	}
-	err = shape{p.namespace, p.process.VRRPSched, p.log}.start(cmd)
+	sched := p.process.Sched(p.flags.VRRP)
+	err = shape{p.namespace, sched, p.log}.start(cmd)
 	theirs.Close()
 	if err != nil {
 		conn.Close()
 		return nil, err
 	}
+	p.limit(cmd.Process.Pid, sched)
 	return &worker{cmd: cmd, conn: conn, started: time.Now()}, nil
+}
+
+// minRealtime is the least limit of processor time that a worker gets. The kernel counts what a thread uses without ever waiting, and a
+// garbage collection does that: a limit of keepalived's 10 ms would kill a worker that is well.
+const minRealtime = 500 * time.Millisecond
+
+// limit bounds the processor time that a worker which has just started may use without a wait; it binds real-time threads only.
+//
+// Differs from keepalived: without *_rlimit_rttime there is no limit of the former, instead of 10 ms, and 0.5 s is the least; a worker that
+// does not turn is noticed by its silence.
+func (p *Parent) limit(pid int, s model.Scheduling) {
+	if s.RLimitRT > 0 {
+		us := uint64(max(s.RLimitRT, minRealtime) / time.Microsecond)
+		if err := unix.Prlimit(pid, unix.RLIMIT_RTTIME, &unix.Rlimit{Cur: us, Max: us}, nil); err != nil {
+			p.log.Warn("Cannot limit processor time", "err", err)
+		}
+	}
 }
 
 // roles returns the names of the subsystems that the worker runs.

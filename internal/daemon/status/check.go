@@ -15,7 +15,7 @@ import (
 // WriteCheckData writes keepalived_check.data: the global definitions, the virtual servers and their checkers.
 func WriteCheckData(w io.Writer, s *Snapshot) error {
 	p := newPage(w)
-	p.global(s)
+	p.global(s, inChecker)
 	p.tls(&s.LVS.TLS)
 	p.section(0, "LVS Topology")
 	for i := range s.LVS.Groups {

@@ -14,18 +14,24 @@ import (
 // WriteData writes keepalived.data: the global definitions, VRRP and the interfaces.
 func WriteData(w io.Writer, s *Snapshot) error {
 	p := newPage(w)
-	p.global(s)
+	p.global(s, inVRRP)
 	p.statics(s)
-	if len(s.VRRP.GARPDelay) > 0 {
+	if len(s.GARP) > 0 {
 		p.section(0, "Gratuitous ARP delays")
-		for _, g := range s.VRRP.GARPDelay {
-			p.garpDelay(g)
+		for i := range s.GARP {
+			p.garpDelay(&s.GARP[i])
 		}
 	}
 	if len(s.Instances) > 0 {
 		p.section(0, "VRRP Topology")
 		for i := range s.Instances {
 			p.instance(s, &s.Instances[i])
+		}
+	}
+	if len(s.Sockets) > 0 {
+		p.section(0, "VRRP Sockpool")
+		for i := range s.Sockets {
+			p.pool(&s.Sockets[i])
 		}
 	}
 	if len(s.Groups) > 0 {
@@ -97,10 +103,12 @@ func (p page) statics(s *Snapshot) {
 	}
 }
 
-func (p page) garpDelay(g model.GARPDelay) {
+func (p page) garpDelay(g *GARP) {
 	p.section(0, "GARP delay group")
 	p.line(1, "GARP interval = %f", g.ARPInterval.Seconds())
+	p.line(1, "GARP next time %s", yearless(g.NextARP))
 	p.line(1, "GNA interval = %f", g.NAInterval.Seconds())
+	p.line(1, "GNA next time %s", yearless(g.NextNA))
 	if len(g.Interfaces) > 0 {
 		p.line(1, "Interfaces")
 		for _, name := range g.Interfaces {
@@ -109,14 +117,22 @@ func (p page) garpDelay(g model.GARPDelay) {
 	}
 }
 
+// yearless is the form of the times of GARP groups.
+func yearless(t time.Time) string {
+	if t.IsZero() {
+		return "0.000000 (Thu Jan  1 00:00:00.000000)"
+	}
+	return epoch(t) + t.Local().Format(" (Mon Jan _2 15:04:05.000000)")
+}
+
 func (p page) instance(s *Snapshot, i *Instance) {
 	p.line(1, "VRRP Instance = %s", i.Name)
 	p.line(3, "VRRP Version = %d", i.Version)
-	if i.Family == model.IPv6 {
-		p.line(3, "Using Native IPv6")
-	}
 	if i.SyncGroup != "" {
 		p.line(3, "Sync group = %s", i.SyncGroup)
+	}
+	if i.Family == model.IPv6 {
+		p.line(3, "Using Native IPv6")
 	}
 	p.line(3, "State = %s", i.State)
 	if i.State == model.Backup {
@@ -126,11 +142,11 @@ func (p page) instance(s *Snapshot, i *Instance) {
 			p.line(3, "Master advert interval = %s", interval(i.Version, i.masterAdvertInt()))
 		}
 	}
-	switch unicast := len(i.Peers) > 0; {
-	case unicast:
+	switch { // keepalived has flags that it does not name
+	case len(i.Peers) > 0:
 		p.line(3, "Flags:")
 		p.line(5, "Using unicast")
-	case i.VLink.Exists() || i.AddrVMAC || !i.Accept:
+	case i.VLink.Exists() || i.AddrVMAC || !i.Accept || i.NoPreempt || i.SkipCheckAdvAddr || i.DontTrackPrimary:
 		p.line(3, "Flags:")
 	default:
 		p.line(3, "Flags: none")
@@ -187,6 +203,9 @@ func (p page) instance(s *Snapshot, i *Instance) {
 	p.line(3, "Priority = %d", i.Priority)
 	p.line(3, "Effective priority = %d", i.Effective)
 	p.line(3, "Total priority = %d", i.Total)
+	if i.NoPreempt {
+		p.line(3, "Highest other priority = %d", i.Master.Priority)
+	}
 	p.line(3, "Advert interval = %s", interval(i.Version, i.AdvertInt))
 	p.line(3, "Last advert sent = %s", epoch(i.LastSent))
 	p.line(3, "Accept = %s", enabled(i.Accept))
@@ -241,6 +260,7 @@ func (p page) instance(s *Snapshot, i *Instance) {
 			p.line(5, "%s", &i.Rules[k])
 		}
 	}
+	p.socket(i.Socket)
 	p.tracks("Tracked interfaces", i.TrackInterfaces)
 	p.tracks("Tracked scripts", i.TrackScripts)
 	p.tracksMore("Tracked files", i.TrackFiles)
@@ -255,6 +275,32 @@ func (p page) instance(s *Snapshot, i *Instance) {
 	p.script(3, "Generic state transition script", i.Notify)
 	p.script(3, "Master rx lower pri state transition script", i.NotifyLowerPrio)
 	p.line(3, "Notify priority changes = %t", i.NotifyPriority)
+}
+
+// socket shows the descriptors of an instance.
+func (p page) socket(fd FDs) {
+	if fd == (FDs{}) {
+		p.line(3, "No sockets allocated")
+	} else {
+		p.line(3, "fd_in %d, fd_out %d", fd.In, fd.Out)
+	}
+}
+
+// pool shows a socket and who shares it.
+func (p page) pool(k *Socket) {
+	p.line(1, "fd_in %d fd_out = %d", k.In, k.Out)
+	p.line(3, "Interface = %s", orElse(k.Interface, "(none)"))
+	p.line(3, "Family = %s", k.Family)
+	p.line(3, "Protocol = VRRP")
+	p.line(3, "Type = %s", choose(k.Unicast.IsValid(), "Unicast", "Multicast"))
+	if k.Unicast.IsValid() {
+		p.line(3, "Address = %s", k.Unicast)
+	}
+	p.line(3, "Rx buf size = %d", k.RxBuf)
+	p.line(3, "VRRP instances")
+	for _, u := range k.Users {
+		p.line(5, "%s", u)
+	}
 }
 
 // ifIndex is shown where the group needs one: with IPv6.
@@ -398,13 +444,16 @@ func (p page) trackScript(s *Snapshot, c *Script) {
 	p.line(1, "VRRP Script = %s", c.Name)
 	p.line(3, "Command = %s", command(&c.Script))
 	p.line(3, "Interval = %s sec", secs(c.Interval))
-	p.line(3, "Timeout = %s sec", secs(c.Timeout))
+	p.line(3, "Timeout = %s sec", choose(c.DefaultTimeout, "0", secs(c.Timeout)))
+	p.line(3, "Weight = %s", track(model.Track{Weight: c.Weight, Reverse: c.Reverse}))
 	p.line(3, "Rise = %d", c.Rise)
 	p.line(3, "Fall = %d", c.Fall)
 	p.line(3, "Result = %d", c.Result)
+	p.line(3, "Insecure = no") // such ones are not run, and not listed
 	p.line(3, "Init state = %s", choose(c.Known, "unknown", "INIT"))
 	p.line(3, "Status = %s", choose(c.Known && c.Result >= c.Rise, "GOOD", "BAD"))
 	p.line(3, "Script uid:gid = %d:%d", c.Script.UID, c.Script.GID)
+	p.line(3, "VRRP instances :")
 	p.line(3, "Tracking instances :")
 	for n := range s.Instances {
 		for _, t := range s.Instances[n].TrackScripts {
@@ -496,6 +545,16 @@ func (p page) iface(s *Snapshot, i *Interface) {
 	}
 	p.line(3, "MTU = %d", i.MTU)
 	p.line(3, "HW Type = %s", i.HWType)
+	p.line(3, "NIC netlink status update")
+	if g, ok := s.garpOf(i.Name); ok {
+		p.line(3, "Gratuitous ARP interval %dms", g.ARPInterval.Milliseconds())
+		p.line(3, "Gratuitous NA interval %dms", g.NAInterval.Milliseconds())
+	}
+	// What sysctls were before the daemon changed them, and how many of its interfaces need the change.
+	for _, line := range []string{"Reset ARP config counter", "Original arp_ignore", "Original arp_filter", "Original promote_secondaries",
+		"Reset promote_secondaries counter"} {
+		p.line(3, "%s 0", line)
+	}
 	first := true
 	for n := range s.Instances {
 		weight, ok := tracksInterface(&s.Instances[n], i.Name)
@@ -508,6 +567,15 @@ func (p page) iface(s *Snapshot, i *Interface) {
 		}
 		p.line(5, "%s, weight %s", s.Instances[n].Name, weight)
 	}
+}
+
+// garpOf is the group of an interface.
+func (s *Snapshot) garpOf(name string) (GARP, bool) {
+	i := slices.IndexFunc(s.GARP, func(g GARP) bool { return slices.Contains(g.Interfaces, name) })
+	if i < 0 {
+		return GARP{}, false
+	}
+	return s.GARP[i], true
 }
 
 // tracksInterface says whether the instance reacts to the interface: because it is told to, runs on it, or has an address there.

@@ -9,36 +9,67 @@ import (
 	"github.com/keepalived-go/keepalived-go/internal/model"
 )
 
+// process says whose dump the global definitions are in; each of keepalived's processes knows a little more or less.
+type process uint8
+
+const (
+	inParent process = iota
+	inVRRP
+	inChecker
+)
+
 // WriteGlobal writes keepalived_parent.data: the global definitions, which the other dumps begin with.
 func WriteGlobal(w io.Writer, s *Snapshot) error {
 	p := newPage(w)
-	p.global(s)
-	p.startStop(&s.Process)
+	p.global(s, inParent)
 	return p.close()
 }
 
-// global shows of keepalived's global definitions those that act.
+// global shows the global definitions, line by line as keepalived 2.3.4 does: its version of libnftnl is left out, and what keepalived-go
+// has no part for yet is shown as keepalived shows it when it is not configured.
 //
 // Differs from keepalived: it calls the UDP timeout a TCP one.
-func (p page) global(s *Snapshot) {
-	g := &s.Process
+func (p page) global(s *Snapshot, of process) {
+	parent := of == inParent
+	g, d := &s.Process, &s.Process.Defaults
 	p.section(0, "Global definitions")
+	p.optional("Config save dir = %s", g.ConfigSaveDir)
 	p.line(1, "Network namespace = %s", orElse(g.NetNamespace, "(default)"))
 	if g.NetNamespaceIPVS == model.DefaultNamespace {
 		p.line(1, "Network namespace ipvs = (default)")
 	} else {
 		p.line(1, "Network namespace ipvs = %s", orElse(g.NetNamespaceIPVS, "(main namespace)"))
 	}
-	if g.Instance != "" {
-		p.line(1, "Instance name = %s", g.Instance)
-	}
+	p.optional("Instance name = %s", g.Instance)
+	p.optional("Parent process name = %s", g.Names.Parent)
+	p.optional("VRRP process name = %s", g.Names.VRRP)
+	p.optional("LVS process name = %s", g.Names.Checker)
+	p.optional("BFD process name = %s", g.Names.BFD)
+	p.line(1, "%s symlinks in script paths", choose(d.SymlinkPaths, "Keep", "Replace"))
 	p.line(1, "Router ID = %s", g.RouterID)
 	p.mail(&g.Mail)
+	p.line(1, "Default smtp_alert = %s", d.SMTPAlert)
+	p.line(1, "Default smtp_alert_vrrp = %s", d.SMTPAlertVRRP)
+	p.line(1, "Default smtp_alert_checker = %s", d.SMTPAlertChecker)
 	p.line(1, "Checkers log all failures = %t", s.LVS.LogAllFailures)
+	p.reload(&g.Reload)
+	p.line(1, "keep script symlinks = %t", d.SymlinkPaths)
+	if g.Dump.UseInstance {
+		p.line(1, "Use instance name in data dumps")
+	}
+	if parent {
+		p.startStop(g)
+	}
 	p.line(1, "Dynamic interfaces = %t", g.DynamicInterface)
+	if g.DynamicInterface {
+		p.line(1, "Allow interface changes = %t", d.AllowIfChanges)
+	}
 	p.line(1, "Disable local IGMP = %s", yesNo(s.VRRP.DisableLocalIGMP))
 	if g.Mail.NoFaults {
 		p.line(1, "Send emails for fault transitions = off")
+	}
+	if of == inVRRP {
+		p.line(1, "Default interface = %s", d.Interface)
 	}
 	for _, t := range []struct {
 		name  string
@@ -48,26 +79,44 @@ func (p page) global(s *Snapshot) {
 			p.line(1, "LVS %s timeout = %s", t.name, secs(t.value))
 		}
 	}
+	p.line(1, "Disable local IGMP = no")
+	p.line(1, "Use VRRPv2 checksum for VRRPv3 IPv4 = %s", yesNo(d.V3ChecksumAsV2))
 	if d := s.LVS.Sync; d != nil {
 		p.syncDaemon(d)
 	}
 	p.line(1, "LVS flush = %t", s.LVS.Flush)
 	p.line(1, "LVS flush on stop = %s", flushOnStop(s.LVS.FlushOnStop))
-	p.fifo("Global", g.NotifyFIFO)
-	p.fifo("VRRP", g.VRRPNotifyFIFO)
-	p.fifo("LVS", g.LVSNotifyFIFO)
+	p.fifo("Global", g.NotifyFIFO, parent)
+	p.fifo("VRRP", g.VRRPNotifyFIFO, parent)
+	p.fifo("LVS", g.LVSNotifyFIFO, parent)
 	p.line(1, "FIFO write vrrp states on reload = %t", g.FIFOStatesOnReload)
+	p.line(1, "VRRP notify priority changes = %t", d.NotifyPriority)
+	p.vrrpDefaults(d, &s.VRRP)
 	p.vlinks(&s.VRRP)
 	if n := s.LVS.NFTables; n.Table != "" {
 		p.line(1, "ipvs nftables table name = %s", n.Table)
 		p.line(1, "ipvs nftables base chain priority = %d", n.Priority)
 		p.line(1, "ipvs nftables start fwmark = %d", n.Mark)
 	}
-	if s.LVS.NFTables.Table != "" || s.VRRP.Filter.Wanted {
-		p.line(1, "nftables %s counters", choose(s.LVS.NFTables.Counters || s.VRRP.Filter.Counters, "with", "without"))
-	}
+	p.line(1, "nftables %s counters", choose(s.LVS.NFTables.Counters || s.VRRP.Filter.Counters, "with", "without"))
+	p.line(1, "VRRP check unicast_src = %t", d.CheckUnicastSrc)
+	p.line(1, "VRRP skip check advert addresses = %t", d.SkipCheckAdvAddr)
+	p.line(1, "VRRP strict mode = %t", d.Strict)
+	p.line(1, "Max auto priority = %d", g.MaxAutoPriority)
+	p.line(1, "Min auto priority delay = %d usecs", g.AutoPriorityDelay.Microseconds())
 	p.scheduling("VRRP", g.VRRPSched)
 	p.scheduling("Checker", g.CheckerSched)
+	p.scheduling("BFD", model.Scheduling{})
+	for _, line := range []string{"SNMP vrrp disabled", "SNMP checker disabled", "SNMP RFCv2 disabled", "SNMP RFCv3 disabled", "SNMP traps disabled",
+		"SNMP socket = default (unix:/var/agentx/master)", "SNMP VS stats update interval = 5.000000", "SNMP RS stats update interval = 5.000000",
+		"DBus disabled", "DBus service name = ", "DBus no interface name = none"} {
+		p.line(1, "%s", line)
+	}
+	p.line(1, "Script security %s", enabled(d.ScriptSecurity))
+	p.line(1, "Default script uid:gid %d:%d", d.ScriptUID, d.ScriptGID)
+	for _, name := range []string{"vrrp_netlink_cmd", "vrrp_netlink_monitor", "process_monitor"} {
+		p.buffer(name+"_rcv_bufs", model.RxBuf{})
+	}
 	p.buffer("lvs_netlink_cmd_rcv_bufs", s.LVS.CommandBuffer)
 	p.buffer("lvs_netlink_monitor_rcv_bufs", s.LVS.MonitorBuffer)
 	if s.LVS.NoRepair {
@@ -75,10 +124,17 @@ func (p page) global(s *Snapshot) {
 	}
 	p.line(1, "rs_init_notifies = %d", bit(s.LVS.RSInitNotifies))
 	p.line(1, "no_checker_emails = %d", bit(s.LVS.NoCheckerEmails))
+	p.line(1, "rx_bufs_multiples = 3")
 	if g.Umask >= 0 {
 		p.line(1, "umask = 0%o", g.Umask)
 	} else {
 		p.line(1, "umask = 0177")
+	}
+	if s.Realtime != 0 && !parent {
+		p.line(1, "current realtime priority = %d", s.Realtime)
+		if g.VRRPSched.RLimitRT != 0 {
+			p.line(1, "current realtime time limit = %d", g.VRRPSched.RLimitRT.Microseconds())
+		}
 	}
 	if s.VRRP.StartupDelay != 0 {
 		p.line(1, "vrrp_startup_delay = %s", plain(s.VRRP.StartupDelay))
@@ -86,14 +142,19 @@ func (p page) global(s *Snapshot) {
 	if s.VRRP.LogUnknownVRIDs {
 		p.line(1, "log_unknown_vrids")
 	}
+	if d.OwnerIgnoreAdverts {
+		p.line(1, "vrrp_owner_ignore_adverts")
+	}
 	p.line(1, "json_version %d", max(g.JSONVersion, 1))
 	p.line(1, "iproute usr directory %s", orElse(s.VRRP.IPRouteUsr, "/usr/share/iproute2"))
 	p.line(1, "iproute etc directory %s", orElse(s.VRRP.IPRouteEtc, "/etc/iproute2"))
+	p.optional("state dump file %s", g.Dump.State)
+	p.optional("stats dump file %s", g.Dump.Stats)
+	p.optional("json dump file %s", g.Dump.JSON)
 }
 
 // vlinks shows how virtual interfaces are called and filtered.
 func (p page) vlinks(v *model.VRRP) {
-	p.line(1, "Gratuitous ARP for each secondary %s = %ss", choose(v.ExtraIf.All, "i/f", "VMAC"), plain(v.ExtraIf.Interval))
 	if v.VMACPrefix != "" {
 		p.line(1, "VMAC prefix = %s", v.VMACPrefix)
 	}
@@ -107,18 +168,60 @@ func (p page) vlinks(v *model.VRRP) {
 	}
 }
 
+// optional shows a text that is configured.
+func (p page) optional(format, value string) {
+	if value != "" {
+		p.line(1, format, value)
+	}
+}
+
+func (p page) reload(r *model.Reload) {
+	switch {
+	case !r.Check:
+		p.line(1, "No test config before reload")
+	default:
+		p.line(1, "Test config before reload, log to %s", orElse(r.CheckLog, "/dev/null"))
+	}
+	if r.TimeFile != "" {
+		p.line(1, "Reload time file = %s%s", r.TimeFile, choose(r.Repeat, " (repeat)", ""))
+	}
+	if r.Mark {
+		p.line(1, "Reload_file = %s", orElse(r.MarkFile, "(default)"))
+	}
+}
+
+// vrrpDefaults shows what instances inherit.
+func (p page) vrrpDefaults(d *model.Defaults, v *model.VRRP) {
+	p.line(1, "VRRP IPv4 mcast group = %s", addr(d.McastGroup4))
+	p.line(1, "VRRP IPv6 mcast group = %s", addr(d.McastGroup6))
+	p.line(1, "Gratuitous ARP delay = %s", plain(d.GARP.MasterDelay))
+	p.line(1, "Gratuitous ARP repeat = %d", d.GARP.MasterRepeat)
+	p.line(1, "Gratuitous ARP refresh timer = %s", plain(d.GARP.MasterRefresh))
+	p.line(1, "Gratuitous ARP refresh repeat = %d", d.GARP.RefreshRepeat)
+	p.line(1, "Gratuitous ARP lower priority delay = %s", plain(d.GARP.LowerPrioDelay))
+	p.line(1, "Gratuitous ARP lower priority repeat = %d", d.GARP.LowerPrioRepeat)
+	p.line(1, "Num adverts before down = %d", d.DownTimerAdverts)
+	p.line(1, "Gratuitous ARP for each secondary %s = %ss", choose(v.ExtraIf.All, "i/f", "VMAC"), plain(v.ExtraIf.Interval))
+	p.line(1, "Send advert after receive lower priority advert = %t", !d.LowerPrioNoAdvert)
+	p.line(1, "Send advert after receive higher priority advert = %t", d.HigherPrioAdvert)
+	p.line(1, "Gratuitous ARP interval = %f", d.GARPInterval.Seconds())
+	p.line(1, "Gratuitous NA interval = %f", d.NAInterval.Seconds())
+	p.line(1, "VRRP default protocol version = %d", d.Version)
+}
+
+// startStop is without a comma in the second line, as keepalived has it.
 func (p page) startStop(g *model.Process) {
 	if c := g.StartupScript; c != nil {
 		p.line(1, "Startup script = %s, uid:gid %d:%d, timeout %s", command(c), c.UID, c.GID, secs(g.StartupScriptTimeout))
 	}
 	if c := g.ShutdownScript; c != nil {
-		p.line(1, "Shutdown script = %s, uid:gid %d:%d, timeout %s", command(c), c.UID, c.GID, secs(g.ShutdownScriptTimeout))
+		p.line(1, "Shutdown script = %s, uid:gid %d:%d timeout %s", command(c), c.UID, c.GID, secs(g.ShutdownScriptTimeout))
 	}
 }
 
 func (p page) syncDaemon(d *model.SyncDaemon) {
 	if d.Instance != "" {
-		p.line(1, "LVS syncd vrrp instance = %s", d.Instance)
+		p.line(1, "LVS syncd vrrp name = %s", d.Instance)
 	}
 	p.line(1, "LVS syncd interface = %s", d.Interface)
 	p.line(1, "LVS syncd syncid = %d", d.ID)
@@ -158,13 +261,13 @@ func (p page) mail(m *model.Mail) {
 	}
 }
 
-func (p page) fifo(name string, f model.FIFO) {
+func (p page) fifo(name string, f model.FIFO, parent bool) {
 	if f.Path == "" {
 		return
 	}
 	p.line(1, "%s notify fifo = %s, uid:gid %d:%d", name, f.Path, f.UID, f.GID)
 	if c := f.Script; c != nil {
-		p.line(1, "%s notify fifo script = %s '%s', uid:gid %d:%d", name, command(c), f.Path, c.UID, c.GID)
+		p.line(1, "%s notify fifo script = %s%s, uid:gid %d:%d", name, command(c), choose(parent, "", " '"+f.Path+"'"), c.UID, c.GID)
 	}
 }
 
@@ -173,11 +276,13 @@ func (p page) scheduling(name string, s model.Scheduling) {
 	p.line(1, "%s don't swap = %t", name, s.NoSwap)
 	p.line(1, "%s realtime priority = %d", name, s.RTPriority)
 	if len(s.CPUs) > 0 {
-		p.line(1, "%s CPU Affinity = %s", name, strings.Trim(fmt.Sprint(s.CPUs), "[]"))
+		p.line(1, "%s CPU Affinity = %s ", name, strings.Trim(fmt.Sprint(s.CPUs), "[]"))
 	}
-	if s.RLimitRT != 0 {
-		p.line(1, "%s realtime limit = %d", name, s.RLimitRT.Microseconds())
+	limit := s.RLimitRT
+	if limit == 0 {
+		limit = 10 * time.Millisecond // keepalived's default, which does not act here
 	}
+	p.line(1, "%s realtime limit = %d", name, limit.Microseconds())
 }
 
 func flushOnStop(f model.FlushOnStop) string {

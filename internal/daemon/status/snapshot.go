@@ -14,7 +14,10 @@ type Snapshot struct {
 	Process    model.Process
 	VRRP       model.VRRP // the global settings; instances, groups and scripts are below
 	LVS        model.LVS  // the global settings; services are below
+	Realtime   int        // real-time priority of the worker; 0: none
+	GARP       []GARP
 	Instances  []Instance // in configuration order, as all lists here
+	Sockets    []Socket   // in the order of their first users
 	Groups     []Group
 	Scripts    []Script
 	Files      []File
@@ -41,7 +44,8 @@ type Instance struct {
 	MasterDown      time.Duration
 	Source          netip.Addr // of our adverts; zero: none yet
 	LastSent        time.Time  // zero: never
-	Master          Master     // the last one heard
+	Socket          FDs
+	Master          Master // the last one heard
 
 	// VIPsSet and ExcludedSet say which of VIPs and ExcludedVIPs the kernel has; a shorter slice means that the rest is not set.
 	VIPsSet, ExcludedSet []bool
@@ -60,6 +64,25 @@ type Transition struct {
 	Silence  time.Duration   // since its last advert
 	Gaps     []time.Duration // between its last adverts
 	Late     time.Duration   // the worst lateness of our own timers since the change before
+}
+
+// GARP is a limit of gratuitous announcements; one for all interfaces is listed once for each of those that it concerns.
+type GARP struct {
+	model.GARPDelay
+	NextARP, NextNA time.Time // zero: nothing sent yet
+}
+
+// FDs are the descriptors of a socket; zero: none is open.
+type FDs struct{ In, Out int }
+
+// Socket receives the adverts of several instances.
+type Socket struct {
+	FDs
+	Interface string
+	Family    model.Family
+	Unicast   netip.Addr // local address; zero: it is for multicast
+	RxBuf     int        // configured size of its receive buffer; 0: the kernel's
+	Users     []string   // "NAME vrid N"
 }
 
 // Master is the router that an instance last heard; zero: none.

@@ -30,8 +30,27 @@ var defaultGARP = model.GARP{
 	MasterDelay: 5 * time.Second, MasterRepeat: 5, RefreshRepeat: 1, LowerPrioDelay: 5 * time.Second, LowerPrioRepeat: 5,
 }
 
-func process() model.Process {
-	return model.Process{RouterID: "RTR1", Umask: -1, JSONVersion: 1}
+func settings() model.Process {
+	return model.Process{RouterID: "RTR1", Umask: -1, JSONVersion: 1, AutoPriorityDelay: time.Second, Defaults: model.Defaults{
+		SMTPAlert: "unset", SMTPAlertVRRP: "unset", SMTPAlertChecker: "unset", Interface: "eth0", ScriptSecurity: true,
+		McastGroup4: ip("224.0.0.18"), McastGroup6: ip("ff02::12"), GARP: defaultGARP, DownTimerAdverts: 3, Version: 2,
+	}}
+}
+
+func garp(name string, arp, na int64) GARP {
+	g := GARP{GARPDelay: model.GARPDelay{Interfaces: []string{name}, ARPInterval: 10 * time.Millisecond, NAInterval: 20 * time.Millisecond}}
+	if arp != 0 {
+		g.NextARP = at(arp)
+	}
+	if na != 0 {
+		g.NextNA = at(na)
+	}
+	return g
+}
+
+func veth(name string, index int, ip6 netip.Addr, addr string, f net.Flags) Interface {
+	return Interface{Name: name, Index: index, IPv6: ip6, MAC: mac(addr), Broadcast: mac("ff:ff:ff:ff:ff:ff"), Flags: f | net.FlagUp | net.FlagBroadcast | net.FlagMulticast,
+		MTU: 1500, HWType: "ETHERNET", SeenUp: f != 0}
 }
 
 // vrrpSnapshot is testdata/vrrp.conf at the moment of testdata/vrrp.oracle.*.
@@ -78,35 +97,46 @@ func vrrpSnapshot() *Snapshot {
 	down.Name, down.VRID, down.Priority, down.Interface = "DOWN", 55, 110, "eth2"
 	down.VIPs = []model.Address{{Prefix: pfx("10.3.0.5/24"), Interface: "eth2"}}
 
+	process := settings()
+	process.Defaults.GARPInterval, process.Defaults.NAInterval = 10*time.Millisecond, 20*time.Millisecond
 	return &Snapshot{
-		Process: process(),
-		VRRP:    model.VRRP{GARPDelay: []model.GARPDelay{{ARPInterval: 10 * time.Millisecond, NAInterval: 20 * time.Millisecond}}},
+		Process: process,
+		GARP: []GARP{
+			garp("eth0", 1795265053072727, 1795265053006438), garp("eth1", 1795265053008075, 0), garp("eth2", 0, 0),
+		},
+		Sockets: []Socket{
+			{FDs: FDs{15, 16}, Interface: "eth0", Family: model.IPv4, Users: []string{"VI_1 vrid 51"}},
+			{FDs: FDs{17, 18}, Interface: "eth1", Family: model.IPv4, Users: []string{"VI_2 vrid 52"}},
+			{FDs: FDs{19, 20}, Interface: "eth0", Family: model.IPv4, Unicast: ip("10.1.0.1"), Users: []string{"VI_3 vrid 53"}},
+			{FDs: FDs{21, 22}, Interface: "eth0", Family: model.IPv6, Users: []string{"VI_6 vrid 54"}},
+			{FDs: FDs{23, 24}, Interface: "eth2", Family: model.IPv4, Users: []string{"DOWN vrid 55"}},
+		},
 		Instances: []Instance{
 			{
-				Instance: vi1, SyncGroup: "G1", State: model.Master, Want: model.Master, Effective: 150, Total: 150,
+				Instance: vi1, Socket: FDs{15, 16}, SyncGroup: "G1", State: model.Master, Want: model.Master, Effective: 150, Total: 150,
 				LastTransition: at(1795265052905100), Deadline: at(1795265055905993), LastSent: at(1795265054905985),
 				MasterDown: 3414062 * time.Microsecond, Source: ip("10.1.0.1"),
 				VIPsSet: []bool{true, true}, ExcludedSet: []bool{true, true}, Stats: Stats{AdvertSent: 3, BecomeMaster: 1},
 			},
 			{
-				Instance: vi2, SyncGroup: "G1", State: model.Master, Want: model.Master, Effective: 100, Total: 100,
+				Instance: vi2, Socket: FDs{17, 18}, SyncGroup: "G1", State: model.Master, Want: model.Master, Effective: 100, Total: 100,
 				LastTransition: at(1795265052905311), Deadline: at(1795265055405742), LastSent: at(1795265054905706),
 				MasterDown: 1804687 * time.Microsecond, Source: ip("10.2.0.1"),
 				Stats: Stats{AdvertSent: 5, BecomeMaster: 1},
 			},
 			{
-				Instance: vi3, State: model.Master, Want: model.Master, Effective: 120, Total: 120,
+				Instance: vi3, Socket: FDs{19, 20}, State: model.Master, Want: model.Master, Effective: 120, Total: 120,
 				LastTransition: at(1795265053022849), Deadline: at(1795265056023218), LastSent: at(1795265055023182),
 				MasterDown: 3531250 * time.Microsecond, Source: ip("10.1.0.1"),
 				VIPsSet: []bool{true}, Stats: Stats{AdvertSent: 3, BecomeMaster: 1},
 			},
 			{
-				Instance: vi6, State: model.Backup, Want: model.Backup, Effective: 110, Total: 110,
+				Instance: vi6, Socket: FDs{21, 22}, State: model.Backup, Want: model.Backup, Effective: 110, Total: 110,
 				LastTransition: at(1795265050551398), Deadline: at(1795265057692023),
 				MasterDown: 7140625 * time.Microsecond, Source: ip("fe80::9c63:6eff:fe5b:4952"),
 			},
 			{
-				Instance: down, State: model.Fault, Want: model.Fault, Effective: 110, Total: 110,
+				Instance: down, Socket: FDs{23, 24}, State: model.Fault, Want: model.Fault, Effective: 110, Total: 110,
 				LastTransition: at(1795265049468489), InterfaceFaults: []string{"i/f down"},
 				MasterDown: 3570312 * time.Microsecond, Source: ip("10.3.0.1"),
 			},
@@ -118,19 +148,22 @@ func vrrpSnapshot() *Snapshot {
 		}},
 		Scripts: []Script{
 			{TrackScript: model.TrackScript{Name: "chk", Script: *root("/usr/bin/true", "a", "b"),
-				Interval: 2 * time.Second, Timeout: 2 * time.Second, Rise: 2, Fall: 3}, Result: 4, Known: true},
+				Interval: 2 * time.Second, Timeout: 2 * time.Second, DefaultTimeout: true, Weight: -20, Rise: 2, Fall: 3}, Result: 4, Known: true},
 			{TrackScript: model.TrackScript{Name: "bad", Script: *root("/usr/bin/false"),
-				Interval: time.Second, Timeout: 3 * time.Second, Rise: 1, Fall: 1}, Known: true},
+				Interval: time.Second, Timeout: 3 * time.Second, Weight: 5, Rise: 1, Fall: 1}, Known: true},
 		},
 		Interfaces: []Interface{
 			{Name: "lo", Index: 1, IPv4: ip("127.0.0.1"), Flags: net.FlagUp | net.FlagRunning | net.FlagLoopback,
 				MAC: mac("00:00:00:00:00:00"), MTU: 65536, HWType: "LOOPBACK", SeenUp: true},
+			veth("p0", 2, ip("fe80::f4b4:3ff:fedf:8013"), "f6:b4:03:df:80:13", net.FlagRunning),
 			{Name: "eth0", Index: 3, IPv4: ip("10.1.0.1"), IPv6: ip("fe80::9c63:6eff:fe5b:4952"),
 				MAC: mac("9e:63:6e:5b:49:52"), Broadcast: mac("ff:ff:ff:ff:ff:ff"),
 				Flags: net.FlagUp | net.FlagRunning | net.FlagBroadcast | net.FlagMulticast, MTU: 1500, HWType: "ETHERNET", SeenUp: true},
+			veth("p1", 4, ip("fe80::203f:d9ff:fe96:7e7f"), "22:3f:d9:96:7e:7f", net.FlagRunning),
 			{Name: "eth1", Index: 5, IPv4: ip("10.2.0.1"), IPv6: ip("fe80::e0fd:21ff:fe5a:ca24"),
 				MAC: mac("e2:fd:21:5a:ca:24"), Broadcast: mac("ff:ff:ff:ff:ff:ff"),
 				Flags: net.FlagUp | net.FlagRunning | net.FlagBroadcast | net.FlagMulticast, MTU: 1500, HWType: "ETHERNET", SeenUp: true},
+			veth("p2", 6, netip.Addr{}, "82:f5:13:30:ee:6e", 0),
 			{Name: "eth2", Index: 7, IPv4: ip("10.3.0.1"), MAC: mac("4e:fe:9c:74:0c:b0"), Broadcast: mac("ff:ff:ff:ff:ff:ff"),
 				Flags: net.FlagBroadcast | net.FlagMulticast, MTU: 1500, HWType: "ETHERNET"},
 		},
@@ -170,7 +203,7 @@ func checkSnapshot() *Snapshot {
 	marked.Alpha, marked.DelayLoop, marked.Warmup = false, time.Minute, time.Minute
 	marked.Conn = model.Connect{Dst: netip.MustParseAddrPort("10.1.0.22:80"), Timeout: 5 * time.Second}
 
-	s := &Snapshot{Process: process()}
+	s := &Snapshot{Process: settings()}
 	s.Process.LVSNotifyFIFO.Path = "/run/lvs.fifo"
 	s.LVS.Groups = []model.ServerGroup{{Name: "GRP", Entries: []model.GroupEntry{
 		{First: ip("10.5.0.1"), Last: ip("10.5.0.1"), Port: 80},

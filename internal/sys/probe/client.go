@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/keepalived-go/keepalived-go/internal/model"
 )
 
 // FD is the file descriptor on which a prober process finds its socket.
@@ -299,7 +301,7 @@ func socketPair() (net.Conn, *os.File, error) {
 }
 
 // Main is the body of a prober process: it serves the socket that its parent left as descriptor FD.
-func Main(log *slog.Logger) error {
+func Main(log *slog.Logger, place model.Scheduling) error {
 	f := os.NewFile(FD, "prober")
 	conn, err := net.FileConn(f)
 	f.Close()
@@ -307,6 +309,6 @@ func Main(log *slog.Logger) error {
 		return fmt.Errorf("open prober socket: %w", err)
 	}
 	defer conn.Close()
-	Settle(log)
+	Settle(log, place)
 	return Serve(conn, log)
 }

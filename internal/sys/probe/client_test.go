@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 	case "":
 		os.Exit(m.Run())
 	case "prober":
-		if err := Main(slog.New(slog.DiscardHandler)); err != nil {
+		if err := Main(slog.New(slog.DiscardHandler), model.Scheduling{}); err != nil {
 			os.Exit(1)
 		}
 	case "broken":

@@ -8,10 +8,8 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
 	"runtime"
 	"runtime/debug"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -20,6 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/keepalived-go/keepalived-go/internal/core/check"
+	"github.com/keepalived-go/keepalived-go/internal/model"
+	"github.com/keepalived-go/keepalived-go/internal/sys/process"
 )
 
 // maxOpen is how many probes run at a time; more have to wait before their time begins.
@@ -109,16 +109,17 @@ const (
 	memoryHard = 1 << 30
 )
 
-// Settle makes this process a prober: at low priority, with bounded memory and with no privilege but those that bind_if, fwmark
+// Settle makes this process a prober: placed as it is told, by default at low priority, with bounded memory and with no privilege but those that bind_if, fwmark
 // and low ports take. What is refused is logged and gone without.
-func Settle(log *slog.Logger) {
+func Settle(log *slog.Logger, place model.Scheduling) {
 	debug.SetMemoryLimit(memorySoft)
 	if err := unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: memoryHard, Max: memoryHard}); err != nil {
 		log.Warn("limit memory", "err", err)
 	}
-	if err := eachThread(lower); err != nil {
+	if err := process.EachThread(lower); err != nil {
 		log.Warn("lower priority", "err", err)
 	}
+	process.Place(place, log)
 	if err := dropPrivileges(); err != nil {
 		log.Warn("drop privileges", "err", err)
 	}
@@ -131,30 +132,6 @@ const niceness = 10
 // lower makes a thread yield to the worker. An inherited real-time policy goes.
 func lower(tid int) error {
 	return unix.SchedSetAttr(tid, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL, Nice: niceness}, 0)
-}
-
-// eachThread calls f for every thread of the process; threads made later inherit from those. It looks again until it meets no
-// new one.
-func eachThread(f func(tid int) error) error {
-	seen := map[int]bool{}
-	for again := true; again; {
-		again = false
-		tasks, err := os.ReadDir("/proc/self/task")
-		if err != nil {
-			return err
-		}
-		for _, t := range tasks {
-			tid, err := strconv.Atoi(t.Name())
-			if err != nil || seen[tid] {
-				continue
-			}
-			seen[tid], again = true, true
-			if err := f(tid); err != nil && !errors.Is(err, unix.ESRCH) {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // dropPrivileges leaves the capabilities that checker options need, as far as they are there, and forbids to gain others.

@@ -44,6 +44,9 @@ func (s Spec) Protocol() int {
 	return protoVRRP
 }
 
+// FDs returns the descriptors that adverts come in and go out by, for the state dump.
+func (c *Conn) FDs() (in, out int) { return c.rx, c.tx }
+
 func (s Spec) multicast() bool { return s.Group.IsValid() }
 
 func (s Spec) String() string {

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/keepalived-go/keepalived-go/internal/model"
+	"github.com/keepalived-go/keepalived-go/internal/sys/guard"
 )
 
 const (
@@ -63,8 +64,11 @@ type Options struct {
 // Runner starts programs in the order of Start and reports how they end. They run concurrently: none is waited for.
 //
 // Each gets its own process group, the user, group and supplementary groups of its model.Script, /dev/null as standard
-// descriptors and no others, the directory /, normal scheduling, default signal actions, the environment of the daemon
+// descriptors and no others, the directory of the daemon (/, unless it is in the foreground), normal scheduling, default signal actions, the environment of the daemon
 // minus a few variables, and SIGTERM when the daemon dies.
+//
+// A guarded script (enable_script_security) is checked anew each time, on the object that is then executed: it does not start if others
+// than root could have altered it.
 //
 // A first word "</path" is not a program: the job succeeds if its user can open /path for reading.
 type Runner struct {
@@ -80,6 +84,8 @@ type Runner struct {
 	waiting []*job
 	stage   stage
 	late    bool // Stop has waited long enough
+
+	checked func() // tests: called between the checks of a program and its start
 
 	sigchld chan os.Signal // capacity 1: some child may have ended
 	ended   chan struct{}  // closed at the end of Stop
@@ -115,6 +121,7 @@ func Open(opt Options) (*Runner, error) {
 		env:     environment(os.Environ(), opt.HideEnv),
 		null:    null,
 		report:  opt.Report,
+		checked: func() {},
 		jobs:    map[uint64]*job{},
 		sigchld: make(chan os.Signal, 1),
 		ended:   make(chan struct{}),
@@ -230,8 +237,7 @@ func (r *Runner) startAll(locked chan<- struct{}) {
 		close(locked)
 		return
 	}
-	// What the thread runs at, its children inherit.
-	if err := unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL}, 0); err != nil {
+	if err := normal(); err != nil {
 		r.log.Warn("scripts run at the priority of the daemon", "err", err)
 	}
 	close(locked)
@@ -242,6 +248,7 @@ func (r *Runner) startAll(locked chan<- struct{}) {
 		if j == nil {
 			return
 		}
+		_ = normal() // max_auto_priority may have raised all threads
 		pid, err := r.exec(j.Job)
 		r.mu.Lock()
 		if err != nil {
@@ -258,6 +265,11 @@ func (r *Runner) startAll(locked chan<- struct{}) {
 		default:
 		}
 	}
+}
+
+// normal makes the thread's scheduling that of an ordinary process, which its children inherit.
+func normal() error {
+	return unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL}, 0)
 }
 
 // next waits for a job to be started; nil: the runner has stopped.
@@ -337,12 +349,21 @@ func (r *Runner) exec(j Job) (int, error) {
 	}
 	fd := r.null.Fd()
 	attr := &syscall.ProcAttr{
-		Dir:   "/",
 		Env:   r.env,
 		Files: []uintptr{fd, fd, fd},
 		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGTERM, Credential: credential(&j.Script)},
 	}
-	pid, err := syscall.ForkExec(args[0], args, attr)
+	path := args[0]
+	if j.Script.Guarded {
+		p, err := guard.Open(path)
+		if err != nil {
+			return 0, err
+		}
+		defer p.Close()
+		path = p.Path()
+	}
+	r.checked()
+	pid, err := syscall.ForkExec(path, args, attr)
 	if err == unix.ENOEXEC { // a script without #!
 		pid, err = syscall.ForkExec("/bin/sh", append([]string{"/bin/sh"}, args...), attr)
 	}

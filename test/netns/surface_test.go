@@ -1,0 +1,175 @@
+package netns
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/keepalived-go/keepalived-go/test/lab"
+)
+
+// What global_defs say of names, files and reloads is done.
+func TestProcessSurface(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, lab.Plan{Nodes: []string{"a"}})
+	n := l.Node("a")
+	i := instance{Priority: 255}
+	conf := func(more string) string {
+		return lab.Config("instance one\nglobal_defs {\n  process_names\n  process_name theparent\n  data_use_instance\n  state_dump_file "+n.Dir+"/state.txt\n"+
+			"  stats_dump_file stats.more\n  json_dump_file "+n.Dir+"/\n  config_save_dir "+n.Dir+"/saved\n  reload_check_config "+n.Dir+"/findings\n"+
+			"  reload_file "+n.Dir+"/reloading\n  reload_time_file "+n.Dir+"/when\n  umask 027\n  min_auto_priority_delay 1000\n"+more+"}\n", i)
+	}
+	a := n.Start(lab.Ours(), conf(""))
+	if lab.IsKeepalived(lab.Ours()) {
+		t.Skip("differs in places: docs/compatibility.md")
+	}
+	l.WaitHolder(soon, vip, "a")
+	names := func(parent, worker string) {
+		t.Helper()
+		for pid, want := range map[int]string{a.Pid(): parent, a.Worker(): worker} {
+			if b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)); string(b) != want+"\n" {
+				t.Errorf("process is called %q, want %q", b, want)
+			}
+			if b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); !strings.HasPrefix(string(b), lab.Ours()+"\x00") {
+				t.Errorf("command line %q", b)
+			}
+		}
+	}
+	names("theparent", "keepalived_vrrp")
+	umask := func(want string) {
+		t.Helper()
+		for _, pid := range []int{a.Pid(), a.Worker()} {
+			if b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)); !regexp.MustCompile(`(?m)^Umask:\s+` + want + `$`).Match(b) {
+				t.Errorf("umask is not %s: %s", want, b)
+			}
+		}
+	}
+	umask("0027")
+
+	appears := func(names ...string) {
+		t.Helper()
+		for _, name := range names {
+			l.Wait(soon, name+" is written", func() bool { return n.ReadFile(name) != "" })
+		}
+	}
+	a.Signal(syscall.SIGUSR1)
+	appears("state.one.txt", "state_parent.one.txt")
+	a.Signal(syscall.SIGUSR2)
+	appears("tmp/keepalived.stats", "tmp/stats.more")
+	a.Signal(syscall.Signal(36))
+	appears("tmp/keepalived.json", "keepalived.json")
+	appears(fmt.Sprintf("saved/keepalived.conf.%d.0", a.Pid()))
+	for name, want := range map[string]os.FileMode{"state.one.txt": 0o640, "keepalived.json": 0o600, fmt.Sprintf("saved/keepalived.conf.%d.0", a.Pid()): 0o600} {
+		if st, err := os.Stat(filepath.Join(n.Dir, name)); err != nil || st.Mode() != want {
+			t.Errorf("%s: %v, %v", name, st, err)
+		}
+	}
+	// The copy is a configuration, and the same one.
+	if code, out := n.Output(soon, lab.Ours(), "-t", "-f", filepath.Join(n.Dir, fmt.Sprintf("saved/keepalived.conf.%d.0", a.Pid()))); code != 0 {
+		t.Errorf("-t of the copy: %d %s", code, out)
+	}
+
+	// A reload has its file meanwhile, changes the umask, and leaves copies.
+	marked := make(chan bool, 1)
+	stop := time.Now().Add(soon)
+	go func() {
+		seen := false
+		for !seen && time.Now().Before(stop) {
+			_, err := os.Stat(filepath.Join(n.Dir, "reloading"))
+			seen = err == nil
+			time.Sleep(500 * time.Microsecond)
+		}
+		marked <- seen
+	}()
+	at := a.Reload(strings.Replace(conf(""), "umask 027", "umask 077", 1))
+	a.WaitLogAfter(at, soon, `^validate conf before Reload`)
+	a.WaitLogAfter(at, soon, `^Reload complete`)
+	if !<-marked {
+		t.Error("there was no file during the reload")
+	}
+	if _, err := os.Stat(filepath.Join(n.Dir, "reloading")); !os.IsNotExist(err) {
+		t.Errorf("its file is still there: %v", err)
+	}
+	umask("0077")
+	appears(fmt.Sprintf("saved/keepalived.conf.%d.1", a.Pid()), fmt.Sprintf("saved/keepalived_vrrp.%d.1.pre", a.Worker()),
+		fmt.Sprintf("saved/keepalived_vrrp.%d.1.post", a.Worker()))
+
+	// What -t does not like is refused, and said in the file.
+	at = a.Reload(conf("  no_such_keyword\n"))
+	a.WaitLogAfter(at, soon, `New config failed validation, see .*/findings for details`)
+	if text := n.ReadFile("findings"); !strings.Contains(text, "Unknown keyword 'no_such_keyword'") {
+		t.Errorf("findings: %q", text)
+	}
+
+	// The file says when.
+	a.Reconfigure(conf(""))
+	at = time.Now()
+	n.File("when", at.Add(2*time.Second).Format(time.DateTime)+"\n")
+	a.WaitLogAfter(at, soon, `^Scheduling reload for`)
+	a.WaitLogAfter(at, soon, `^Reload complete`)
+	if _, err := os.Stat(filepath.Join(n.Dir, "when")); !os.IsNotExist(err) {
+		t.Errorf("the file of the time is still there: %v", err)
+	}
+	if l.Holders(vip) != "a" {
+		t.Error("the reloads cost the address")
+	}
+}
+
+// -d logs what a state dump says, at start and at a reload.
+func TestDumpConf(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, lab.Plan{Nodes: []string{"a"}})
+	i := instance{Priority: 255}
+	a := lone(t, l, i, "-d")
+	a.WaitLog(soon, `^ VRRP Instance = VI_1$`)
+	if !lab.IsKeepalived(lab.Ours()) {
+		a.WaitLog(soon, `^------< Interfaces >------$`)
+		i.Priority = 100
+		at := a.Reload(config(i))
+		a.WaitLogAfter(at, soon, `^   Priority = 100$`)
+	}
+	if slices.ContainsFunc(a.Log(), func(e lab.Entry) bool { return strings.Contains(e.Line, "no effect") }) {
+		t.Error("it is said to have no effect")
+	}
+}
+
+// A configured place is that of every thread.
+func TestPlace(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, lab.Plan{Nodes: []string{"a"}})
+	i := instance{Priority: 255}
+	a := l.Node("a").Start(lab.Ours(), config("global_defs {\n  vrrp_rt_priority 5\n  vrrp_cpu_affinity 0\n  vrrp_no_swap\n  vrrp_rlimit_rttime 1000000\n}\n", i))
+	l.WaitHolder(soon, vip, "a")
+	if lab.IsKeepalived(lab.Ours()) {
+		return
+	}
+	pid := a.Worker()
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
+	normal := 0
+	for _, task := range tasks {
+		stat, _ := os.ReadFile(task + "/stat")
+		_, rest, _ := strings.Cut(string(stat), ") ")
+		if f := strings.Fields(rest); len(f) > 15 && f[15] != "-6" { // field 18: priority, -1-RT
+			normal++
+		}
+		if status, _ := os.ReadFile(task + "/status"); !strings.Contains(string(status), "\nCpus_allowed_list:\t0\n") {
+			t.Errorf("%s may run elsewhere", task)
+		}
+	}
+	if normal != 1 || len(tasks) < 3 { // that which scripts are started from
+		t.Errorf("%d of %d threads are not scheduled as configured", normal, len(tasks))
+	}
+	limits, _ := os.ReadFile(fmt.Sprintf("/proc/%d/limits", pid))
+	if !regexp.MustCompile(`(?m)^Max realtime timeout\s+1000000\s+1000000\s`).Match(limits) {
+		t.Errorf("limits:\n%s", limits)
+	}
+	if status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)); regexp.MustCompile(`(?m)^VmLck:\s+0 kB$`).Match(status) {
+		t.Error("nothing is locked into memory")
+	}
+}
