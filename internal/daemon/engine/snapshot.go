@@ -218,6 +218,8 @@ func (v *vrrpPart) iface(l hostnet.Link) status.Interface {
 	}
 	d := v.debounce.Delays(l.Name)
 	n.DebounceUp, n.DebounceDown, n.DelayedChange = d.Up, d.Down, v.debounce.Waiting(l.Name)
+	_, n.Polled = v.beats.up[l.Name]
+	n.Method = v.beats.used[l.Name]
 	none := func(netip.Addr) bool { return false }
 	n.IPv4, _ = v.host.Source(l.Index, model.IPv4, none)
 	n.IPv6, _ = v.host.Source(l.Index, model.IPv6, none)

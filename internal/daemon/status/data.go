@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -454,6 +455,7 @@ func (p page) iface(s *Snapshot, i *Interface) {
 	p.line(3, "Group = %d", i.Group)
 	p.line(3, "MTU = %d", i.MTU)
 	p.line(3, "HW Type = %s", i.HWType)
+	p.line(3, "NIC %s", i.linkSource())
 	first := true
 	for n := range s.Instances {
 		weight, ok := tracksInterface(&s.Instances[n], i.Name)
@@ -478,14 +480,7 @@ func tracksInterface(i *Instance, name string) (weight string, ok bool) {
 	if i.Interface == name {
 		return "0", !i.DontTrackPrimary
 	}
-	for _, list := range [][]model.Address{i.VIPs, i.ExcludedVIPs} {
-		for k := range list {
-			if list[k].Interface == name && !list[k].NoTrack {
-				return "0", true
-			}
-		}
-	}
-	return "", false
+	return "0", slices.Contains(i.Needs(), name)
 }
 
 func flags(f net.Flags) string {

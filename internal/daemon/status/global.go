@@ -1,6 +1,7 @@
 package status
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -64,6 +65,9 @@ func (p page) global(s *Snapshot) {
 	}
 	p.scheduling("VRRP", g.VRRPSched)
 	p.scheduling("Checker", g.CheckerSched)
+	p.buffer("vrrp_netlink_cmd_rcv_bufs", s.VRRP.CommandRxBuf)
+	p.buffer("vrrp_netlink_monitor_rcv_bufs", s.VRRP.MonitorRxBuf)
+	p.buffer("process_monitor_rcv_bufs", s.VRRP.ProcessRxBuf)
 	p.buffer("lvs_netlink_cmd_rcv_bufs", s.LVS.CommandBuffer)
 	p.buffer("lvs_netlink_monitor_rcv_bufs", s.LVS.MonitorBuffer)
 	if s.LVS.NoRepair {
@@ -71,6 +75,15 @@ func (p page) global(s *Snapshot) {
 	}
 	p.line(1, "rs_init_notifies = %d", bit(s.LVS.RSInitNotifies))
 	p.line(1, "no_checker_emails = %d", bit(s.LVS.NoCheckerEmails))
+	switch r := s.VRRP.RxBufs; {
+	case r.MTU:
+		p.line(1, "rx_bufs_policy = MTU")
+	case r.Advert:
+		p.line(1, "rx_bufs_policy = ADVERT")
+	case r.Bytes != 0:
+		p.line(1, "rx_bufs_size = %d", r.Bytes)
+	}
+	p.line(1, "rx_bufs_multiples = %d", cmp.Or(s.VRRP.RxBufs.Multiplier, 3))
 	if g.Umask >= 0 {
 		p.line(1, "umask = 0%o", g.Umask)
 	} else {

@@ -62,6 +62,19 @@ type Transition struct {
 	Late     time.Duration   // the worst lateness of our own timers since the change before
 }
 
+// linkSource says where the state of a link comes from.
+func (i *Interface) linkSource() string {
+	switch {
+	case !i.Polled:
+		return "netlink status update"
+	case i.Method == model.LinkMII:
+		return "support MII regs"
+	case i.Method == model.LinkEthtool:
+		return "support ETHTOOL GLINK interface"
+	}
+	return "ioctl refresh polling"
+}
+
 // Master is the router that an instance last heard; zero: none.
 type Master struct {
 	Addr      netip.Addr
@@ -133,6 +146,8 @@ type Interface struct {
 	DebounceUp     time.Duration
 	DebounceDown   time.Duration
 	DelayedChange  bool // a change waits for its debounce time
+	Polled         bool // its link is polled, by Method
+	Method         model.LinkMethod
 }
 
 // Service is a virtual server with its real servers.
