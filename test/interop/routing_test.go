@@ -251,9 +251,9 @@ func hold(t *testing.T, program string, o *objects) (h held) {
 		}
 	}
 	d.Stop()
-	for _, what := range []string{"route", "rule"} {
+	for _, what := range []string{"route show table all", "rule show"} {
 		for _, f := range []string{"-4", "-6"} {
-			for _, line := range strings.Split(ip(f, what, "show", "table", "all"), "\n") {
+			for _, line := range strings.Split(ip(append([]string{f}, strings.Fields(what)...)...), "\n") {
 				if strings.Contains(line, "proto keepalived") {
 					h.Left += line + "\n"
 				}
