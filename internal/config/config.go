@@ -77,6 +77,7 @@ type Config struct {
 	GARPGroups   []*GARPGroup
 	UpDown       []opt[upDown]
 	Linkbeat     []opt[linkbeat]
+	LinkbeatAll  opt[bool]
 	Static       []opt[Address]
 	StaticRoutes []opt[*Route]
 	StaticRules  []opt[*Rule]

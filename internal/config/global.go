@@ -79,7 +79,10 @@ type Global struct {
 	LogUnknownVRIDs                                opt[bool]
 	FlightRecorder                                 opt[int]
 	Safety
-	IPRouteUsr, IPRouteEtc opt[string]
+	IPRouteUsr, IPRouteEtc                   opt[string]
+	CommandRxBuf, MonitorRxBuf, ProcessRxBuf buffer
+	RxBufs                                   model.RxBufPolicy
+	RxBufsMultiplier                         opt[int]
 
 	// LVS
 	LVSTimeouts    lvsTimeouts
@@ -121,11 +124,9 @@ type smtpServer struct {
 
 // Why keywords wait for later parts.
 const (
-	noSNMP    = "there is no SNMP agent"
-	noDBus    = "there is no D-Bus service"
-	noBFD     = "BFD sessions are not run"
-	noBuffers = "socket buffers are sized by the program"
-	noPoll    = "link state comes from the kernel's notifications"
+	noSNMP = "there is no SNMP agent"
+	noDBus = "there is no D-Bus service"
+	noBFD  = "BFD sessions are not run"
 )
 
 type gtable = schema.Table[Global]
@@ -283,8 +284,9 @@ var globalDefs = concat(gtable{
 		"Log adverts of routers that are not configured."),
 	schema.Value("vrrp_notify_priority_changes", schema.Bool, false, func(g *Global) *opt[bool] { return &g.NotifyPriority },
 		"Report priority changes to scripts and pipes."),
-	schema.Line("vrrp_rx_bufs_policy", "[MTU] [ADVERT] [BYTES]", readRxBufs, "Size of VRRP receive buffers.").Pending(noBuffers),
-	schema.Check[Global]("vrrp_rx_bufs_multiplier", schema.Exactly(schema.Int(1, math.MaxInt32)), "Factor of that size.").Lenient().Pending(noBuffers),
+	schema.Line("vrrp_rx_bufs_policy", "[MTU] [ADVERT] [BYTES]", readRxBufs, "Size of VRRP receive buffers."),
+	schema.Inherited("vrrp_rx_bufs_multiplier", schema.Exactly(schema.Int(1, math.MaxInt32)), func(g *Global) *opt[int] { return &g.RxBufsMultiplier },
+		"Factor of that size; default 3.").Lenient(),
 	schema.Inherited("vmac_prefix", schema.Word, func(g *Global) *opt[string] { return &g.VMACPrefix },
 		"Name prefix of virtual MAC interfaces; default vrrp.").FirstWins(),
 	schema.Inherited("vmac_addr_prefix", schema.Word, func(g *Global) *opt[string] { return &g.VMACAddrPrefix },
@@ -365,7 +367,9 @@ var globalDefs = concat(gtable{
 	schedRows("vrrp", func(g *Global) *sched { return &g.Sched }, ""),
 	schedRows("checker", func(g *Global) *sched { return &g.CheckerSched }, ""),
 	schedRows("bfd", func(g *Global) *sched { return &g.BFDSched }, noBFD),
-	bufferRows("vrrp_netlink_cmd", "vrrp_netlink_monitor", "process_monitor"),
+	sizedBuffers("vrrp_netlink_cmd", "Size of a receive buffer in bytes; 0: the usual one.", func(g *Global) *buffer { return &g.CommandRxBuf }),
+	sizedBuffers("vrrp_netlink_monitor", "Size of a receive buffer in bytes; 0: the usual one.", func(g *Global) *buffer { return &g.MonitorRxBuf }),
+	sizedBuffers("process_monitor", "Size of a receive buffer in bytes; 0: the usual one.", func(g *Global) *buffer { return &g.ProcessRxBuf }),
 	lvsGlobals,
 )
 
@@ -424,15 +428,6 @@ func schedRows(role string, of func(*Global) *sched, pending string) gtable {
 		for i := range rows {
 			rows[i] = rows[i].Pending(pending)
 		}
-	}
-	return rows
-}
-
-func bufferRows(names ...string) (rows gtable) {
-	for _, n := range names {
-		rows = append(rows,
-			schema.Check[Global](n+"_rcv_bufs", schema.Int(0, math.MaxUint32), "Size of a receive buffer.").Lenient().Pending(noBuffers),
-			schema.Check[Global](n+"_rcv_bufs_force", schema.Bool, "Size it above the system's limit.").Pending(noBuffers))
 	}
 	return rows
 }
@@ -525,8 +520,8 @@ func readScriptUser(g *Global, n *syntax.Node, r *source.Report) {
 	g.ScriptUsers = append(g.ScriptUsers, opt[account]{V: v, At: n.At()})
 }
 
-func readRxBufs(_ *Global, n *syntax.Node, r *source.Report) {
-	mtu, advert := false, false
+func readRxBufs(g *Global, n *syntax.Node, r *source.Report) {
+	mtu, advert, bytes := false, false, 0
 	for i, w := range n.Args {
 		switch {
 		case strings.EqualFold(w.Text, "MTU"):
@@ -534,12 +529,15 @@ func readRxBufs(_ *Global, n *syntax.Node, r *source.Report) {
 		case strings.EqualFold(w.Text, "ADVERT"):
 			advert = true
 		default:
-			if _, err := schema.ParseInt(w.Text, 0, math.MaxUint32); err != nil || i > 0 {
+			size, err := schema.ParseInt(w.Text, 0, math.MaxUint32)
+			if err != nil || i > 0 {
 				r.Errorf(w.At, "vrrp_rx_bufs_policy: %q is neither MTU, ADVERT nor a number", w.Text)
 				return
 			}
+			bytes = size
 		}
 	}
+	g.RxBufs = model.RxBufPolicy{MTU: mtu, Advert: advert && !mtu, Bytes: bytes}
 	switch {
 	case len(n.Args) == 0:
 		r.Errorf(n.At(), "vrrp_rx_bufs_policy: no value given - ignoring")

@@ -23,6 +23,7 @@ type resolver struct {
 
 	badUsers map[int]bool // script_user lines, by their order, whose user is not known
 	scripts  bool         // there is a script to run
+	rxBufs   model.RxBufPolicy
 	virtual  map[*Instance]virtualRouting
 	stopped  bool // an instance was refused: the checks after it are left out
 }
@@ -246,7 +247,8 @@ func (res *resolver) vrrp(v *model.VRRP) {
 	trackers := res.trackers()
 	res.files = trackers
 	v.GARPDelay = res.garpGroups()
-	v.IfDebounce = res.upDown()
+	v.IfDebounce = res.upDown(v)
+	res.buffers(v)
 	for _, i := range c.Instances {
 		res.instanceInterfaces(i)
 	}
@@ -327,8 +329,22 @@ func (res *resolver) garpGroups() (out []model.GARPDelay) {
 	return out
 }
 
+// buffers takes the sizes of receive buffers.
+func (res *resolver) buffers(v *model.VRRP) {
+	g := &res.c.Global
+	v.CommandRxBuf, v.MonitorRxBuf, v.ProcessRxBuf = g.CommandRxBuf.model(), g.MonitorRxBuf.model(), g.ProcessRxBuf.model()
+	v.RxBufs = g.RxBufs
+	v.RxBufs.Multiplier = g.RxBufsMultiplier.V
+	if res.rxBufs = v.RxBufs; v.RxBufs.Multiplier == 0 {
+		res.rxBufs.Multiplier = defaultRxMultiplier
+	}
+}
+
+// defaultRxMultiplier is vrrp_rx_bufs_multiplier unless it is given.
+const defaultRxMultiplier = 3
+
 // upDown returns the debounce delays. Their interfaces, and those of linkbeat_interfaces, must be there (class FATAL).
-func (res *resolver) upDown() (out []model.Debounce) {
+func (res *resolver) upDown(v *model.VRRP) (out []model.Debounce) {
 	fatal := func(name string, at source.Pos, what string) bool {
 		if _, ok := res.host.Interface(name); ok || res.dynamic(at) {
 			return true
@@ -340,10 +356,22 @@ func (res *resolver) upDown() (out []model.Debounce) {
 		if !fatal(l.V.Interface, l.At, "linkbeat_interfaces") {
 			continue
 		}
+		method := model.LinkAuto
 		for i, w := range l.V.Methods {
-			if i > 0 || w.Text != "MII" && w.Text != "ETHTOOL" && w.Text != "IOCTL" {
+			m, ok := map[string]model.LinkMethod{"MII": model.LinkMII, "ETHTOOL": model.LinkEthtool, "IOCTL": model.LinkIoctl}[w.Text]
+			if i > 0 || !ok {
 				res.r.Errorf(w.At, "linkbeat_interfaces %s: unknown method %q - ignoring it", l.V.Interface, w.Text)
+			} else {
+				method = m
 			}
+		}
+		v.Linkbeat = append(v.Linkbeat, model.Linkbeat{Interface: l.V.Interface, Method: method})
+	}
+	v.LinkbeatAll = res.c.LinkbeatAll.V
+	for _, i := range res.c.Instances {
+		polled := func(l model.Linkbeat) bool { return l.Interface == i.Interface.V }
+		if i.Linkbeat.V && i.Interface.V != "" && !slices.ContainsFunc(v.Linkbeat, polled) {
+			v.Linkbeat = append(v.Linkbeat, model.Linkbeat{Interface: i.Interface.V})
 		}
 	}
 	for _, d := range res.c.UpDown {

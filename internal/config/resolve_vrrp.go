@@ -92,6 +92,7 @@ func (res *resolver) instance(i *Instance, grp *SyncGroup, scripts map[string]*t
 	res.safety(i, &out)
 	res.interval(i, &out, say)
 	res.tracking(i, grp, &out, scripts, trackers, say)
+	out.RxBuf = res.rxBuf(&out)
 	if i.PromoteSecondaries.V && (i.VMAC.IsSet() || i.IPVLAN.IsSet()) {
 		say(i.PromoteSecondaries.At, "promote_secondaries is automatic on a virtual MAC interface - ignoring")
 		out.PromoteSecondary = false
@@ -314,6 +315,33 @@ func (res *resolver) room(out *model.Instance) int {
 		left -= 28
 	}
 	return max(0, min(255, left/size))
+}
+
+// rxBuf is what an instance adds to the receive buffer of its socket (kernel_rx_buf_size, vrrp_rx_bufs_policy).
+func (res *resolver) rxBuf(out *model.Instance) int {
+	p := res.rxBufs
+	switch {
+	case out.RxBufSize != 0:
+		return out.RxBufSize
+	case p.MTU:
+		if f, ok := res.found[out.Interface]; ok && f.MTU > 0 {
+			return p.Multiplier * f.MTU
+		}
+		return p.Multiplier * 1500
+	case p.Advert:
+		size := 20 + 8 + 4*len(out.VIPs)
+		if out.Family == model.IPv6 {
+			size = 40 + 8 + 16*len(out.VIPs)
+		}
+		if out.Version == 2 {
+			size += 8
+		}
+		if out.AuthType == model.AuthAH {
+			size += 24
+		}
+		return p.Multiplier * size
+	}
+	return p.Bytes
 }
 
 func (res *resolver) preemption(i *Instance, out *model.Instance, say sayer) {

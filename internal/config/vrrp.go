@@ -72,6 +72,7 @@ type Instance struct {
 	NotifyPriority opt[bool]
 	SMTPAlert      opt[bool]
 	RxBufSize      opt[int]
+	Linkbeat       opt[bool]
 
 	names seen // of peers and addresses
 }
@@ -171,8 +172,8 @@ var vrrpRoot = schema.Table[Config]{
 	schema.Items("interface_up_down_delays", "IFNAME DOWN [UP]", readUpDown, func(c *Config) *[]opt[upDown] { return &c.UpDown },
 		"Delays of acting on changes of links.").Options("<IFNAME>"),
 	schema.Items("linkbeat_interfaces", "IFNAME [MII|ETHTOOL|IOCTL]", readLinkbeat, func(c *Config) *[]opt[linkbeat] { return &c.Linkbeat },
-		"Interfaces whose link is polled.").Options("<IFNAME>", "MII", "ETHTOOL", "IOCTL").Pending(noPoll),
-	schema.Flag("linkbeat_use_polling", true, ignored[Config], "Poll the link of all interfaces.").Pending(noPoll),
+		"Interfaces whose link is polled.").Options("<IFNAME>", "MII", "ETHTOOL", "IOCTL"),
+	schema.Flag("linkbeat_use_polling", true, func(c *Config) *opt[bool] { return &c.LinkbeatAll }, "Poll the link of all interfaces that matter."),
 }
 
 func openInstance(c *Config, n *syntax.Node, r *source.Report) *Instance {
@@ -318,7 +319,7 @@ var vrrpInstance = concat(itable{
 		"The address owner ignores adverts."),
 	schema.Inherited("kernel_rx_buf_size", schema.Exactly(schema.Int(0, math.MaxUint32)), func(i *Instance) *opt[int] { return &i.RxBufSize },
 		"Size of the receive buffer.").Lenient(),
-	schema.Flag("linkbeat_use_polling", true, ignored[Instance], "Poll the link.").Deprecated("linkbeat_interfaces").Pending(noPoll),
+	schema.Flag("linkbeat_use_polling", true, func(i *Instance) *opt[bool] { return &i.Linkbeat }, "Poll the link.").Deprecated("linkbeat_interfaces"),
 	schema.Inherited("lvs_sync_daemon_interface", schema.IfName, func(i *Instance) *opt[string] { return &i.SyncInterface },
 		"Interface of the IPVS sync daemon, which follows this instance.").Deprecated("lvs_sync_daemon in global_defs"),
 

@@ -39,6 +39,7 @@ func (a *Address) String() string {
 			w = append(w, option.word)
 		}
 	}
+	w.tail(a.NoTrack, a.TrackGroup)
 	if a.Prefix.Addr().Is6() {
 		switch a.PreferredLft {
 		case 0:
@@ -49,7 +50,6 @@ func (a *Address) String() string {
 			w = append(w, "preferred_lft", strconv.FormatUint(uint64(a.PreferredLft), 10))
 		}
 	}
-	w.tail(a.NoTrack, a.TrackGroup)
 	return strings.Join(w, " ")
 }
 

@@ -26,6 +26,30 @@ func (o *Objects) Add(p Objects) {
 	o.Rules = append(o.Rules, p.Rules...)
 }
 
+// Needs are the interfaces, besides its own, that an instance cannot be without: those of its virtual addresses, routes and rules that
+// are tracked, and of static entries whose track_group has it. Some may be there twice.
+func (i *Instance) Needs() []string {
+	out := slices.Clone(i.StaticInterfaces)
+	for k := range i.Routes {
+		if r := &i.Routes[k]; !r.NoTrack {
+			out = append(out, r.Devs()...)
+		}
+	}
+	for k := range i.Rules {
+		if r := &i.Rules[k]; !r.NoTrack {
+			out = append(out, r.Devs()...)
+		}
+	}
+	for _, list := range [...][]Address{i.VIPs, i.ExcludedVIPs} {
+		for k := range list {
+			if a := &list[k]; !a.NoTrack && a.Interface != "" {
+				out = append(out, a.Interface)
+			}
+		}
+	}
+	return out
+}
+
 // Objects are all that an instance has as master, in the order of setting them.
 func (i *Instance) Objects() Objects {
 	return Objects{slices.Concat(i.VIPs, i.ExcludedVIPs), i.Routes, i.Rules}

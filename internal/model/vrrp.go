@@ -27,19 +27,51 @@ type VRRP struct {
 	ProcessRxBuf RxBuf // process_monitor_rcv_bufs
 
 	Filter           Filter
-	DisableLocalIGMP bool    // disable_local_igmp
-	VMACPrefix       string  // vmac_prefix; only to be shown
-	VMACAddrPrefix   string  // vmac_addr_prefix; only to be shown
-	ExtraIf          ExtraIf // vrrp_garp_extra_if; only to be shown
+	DisableLocalIGMP bool       // disable_local_igmp
+	VMACPrefix       string     // vmac_prefix; only to be shown
+	VMACAddrPrefix   string     // vmac_addr_prefix; only to be shown
+	ExtraIf          ExtraIf    // vrrp_garp_extra_if; only to be shown
+	Linkbeat         []Linkbeat // linkbeat_interfaces
+	LinkbeatAll      bool       // linkbeat_use_polling: all others too that something depends on
+
+	// RxBufs is vrrp_rx_bufs_policy, by which instances are given RxBuf.
+	RxBufs RxBufPolicy
 
 	// IfDebounce: interface_up_down_delays by interface name.
 	IfDebounce []Debounce
+}
+
+// RxBufPolicy says how large receive buffers for adverts are made; only to be shown.
+type RxBufPolicy struct {
+	MTU, Advert bool
+	Bytes       int
+	Multiplier  int // of MTU or Advert; 0: 3
 }
 
 // TrackGroup is one track_group: instances that fail with the interfaces of static entries.
 type TrackGroup struct {
 	Name    string
 	Members []string // instance names
+}
+
+// Linkbeat is an interface whose link is polled.
+type Linkbeat struct {
+	Interface string
+	Method    LinkMethod
+}
+
+// LinkMethod is a way of asking an interface for its link.
+type LinkMethod uint8
+
+const (
+	LinkAuto    LinkMethod = iota // whichever works, in the order below
+	LinkMII                       // the transceiver's status register
+	LinkEthtool                   // ETHTOOL_GLINK
+	LinkIoctl                     // the interface's flags
+)
+
+func (m LinkMethod) String() string {
+	return [...]string{"any", "MII", "ETHTOOL", "IOCTL"}[m]
 }
 
 // RxBuf is the size of a socket's receive buffer.
@@ -192,6 +224,7 @@ type Instance struct {
 	SMTPAlert                                                                           bool
 
 	RxBufSize int // kernel_rx_buf_size; 0: kernel default
+	RxBuf     int // bytes that the instance adds to the receive buffer of its socket
 }
 
 // HMAC is auth_hmac: adverts carry a keyed trailer (keepalived 2.4.2).

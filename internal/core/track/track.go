@@ -197,28 +197,8 @@ func trackers(i *model.Instance, g *model.SyncGroup) []tracker {
 	add(ScriptDone, i.TrackScripts)
 	add(File, i.TrackFiles)
 	add(Process, i.TrackProcesses)
-	needs := func(devs ...string) {
-		for _, d := range devs {
-			add(Link, []model.Track{{Name: d}})
-		}
-	}
-	needs(i.StaticInterfaces...)
-	for k := range i.Routes {
-		if r := &i.Routes[k]; !r.NoTrack {
-			needs(r.Devs()...)
-		}
-	}
-	for k := range i.Rules {
-		if r := &i.Rules[k]; !r.NoTrack {
-			needs(r.Devs()...)
-		}
-	}
-	for _, vips := range [...][]model.Address{i.VIPs, i.ExcludedVIPs} {
-		for k := range vips {
-			if a := &vips[k]; !a.NoTrack && a.Interface != "" {
-				add(Link, []model.Track{{Name: a.Interface}})
-			}
-		}
+	for _, name := range i.Needs() {
+		add(Link, []model.Track{{Name: name}})
 	}
 	return list
 }

@@ -24,6 +24,7 @@ type socket struct {
 	conn  *rawnet.Conn // nil: could not be opened, or has failed
 	users []*router
 	pass  uint64 // the last Expire that drained it
+	rxBuf int    // size of the receive buffer, all users together; 0: the kernel's default
 }
 
 // net takes over what the kernel reports.
@@ -73,7 +74,20 @@ func (v *vrrpPart) link(now time.Time, ev hostnet.Event, touched map[string]bool
 	if !exists {
 		return
 	}
-	changed, delayed := v.debounce.Link(now, is.Name, is.Up(), is.Flags)
+	if !known {
+		v.promote(v.conf.Instances)
+	}
+	if is.Up() && (!known || !was.Up()) {
+		// Differs from keepalived: IPv4 routes go with their link without a word; it sets only those again that name the interface.
+		v.lane.Refresh()
+		v.linkStatics(is.Name)
+	}
+	v.linkState(now, is, known)
+}
+
+// linkState takes over whether a link is up; known is false for a new one.
+func (v *vrrpPart) linkState(now time.Time, is hostnet.Link, known bool) {
+	changed, delayed := v.debounce.Link(now, is.Name, v.linkUp(is), is.Flags)
 	switch {
 	case !v.used(is.Name):
 	case !known && !v.virtualLink(is.Name):
@@ -87,11 +101,6 @@ func (v *vrrpPart) link(now time.Time, ev hostnet.Event, touched map[string]bool
 	case delayed != "":
 		logging.Detail(v.log, delayed)
 	}
-	if is.Up() && (!known || !was.Up()) {
-		// Differs from keepalived: IPv4 routes go with their link without a word; it sets only those again that name the interface.
-		v.lane.Refresh()
-		v.linkStatics(is.Name)
-	}
 	// A link that comes back may have got its addresses while it was away.
 	v.refresh(now, func(name string) bool { return name == is.Name })
 	v.fact(now, track.Fact{Kind: track.Link, Name: is.Name, Exists: true, Up: v.debounce.Up(is.Name)})
@@ -102,7 +111,11 @@ func (v *vrrpPart) sayLink(name string) {
 	if v.debounce.Up(name) {
 		state = "up"
 	}
-	v.log.Info(fmt.Sprintf("Netlink reports %s %s", name, state))
+	who := "Netlink"
+	if _, polled := v.beats.up[name]; polled {
+		who = "Linkbeat"
+	}
+	v.log.Info(fmt.Sprintf("%s reports %s %s", who, name, state))
 }
 
 // expireLinks acts on changes of links that have lasted long enough.
@@ -268,8 +281,11 @@ func (v *vrrpPart) resocket(now time.Time, r *router) {
 	} else if r.sock == nil || r.sock.spec != spec {
 		v.release(r)
 		v.acquire(r, spec)
-	} else if r.sock.conn == nil {
-		v.openSocket(r.sock, r.m.Instance().RxBufSize)
+	} else {
+		r.sock.size(r)
+		if r.sock.conn == nil {
+			v.openSocket(r.sock)
+		}
 	}
 	if r.sock != nil && r.sock.conn == nil && v.reopen.IsZero() {
 		v.reopen = now.Add(reopenDelay)
@@ -304,10 +320,26 @@ func (v *vrrpPart) acquire(r *router, spec rawnet.Spec) {
 	if s == nil {
 		s = &socket{spec: spec}
 		v.sockets[spec] = s
-		v.openSocket(s, r.m.Instance().RxBufSize)
 	}
 	s.users = append(s.users, r)
 	r.sock = s
+	s.size(r)
+	if len(s.users) == 1 {
+		v.openSocket(s)
+	}
+}
+
+// size gives the socket's receive buffer room for what r needs now.
+func (s *socket) size(r *router) {
+	need := r.m.Instance().RxBuf
+	if need == r.rxBuf {
+		return
+	}
+	s.rxBuf += need - r.rxBuf
+	r.rxBuf = need
+	if s.conn != nil && s.rxBuf > 0 {
+		s.conn.SetReceiveBuffer(s.rxBuf)
+	}
 }
 
 func (v *vrrpPart) release(r *router) {
@@ -316,6 +348,8 @@ func (v *vrrpPart) release(r *router) {
 		return
 	}
 	r.sock = nil
+	s.rxBuf -= r.rxBuf
+	r.rxBuf = 0
 	s.users = slices.DeleteFunc(s.users, func(o *router) bool { return o == r })
 	if len(s.users) > 0 {
 		return
@@ -327,12 +361,12 @@ func (v *vrrpPart) release(r *router) {
 	}
 }
 
-func (v *vrrpPart) openSocket(s *socket, rxBuf int) {
+func (v *vrrpPart) openSocket(s *socket) {
 	read := func(now time.Time) {
 		v.read(now, s)
 		v.flush(now)
 	}
-	conn, err := rawnet.Open(s.spec, rxBuf, func() { v.part.Post(read) })
+	conn, err := rawnet.Open(s.spec, s.rxBuf, func() { v.part.Post(read) })
 	if err != nil {
 		v.log.Error(err.Error())
 		return

@@ -339,6 +339,8 @@ func (v *vrrpPart) iface(l hostnet.Link) status.Interface {
 	}
 	d := v.debounce.Delays(l.Name)
 	n.DebounceUp, n.DebounceDown, n.DelayedChange = d.Up, d.Down, v.debounce.Waiting(l.Name)
+	_, n.Polled = v.beats.up[l.Name]
+	n.Method = v.beats.used[l.Name]
 	none := func(netip.Addr) bool { return false }
 	n.Group = l.Group
 	if under, ok := v.host.LinkAt(l.Parent); ok && (l.Kind == "macvlan" || l.Kind == "ipvlan") {

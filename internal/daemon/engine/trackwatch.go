@@ -142,7 +142,7 @@ func (v *vrrpPart) watchProcesses() bool {
 	if len(v.conf.Processes) == 0 {
 		return false
 	}
-	w, err := watch.OpenProcesses(v.conf.Processes)
+	w, err := watch.OpenProcesses(v.conf.Processes, v.conf.ProcessRxBuf)
 	if err != nil {
 		var errno syscall.Errno
 		if errors.As(err, &errno) {

@@ -44,10 +44,12 @@ type vrrpPart struct {
 	gone       []lostRouting         // routes and rules of ours that went
 	routing    *netlink.RoutingWatch // nil until there is one to watch
 	statics    statics
-	judgeAt    time.Time      // when that is to be judged
-	slots      []*router      // by the number that due knows them by; nil: free
-	due        loop.Deadlines // of the routers, by slot
-	leases     loop.Deadlines // by slot: when the lifetimes of its addresses are set anew
+	beats      linkbeats
+	promoted   map[string]bool // interfaces with promote_secondaries on, and whether that is our doing
+	judgeAt    time.Time       // when that is to be judged
+	slots      []*router       // by the number that due knows them by; nil: free
+	due        loop.Deadlines  // of the routers, by slot
+	leases     loop.Deadlines  // by slot: when the lifetimes of its addresses are set anew
 	scriptDue  loop.Deadlines
 	groups     map[string]*vrrp.Group
 	track      *track.Set
@@ -83,6 +85,7 @@ type router struct {
 	slot  int
 	owner string // its name with the address lane
 	sock  *socket
+	rxBuf int // what it adds to the receive buffer of sock
 
 	faults  vrrp.Event // last Faults of the trackers
 	noSock  bool       // no socket can be opened: a fault
@@ -157,8 +160,10 @@ func (v *vrrpPart) begin(now time.Time) {
 	v.queue = announce.New(v.conf.GARPDelay)
 	v.track = track.New(v.conf, nil)
 	v.debounce = track.NewDebounce(v.conf.IfDebounce)
+	v.pollLinks()
+	v.promote(v.conf.Instances)
 	for _, l := range v.host.Links() {
-		v.debounce.Link(now, l.Name, l.Up(), l.Flags)
+		v.debounce.Link(now, l.Name, v.linkUp(l), l.Flags)
 	}
 	v.linkFacts()
 	v.initFiles()
@@ -691,6 +696,8 @@ func (v *vrrpPart) reconfigure(now time.Time, next *model.VRRP) {
 	v.reloadStatics()
 	v.track = track.New(next, v.track)
 	v.debounce.Reconfigure(now, next.IfDebounce)
+	v.pollLinks()
+	v.promote(next.Instances)
 	v.linkFacts()
 	v.watchFiles()
 	v.reloadProcesses(now)

@@ -545,7 +545,7 @@ func (p page) iface(s *Snapshot, i *Interface) {
 	}
 	p.line(3, "MTU = %d", i.MTU)
 	p.line(3, "HW Type = %s", i.HWType)
-	p.line(3, "NIC netlink status update")
+	p.line(3, "NIC %s", i.linkSource())
 	if g, ok := s.garpOf(i.Name); ok {
 		p.line(3, "Gratuitous ARP interval %dms", g.ARPInterval.Milliseconds())
 		p.line(3, "Gratuitous NA interval %dms", g.NAInterval.Milliseconds())
@@ -588,14 +588,7 @@ func tracksInterface(i *Instance, name string) (weight string, ok bool) {
 	if i.Interface == name || i.VLink.Exists() && i.VLink.Name == name {
 		return "0", !i.DontTrackPrimary
 	}
-	for _, list := range [][]model.Address{i.VIPs, i.ExcludedVIPs} {
-		for k := range list {
-			if list[k].Interface == name && !list[k].NoTrack {
-				return "0", true
-			}
-		}
-	}
-	return "", false
+	return "0", slices.Contains(i.Needs(), name)
 }
 
 func flags(f net.Flags) string {

@@ -1,6 +1,7 @@
 package status
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -64,7 +65,6 @@ func (p page) global(s *Snapshot, of process) {
 	if g.DynamicInterface {
 		p.line(1, "Allow interface changes = %t", d.AllowIfChanges)
 	}
-	p.line(1, "Disable local IGMP = %s", yesNo(s.VRRP.DisableLocalIGMP))
 	if g.Mail.NoFaults {
 		p.line(1, "Send emails for fault transitions = off")
 	}
@@ -79,7 +79,7 @@ func (p page) global(s *Snapshot, of process) {
 			p.line(1, "LVS %s timeout = %s", t.name, secs(t.value))
 		}
 	}
-	p.line(1, "Disable local IGMP = no")
+	p.line(1, "Disable local IGMP = %s", yesNo(s.VRRP.DisableLocalIGMP))
 	p.line(1, "Use VRRPv2 checksum for VRRPv3 IPv4 = %s", yesNo(d.V3ChecksumAsV2))
 	if d := s.LVS.Sync; d != nil {
 		p.syncDaemon(d)
@@ -114,9 +114,9 @@ func (p page) global(s *Snapshot, of process) {
 	}
 	p.line(1, "Script security %s", enabled(d.ScriptSecurity))
 	p.line(1, "Default script uid:gid %d:%d", d.ScriptUID, d.ScriptGID)
-	for _, name := range []string{"vrrp_netlink_cmd", "vrrp_netlink_monitor", "process_monitor"} {
-		p.buffer(name+"_rcv_bufs", model.RxBuf{})
-	}
+	p.buffer("vrrp_netlink_cmd_rcv_bufs", s.VRRP.CommandRxBuf)
+	p.buffer("vrrp_netlink_monitor_rcv_bufs", s.VRRP.MonitorRxBuf)
+	p.buffer("process_monitor_rcv_bufs", s.VRRP.ProcessRxBuf)
 	p.buffer("lvs_netlink_cmd_rcv_bufs", s.LVS.CommandBuffer)
 	p.buffer("lvs_netlink_monitor_rcv_bufs", s.LVS.MonitorBuffer)
 	if s.LVS.NoRepair {
@@ -124,7 +124,15 @@ func (p page) global(s *Snapshot, of process) {
 	}
 	p.line(1, "rs_init_notifies = %d", bit(s.LVS.RSInitNotifies))
 	p.line(1, "no_checker_emails = %d", bit(s.LVS.NoCheckerEmails))
-	p.line(1, "rx_bufs_multiples = 3")
+	switch r := s.VRRP.RxBufs; {
+	case r.MTU:
+		p.line(1, "rx_bufs_policy = MTU")
+	case r.Advert:
+		p.line(1, "rx_bufs_policy = ADVERT")
+	case r.Bytes != 0:
+		p.line(1, "rx_bufs_size = %d", r.Bytes)
+	}
+	p.line(1, "rx_bufs_multiples = %d", cmp.Or(s.VRRP.RxBufs.Multiplier, 3))
 	if g.Umask >= 0 {
 		p.line(1, "umask = 0%o", g.Umask)
 	} else {

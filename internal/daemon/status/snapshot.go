@@ -85,6 +85,19 @@ type Socket struct {
 	Users     []string   // "NAME vrid N"
 }
 
+// linkSource says where the state of a link comes from.
+func (i *Interface) linkSource() string {
+	switch {
+	case !i.Polled:
+		return "netlink status update"
+	case i.Method == model.LinkMII:
+		return "support MII regs"
+	case i.Method == model.LinkEthtool:
+		return "support ETHTOOL GLINK interface"
+	}
+	return "ioctl refresh polling"
+}
+
 // Master is the router that an instance last heard; zero: none.
 type Master struct {
 	Addr      netip.Addr
@@ -160,6 +173,8 @@ type Interface struct {
 	DebounceUp     time.Duration
 	DebounceDown   time.Duration
 	DelayedChange  bool // a change waits for its debounce time
+	Polled         bool // its link is polled, by Method
+	Method         model.LinkMethod
 }
 
 // Service is a virtual server with its real servers.

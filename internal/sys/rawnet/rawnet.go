@@ -94,6 +94,12 @@ func Open(spec Spec, rxBuf int, ready func()) (*Conn, error) {
 	return c, nil
 }
 
+// SetReceiveBuffer changes the size of the kernel's receive buffer in bytes, as far as it allows it.
+func (c *Conn) SetReceiveBuffer(bytes int) {
+	o := options{fd: c.rx}
+	o.receiveBuffer(bytes)
+}
+
 func (c *Conn) openReceive(rxBuf int) error {
 	s := c.spec
 	fd, err := socket(s)

@@ -51,6 +51,7 @@ type Processes struct {
 	f      *os.File
 	census *track.Census
 	rxBuf  int
+	force  bool      // rxBuf may be above the system's limit
 	rescan time.Time // events were lost: read /proc then
 }
 
@@ -63,12 +64,17 @@ func Count(wanted []model.TrackProcess) ([]int, error) {
 
 // OpenProcesses listens to the kernel. It fails with ECONNREFUSED outside of the initial network namespace, the only one that the
 // connector serves, and wherever the kernel has none.
-func OpenProcesses(wanted []model.TrackProcess) (*Processes, error) {
+//
+// rxBuf is the size of the receive buffer to begin with.
+func OpenProcesses(wanted []model.TrackProcess, rxBuf model.RxBuf) (*Processes, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_CONNECTOR)
 	if err != nil {
 		return nil, fmt.Errorf("open process connector: %w", err)
 	}
-	p := &Processes{f: os.NewFile(uintptr(fd), "process connector"), census: track.NewCensus(wanted), rxBuf: firstRxBuf}
+	p := &Processes{f: os.NewFile(uintptr(fd), "process connector"), census: track.NewCensus(wanted), rxBuf: firstRxBuf, force: true}
+	if rxBuf.Bytes > 0 {
+		p.rxBuf, p.force = rxBuf.Bytes, rxBuf.Force
+	}
 	p.size(fd)
 	if err = unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: cnIdxProc}); err == nil {
 		err = unix.Sendto(fd, listenMessage(), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
@@ -81,7 +87,7 @@ func OpenProcesses(wanted []model.TrackProcess) (*Processes, error) {
 }
 
 func (p *Processes) size(fd int) {
-	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, p.rxBuf) != nil {
+	if !p.force || unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, p.rxBuf) != nil {
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, p.rxBuf)
 	}
 }

@@ -1,0 +1,136 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/keepalived-go/keepalived-go/internal/core/hostnet"
+	"github.com/keepalived-go/keepalived-go/internal/model"
+	"github.com/keepalived-go/keepalived-go/internal/sys/netlink"
+	"github.com/keepalived-go/keepalived-go/internal/sys/watch"
+)
+
+// linkbeats are the interfaces whose link is polled, instead of trusting the kernel's notifications.
+type linkbeats struct {
+	polls []model.Linkbeat
+	up    map[string]bool
+	used  map[string]model.LinkMethod
+	stop  context.CancelFunc // nil: none is polled
+}
+
+// pollLinks begins to poll what the configuration names, with linkbeat_use_polling all interfaces that something depends on.
+func (v *vrrpPart) pollLinks() {
+	polls := slices.Clone(v.conf.Linkbeat)
+	if v.conf.LinkbeatAll {
+		names := v.track.Links()
+		for i := range v.conf.Instances {
+			names = append(names, v.conf.Instances[i].Interface)
+		}
+		for _, name := range names {
+			if name != "" && !slices.ContainsFunc(polls, func(p model.Linkbeat) bool { return p.Interface == name }) {
+				polls = append(polls, model.Linkbeat{Interface: name})
+			}
+		}
+	}
+	b := &v.beats
+	if reflect.DeepEqual(polls, b.polls) {
+		return
+	}
+	if b.stop != nil {
+		b.stop()
+	}
+	*b = linkbeats{polls: polls, up: map[string]bool{}, used: map[string]model.LinkMethod{}}
+	registers := false
+	for i := range polls {
+		p := &polls[i]
+		up, used, err := watch.Beat(p.Interface, p.Method)
+		if err != nil && !errors.Is(err, unix.ENODEV) && p.Method != model.LinkAuto {
+			up, used, err = watch.Beat(p.Interface, model.LinkAuto)
+			if err == nil {
+				v.log.Info(fmt.Sprintf("(%s): Configured linkbeat type %s not supported, using %s", p.Interface, p.Method, used))
+			}
+		}
+		b.up[p.Interface], b.used[p.Interface] = err == nil && up, used
+		registers = registers || used == model.LinkMII || used == model.LinkEthtool
+	}
+	if len(polls) == 0 {
+		return
+	}
+	if registers {
+		v.log.Info("Using MII-BMSR/ETHTOOL NIC polling thread(s)...")
+	}
+	ctx, stop := context.WithCancel(v.ctx)
+	b.stop = stop
+	supervise(ctx, v.part, v.log, "link polling", func() error {
+		return watch.Linkbeat(ctx, polls, func(name string, up bool) {
+			v.part.Post(func(now time.Time) {
+				if ctx.Err() == nil && v.running {
+					v.beat(now, name, up)
+				}
+			})
+		})
+	})
+}
+
+// beat takes over what polling saw.
+func (v *vrrpPart) beat(now time.Time, name string, up bool) {
+	v.beats.up[name] = up
+	if l, ok := v.host.Link(name); ok {
+		v.linkState(now, l, true)
+		v.flush(now)
+	}
+}
+
+// linkUp reports whether a link is up, as polling sees it if it is polled.
+func (v *vrrpPart) linkUp(l hostnet.Link) bool {
+	if up, polled := v.beats.up[l.Name]; polled {
+		return up
+	}
+	return l.Up()
+}
+
+// promote sets promote_secondaries on the interfaces of the instances that ask for it, and puts it back on those which none does any more.
+//
+// Differs from keepalived: it puts it back at the end only, not at a reload.
+func (v *vrrpPart) promote(instances []model.Instance) {
+	wanted := map[string]bool{}
+	for i := range instances {
+		if n := &instances[i]; n.PromoteSecondary && n.Interface != "" {
+			wanted[n.Interface] = true
+		}
+	}
+	for name := range wanted {
+		if _, done := v.promoted[name]; done {
+			continue
+		}
+		if _, ok := v.host.Link(name); !ok {
+			continue
+		}
+		was, err := netlink.PromoteSecondaries(name, true)
+		if err != nil {
+			v.log.Error(err.Error())
+			continue
+		}
+		if v.promoted == nil {
+			v.promoted = map[string]bool{}
+		}
+		v.promoted[name] = !was
+	}
+	for name, ours := range v.promoted {
+		if wanted[name] {
+			continue
+		}
+		delete(v.promoted, name)
+		if _, ok := v.host.Link(name); ok && ours {
+			if _, err := netlink.PromoteSecondaries(name, false); err != nil {
+				v.log.Error(err.Error())
+			}
+		}
+	}
+}
