@@ -34,7 +34,7 @@ func started(t *testing.T, l *lab.Lab, programA, programB string, master, backup
 	a = l.Node("a").Start(programA, lab.Config(master))
 	l.WaitHolder(2*soon+master.Down(), shared, "a")
 	b = l.Node("b").Start(programB, lab.Config(backup))
-	b.WaitLog(soon, `\(VI_1\) master set to `)
+	b.WaitLog(3*soon, `\(VI_1\) master set to `)
 	return a, b
 }
 
@@ -57,11 +57,15 @@ func TestScenarios(t *testing.T) {
 		return i
 	}
 	inPairs(t, "V-A02 together", one, func(t *testing.T, l *lab.Lab, programA, programB string) {
-		l.Node("a").Start(programA, lab.Config(master))
-		b := l.Node("b").Start(programB, lab.Config(backup))
-		l.WaitHolder(2*soon, shared, "a")
-		b.WaitLog(soon, `\(VI_1\) master set to 10\.1\.0\.1`)
-		silent(t, l, "b", "a", 6)
+		// Far apart, so that it matters little which of them the machine starts first.
+		l.Node("a").Start(programA, lab.Config(lab.Instance{Priority: 254, Interval: time.Second}))
+		b := l.Node("b").Start(programB, lab.Config(lab.Instance{Priority: 1, Interval: time.Second}))
+		l.WaitHolder(3*soon, shared, "a")
+		b.WaitLog(3*soon, `\(VI_1\) master set to 10\.1\.0\.1`)
+		silent(t, l, "b", "a", 3)
+		if f := l.Frames(lab.Adverts("b")); len(f) > 0 {
+			t.Errorf("b sent %v", f[0])
+		}
 	})
 	inPairs(t, "V-A05 V-A07 nopreempt", one, func(t *testing.T, l *lab.Lab, programA, programB string) {
 		a, b := started(t, l, programA, programB, with(backup, "nopreempt"), with(master, "nopreempt"))
@@ -210,8 +214,8 @@ func TestScenarios(t *testing.T) {
 		a := l.Node("a").Start(programA, group(150))
 		holds("a")
 		b := l.Node("b").Start(programB, group(100))
-		b.WaitLog(soon, `\(VI_1\) master set to`)
-		b.WaitLog(soon, `\(VI_2\) master set to`)
+		b.WaitLog(3*soon, `\(VI_1\) master set to`)
+		b.WaitLog(3*soon, `\(VI_2\) master set to`)
 		l.Node("a").Unplug(1)
 		a.WaitLog(soon, `VRRP_Group\(G1\) Syncing instances to FAULT state`)
 		holds("b")
@@ -226,8 +230,8 @@ func TestScenarios(t *testing.T) {
 		l.WaitHolder(3*soon, shared, "a")
 		l.WaitHolder(3*soon, second, "a")
 		b := l.Node("b").Start(programB, group(100))
-		b.WaitLog(soon, `\(VI_1\) master set to`)
-		b.WaitLog(soon, `\(VI_2\) master set to`)
+		b.WaitLog(3*soon, `\(VI_1\) master set to`)
+		b.WaitLog(3*soon, `\(VI_2\) master set to`)
 		l.Node("a").Isolate(1)
 		cut := time.Now()
 		b.WaitLogAfter(cut, soon, `\(VI_2\) Receive advertisement timeout`)
