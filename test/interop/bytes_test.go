@@ -52,7 +52,7 @@ func TestBytes(t *testing.T) {
 		{"V-C07 v2 IPv6", lab.Config(lab.Instance{Version: 2, Interval: second, Priority: 200, VIPs: "fe80::100/64 fd00:1::100/64"}), 10},
 		{"V-C07 v2 IPv6 unicast", lab.Config(lab.Instance{Version: 2, Interval: second, Priority: 200, VIPs: "fd00:1::100/64", Lines: peers6}), 5},
 		{"V-C04 v3", lab.Config(lab.Instance{Priority: 200}), 5},
-		{"v3 10 ms, owner", lab.Config(lab.Instance{Interval: 10 * time.Millisecond, Priority: 255}), 5},
+		{"v3 0.3 s, owner", lab.Config(lab.Instance{Interval: 300 * time.Millisecond, Priority: 255}), 5},
 		{"v3 1.5 s, lowest priority", lab.Config(lab.Instance{Interval: 1500 * time.Millisecond, Priority: 1}), 5},
 		{"v3 two instances", lab.Config(lab.Instance{Priority: 255}, lab.Instance{Name: "VI_2", VRID: 255, Priority: 1, VIPs: "10.1.0.101"}), 10},
 		{"v3 unicast, TTL", lab.Config(lab.Instance{Priority: 200, Lines: "unicast_ttl 64\n" + peers}), 5},

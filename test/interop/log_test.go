@@ -53,7 +53,7 @@ func text(lines []string) string { return strings.Join(lines, "\n") + "\n" }
 
 var (
 	// aside are lines whose text or number is the build's, the machine's or chance's.
-	aside    = regexp.MustCompile(`^Starting Keepalived|^Reload already in progress|^Processing queued reload|^Running on|^Command line|^ |^NOTICE|^CPU usage|^Stopped|^Child process|^$`)
+	aside    = regexp.MustCompile(`^Starting Keepalived|^Reload already in progress|^Processing queued reload|^Running on|^Command line|^ |^NOTICE|^CPU usage|^Stopped|^Child process| was removed by |^$`) // who removed an address only we tell
 	variable = regexp.MustCompile(`/\S*/|\d{3,}`)
 	handles  = regexp.MustCompile(`fd\([^)]*\) `)
 	// Assigned addresses are not among these: the original lists them anew at every reload.

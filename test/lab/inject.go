@@ -30,8 +30,10 @@ type Packet struct {
 	Count    int    // stated number of addresses, if not 0
 	Checksum uint16 // added to the right checksum
 	NoPseudo bool   // v3: checksum without the pseudo header
-	Extra    []byte // appended to the message, in the IP length
-	Cut      int    // bytes missing at the end
+
+	OldChecksum bool   // v3 unicast: checksum as if sent to 224.0.0.18
+	Extra       []byte // appended to the message, in the IP length
+	Cut         int    // bytes missing at the end
 }
 
 func (p Packet) withDefaults() Packet {
@@ -81,7 +83,11 @@ func (p Packet) message() []byte {
 	b = b[:len(b)-p.Cut]
 	var pseudo []byte
 	if p.Version == 3 && !p.NoPseudo {
-		pseudo = append(append(p.Src.AsSlice(), p.Dst.AsSlice()...), 0, 112, 0, uint8(len(b)))
+		dst := p.Dst
+		if p.OldChecksum {
+			dst = netip.AddrFrom4([4]byte{224, 0, 0, 18})
+		}
+		pseudo = append(append(p.Src.AsSlice(), dst.AsSlice()...), 0, 112, 0, uint8(len(b)))
 	}
 	if sum := checksum(append(pseudo, b...)) + p.Checksum; len(b) >= 8 {
 		binary.BigEndian.PutUint16(b[6:], sum)
@@ -153,6 +159,12 @@ func (n *Node) Inject(lan int, p Packet, to *Node) time.Time {
 	src, _ := net.ParseMAC(n.MAC(lan))
 	frame := append(append(append([]byte{}, dst...), src...), 0x08, 0x00)
 	frame = append(append(frame, head...), message...)
+	return n.Replay(lan, frame)
+}
+
+// Replay sends a frame from the node as it is, and returns when it did.
+func (n *Node) Replay(lan int, frame []byte) time.Time {
+	n.lab.t.Helper()
 	at := time.Now()
 	n.lab.in(n.ns, func() error {
 		link, err := net.InterfaceByName("eth" + string(rune('0'+lan)))

@@ -61,6 +61,33 @@ func TestStalledMaster(t *testing.T) {
 	})
 }
 
+// The same with timer_expired_backup: a master that comes back too late steps down without a word.
+func TestStalledMasterStepsDown(t *testing.T) {
+	onLab(t, "V-B21 timer_expired_backup", lab.Plan{}, func(t *testing.T, l *lab.Lab) {
+		if lab.IsKeepalived(lab.Ours()) {
+			t.Skip("releases before 2.4 do not have it")
+		}
+		master, backup := instance{Priority: 150, Lines: "nopreempt\ntimer_expired_backup"}, instance{Priority: 100}
+		a, b := pair(t, l, master, backup)
+		pids := a.Pids()
+		for _, pid := range pids {
+			syscall.Kill(pid, syscall.SIGSTOP)
+		}
+		l.WaitFrames(soon+backup.Down(), 3, "advert of b", lab.Adverts("b"))
+		resumed := time.Now()
+		for _, pid := range pids {
+			syscall.Kill(pid, syscall.SIGCONT)
+		}
+		a.WaitLogAfter(resumed, soon, `VRRP thread timer expired \d+\.\d{6} seconds ago`)
+		l.WaitHolder(soon, vip, "b")
+		l.WaitFrames(soon, 8, "advert of b", lab.Adverts("b"), lab.After(resumed))
+		noAdvert(t, l, "a", resumed)
+		if b.Logged(`Entering BACKUP STATE$`) {
+			t.Error("b was disturbed")
+		}
+	})
+}
+
 // An address that somebody takes from the master's interface is set again: the master gives up with a goodbye and is
 // back after its skew time, before its backup.
 func TestAddressStolen(t *testing.T) {

@@ -143,13 +143,14 @@ func TestStart(t *testing.T) {
 
 // A pair in which nobody is better than the other, or one that is.
 func TestStartTogether(t *testing.T) {
+	const second = time.Second
 	onLab(t, "V-A02 together", lab.Plan{}, func(t *testing.T, l *lab.Lab) {
-		master, backup := instance{Priority: 150}, instance{Priority: 100}
-		l.Node("a").Start(lab.Ours(), config(master))
-		b := l.Node("b").Start(lab.Ours(), config(backup))
-		l.WaitHolder(soon+master.Down(), vip, "a")
+		// Far apart, so that it matters little which of them the machine starts first.
+		l.Node("a").Start(lab.Ours(), config(instance{Priority: 254, Interval: second}))
+		b := l.Node("b").Start(lab.Ours(), config(instance{Priority: 1, Interval: second}))
+		l.WaitHolder(3*soon, vip, "a")
 		b.WaitLog(soon, `\(VI_1\) master set to 10\.1\.0\.1`)
-		l.WaitFrames(soon, 8, "advert", lab.Adverts("a"))
+		l.WaitFrames(2*soon, 4, "advert", lab.Adverts("a"))
 		noAdvert(t, l, "b", time.Time{})
 	})
 	onLab(t, "V-A11 equal priorities", lab.Plan{}, func(t *testing.T, l *lab.Lab) {

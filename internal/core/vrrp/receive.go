@@ -192,6 +192,8 @@ func (m *Machine) passwordFits(got []byte) bool {
 
 // checksumFits checks the sum of an IPv4 advert, and finds out whether a unicast peer is so old that it takes the
 // group for the destination; from then on we do too.
+//
+// Differs from keepalived: it takes the right sum for wrong once it knows, or is told, of an old peer; and 2.3.4 goes on sending just that.
 func (m *Machine) checksumFits(s *step, p *Packet, b []byte) bool {
 	i := m.inst
 	if i.Version == 2 {
@@ -201,19 +203,16 @@ func (m *Machine) checksumFits(s *step, p *Packet, b []byte) bool {
 		return true // keepalived accepts any
 	}
 	sums := func(dst netip.Addr) bool { return checksum(pseudoHeader(p.Src, dst, len(b)), b) == 0 }
-	if len(i.Peers) == 0 || i.OldUnicastSum == model.ChecksumNever {
-		return sums(p.Dst)
-	}
-	if m.oldSum || i.OldUnicastSum == model.ChecksumOld {
-		return sums(groupIPv4)
-	}
-	if sums(p.Dst) {
+	switch {
+	case sums(p.Dst):
 		return true
-	}
-	if m.oldSum = sums(groupIPv4); m.oldSum {
+	case len(i.Peers) == 0 || i.OldUnicastSum == model.ChecksumNever || !sums(groupIPv4):
+		return false
+	case i.OldUnicastSum == model.ChecksumDetect && !m.oldSum:
+		m.oldSum = true
 		m.say(s, lineOldChecksum)
 	}
-	return m.oldSum
+	return true
 }
 
 // checkAddresses complains about an address list that is not ours; the advert counts all the same, or a rolling change

@@ -200,15 +200,20 @@ func (v *vrrpPart) startDelay(now time.Time) time.Time {
 	return v.delay
 }
 
-// delayEnd is the end of the start-up delay as configured, zero if that has passed: of vrrp_startup_delay, or of vrrp_delay_after_boot if
-// that is later.
+// delayEnd is the end of the start-up delay as configured, zero if that has passed.
 func (v *vrrpPart) delayEnd(now time.Time) time.Time {
-	end := v.began.Add(v.conf.StartupDelay)
 	var up unix.Sysinfo_t
-	if v.conf.DelayAfterBoot > 0 && unix.Sysinfo(&up) == nil {
-		if boot := now.Add(v.conf.DelayAfterBoot - time.Duration(up.Uptime)*time.Second); boot.After(end) {
-			end = boot
-		}
+	if err := unix.Sysinfo(&up); err != nil {
+		return delayEnd(v.conf, v.began, now, now)
+	}
+	return delayEnd(v.conf, v.began, now.Add(-time.Duration(up.Uptime)*time.Second), now)
+}
+
+// delayEnd is the end of vrrp_startup_delay since the daemon began, or of vrrp_delay_after_boot if that is later; zero if it has passed.
+func delayEnd(conf *model.VRRP, began, boot, now time.Time) time.Time {
+	end := began.Add(conf.StartupDelay)
+	if after := boot.Add(conf.DelayAfterBoot); conf.DelayAfterBoot > 0 && after.After(end) {
+		end = after
 	}
 	if !end.After(now) {
 		return time.Time{}
