@@ -58,8 +58,8 @@ func (res *resolver) tls(c *Checker) (out model.TLSOpts) {
 // request is what our keywords change of the request for a url.
 type request struct {
 	Method   opt[string]
-	Headers  []string // "Name: value"
-	Body     opt[string]
+	Headers  []model.Secret // "Name: value"
+	Body     opt[model.Secret]
 	JSONPath opt[jsonPath]
 }
 
@@ -89,7 +89,7 @@ var requestRows = schema.Table[url]{
 				r.Errorf(n.At(), "body of %d bytes is longer than %d - ignoring", len(words[0]), maxRequestBody)
 				return
 			}
-			u.Request.Body = opt[string]{V: words[0], At: n.At()}
+			u.Request.Body = opt[model.Secret]{V: model.Secret(words[0]), At: n.At()}
 		}
 	}, "Body of the request, with its Content-Length.").Ours(),
 	schema.Line("json_path", `"$.NAME[0]…" ["VALUE"]`, func(u *url, n *syntax.Node, r *source.Report) {
@@ -154,7 +154,7 @@ func readHeader(u *url, n *syntax.Node, r *source.Report) {
 	case size > maxHeaders:
 		r.Errorf(n.At(), "header: they are longer than %d bytes - ignoring", maxHeaders)
 	default:
-		u.Request.Headers = append(u.Request.Headers, name+": "+value)
+		u.Request.Headers = append(u.Request.Headers, model.Secret(name+": "+value))
 	}
 }
 

@@ -355,6 +355,9 @@ func (v *vrrpPart) act(now time.Time, actions []vrrp.Action) {
 		case vrrp.Changed:
 			v.engine.scripts.notify(notify.Instance{Of: a.M.Instance(), From: a.From, To: a.To, Priority: a.Priority})
 			v.sync.apply()
+			if c := v.engine.checkers; c != nil && c.running && (a.From == model.Master) != (a.To == model.Master) {
+				c.follow(a.M.Instance().Name, a.To == model.Master)
+			}
 		case vrrp.LowerPrioSeen:
 			v.engine.scripts.notify(notify.LowerPriority{Of: a.M.Instance(), Priority: a.Priority})
 		case vrrp.PriorityChanged:
