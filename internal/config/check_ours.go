@@ -202,18 +202,12 @@ func parseJSONPath(s string) (steps []string, err error) {
 	return steps, nil
 }
 
-// allOurs marks all rows of a block that keepalived does not know.
-func allOurs(table ctable) (out ctable) {
-	for _, row := range table {
-		out = append(out, row.Ours())
-	}
-	return out
-}
+var grpcTable = concat(connecting, grpcRows, tlsRows)
 
-var grpcTable = concat(allOurs(connecting), ctable{
+var grpcRows = ctable{
 	schema.Inherited("service", schema.Word, func(c *Checker) *opt[string] { return &c.GRPCService },
 		"Service asked about; default the server as a whole.").Ours(),
 	schema.Inherited("virtualhost", schema.Word, func(c *Checker) *opt[string] { return &c.Web.VirtualHost },
 		"Name of the server in the request; default that of the server.").Lenient().Ours(),
 	schema.Value("tls", schema.Bool, false, func(c *Checker) *opt[bool] { return &c.GRPCTLS }, "Talk TLS.").Ours(),
-}, tlsRows)
+}

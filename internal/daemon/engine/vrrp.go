@@ -20,6 +20,7 @@ import (
 	"github.com/keepalived-go/keepalived-go/internal/loop"
 	"github.com/keepalived-go/keepalived-go/internal/model"
 	"github.com/keepalived-go/keepalived-go/internal/sys/netlink"
+	"github.com/keepalived-go/keepalived-go/internal/sys/probe"
 	"github.com/keepalived-go/keepalived-go/internal/sys/rawnet"
 	"github.com/keepalived-go/keepalived-go/internal/sys/watch"
 )
@@ -52,6 +53,8 @@ type vrrpPart struct {
 	groups     map[string]*vrrp.Group
 	track      *track.Set
 	scripts    []*trackScript
+	prober     *probe.Client // of track_tcp and the like; nil until one needs it
+	lastProbe  uint64
 	debounce   *track.Debounce
 	files      *watch.Files // nil until there is one to watch
 	processes  processWatch

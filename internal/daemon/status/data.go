@@ -360,7 +360,11 @@ func (p page) group(g *Group) {
 // trackScript shows the weights where they are: with the instances that track the script.
 func (p page) trackScript(s *Snapshot, c *Script) {
 	p.line(1, "VRRP Script = %s", c.Name)
-	p.line(3, "Command = %s", command(&c.Script))
+	if k := c.Check; k != nil {
+		p.line(3, "Probe = %s of %s", k.Kind, endpoint(k.Conn.Dst))
+	} else {
+		p.line(3, "Command = %s", command(&c.Script))
+	}
 	p.line(3, "Interval = %s sec", secs(c.Interval))
 	p.line(3, "Timeout = %s sec", secs(c.Timeout))
 	p.line(3, "Rise = %d", c.Rise)
@@ -368,7 +372,9 @@ func (p page) trackScript(s *Snapshot, c *Script) {
 	p.line(3, "Result = %d", c.Result)
 	p.line(3, "Init state = %s", choose(c.Known, "unknown", "INIT"))
 	p.line(3, "Status = %s", choose(c.Known && c.Result >= c.Rise, "GOOD", "BAD"))
-	p.line(3, "Script uid:gid = %d:%d", c.Script.UID, c.Script.GID)
+	if c.Check == nil {
+		p.line(3, "Script uid:gid = %d:%d", c.Script.UID, c.Script.GID)
+	}
 	p.line(3, "Tracking instances :")
 	for n := range s.Instances {
 		for _, t := range s.Instances[n].TrackScripts {
