@@ -19,7 +19,7 @@ type tlsOptions struct {
 	Verify    opt[bool]
 	CA        opt[string]
 	Cert, Key opt[string]
-	Expiry    opt[time.Duration]
+	Expiry    opt[int] // days
 }
 
 var tlsRows = ctable{
@@ -31,20 +31,15 @@ var tlsRows = ctable{
 		"Client certificate (PEM) of this checker, in place of that of the SSL block.").Ours(),
 	schema.Inherited("tls_key", schema.Word, func(c *Checker) *opt[string] { return &c.TLS.Key },
 		"Its key; default: in the file of the certificate.").Ours(),
-	schema.Inherited("tls_expiry_warning", days, func(c *Checker) *opt[time.Duration] { return &c.TLS.Expiry },
-		"Log once a day when the server's certificate has less than this left.").Ours(),
+	schema.Inherited("tls_expiry_warning", schema.Int(1, 3650), func(c *Checker) *opt[int] { return &c.TLS.Expiry },
+		"Log once a day when the server's certificate has fewer than so many days left.").Ours(),
 }
 
 const day = 24 * time.Hour
 
-var days = schema.One("<1-3650 days>", func(s string) (time.Duration, error) {
-	n, err := schema.ParseInt(s, 1, 3650)
-	return time.Duration(n) * day, err
-})
-
 func (res *resolver) tls(c *Checker) (out model.TLSOpts) {
 	t := &c.TLS
-	out = model.TLSOpts{Verify: t.Verify.V, CA: t.CA.V, Cert: t.Cert.V, Key: t.Key.V, ExpiryWarning: t.Expiry.V}
+	out = model.TLSOpts{Verify: t.Verify.V, CA: t.CA.V, Cert: t.Cert.V, Key: t.Key.V, ExpiryWarning: time.Duration(t.Expiry.V) * day}
 	if t.CA.IsSet() && !t.Verify.V {
 		res.r.Notef(t.CA.At, "tls_ca_file has no effect without tls_verify")
 	}
