@@ -104,7 +104,9 @@ var alphaRow = schema.Inherited("alpha", schema.Bool, func(c *Checker) *opt[bool
 	"The server is down until the first success of this checker; default that of the server.")
 
 // connecting are the keywords of checkers that open a connection.
-var connecting = concat(everyChecker, ctable{
+var connecting = concat(everyChecker, connectionRows)
+
+var connectionRows = ctable{
 	schema.Inherited("connect_ip", schema.Addr, func(c *Checker) *opt[netip.Addr] { return &c.ConnectIP },
 		"Address to connect to; default that of the server."),
 	schema.Inherited("connect_port", schema.Int(1, math.MaxUint16), func(c *Checker) *opt[int] { return &c.ConnectPort },
@@ -117,7 +119,7 @@ var connecting = concat(everyChecker, ctable{
 	connectTimeoutRow(func(c *Checker) *timing { return &c.timing }),
 	schema.Value("fwmark", schema.Int(0, math.MaxUint32), 0, func(c *Checker) *opt[int] { return &c.FWMark },
 		"Mark of the packets."),
-})
+}
 
 var (
 	tcpTable  = connecting

@@ -14,7 +14,9 @@ import (
 	"github.com/keepalived-go/keepalived-go/internal/model"
 )
 
-var smtpTable = concat(connecting, ctable{
+var smtpTable = concat(connecting, smtpRows)
+
+var smtpRows = ctable{
 	schema.Inherited("helo_name", schema.Word, func(c *Checker) *opt[string] { return &c.HELO },
 		"Name told to the server.").Lenient().FirstWins(),
 	schema.Block("host", "", func(c *Checker, n *syntax.Node, r *source.Report) *Checker {
@@ -23,9 +25,11 @@ var smtpTable = concat(connecting, ctable{
 		c.Hosts = append(c.Hosts, host)
 		return host
 	}, connecting, "Another server to ask."),
-})
+}
 
-var dnsTable = concat(connecting, ctable{
+var dnsTable = concat(connecting, dnsRows)
+
+var dnsRows = ctable{
 	schema.Value("type", schema.One(strings.Join(slices.Sorted(maps.Keys(model.DNSTypes)), "|"), func(s string) (model.DNSType, error) {
 		t, ok := model.DNSTypes[strings.ToUpper(s)]
 		if !ok {
@@ -35,7 +39,7 @@ var dnsTable = concat(connecting, ctable{
 	}), model.DNSTypeSOA, func(c *Checker) *opt[model.DNSType] { return &c.DNSType }, "Type of the query; default SOA."),
 	schema.Inherited("name", schema.One("NAME", dnsName), func(c *Checker) *opt[string] { return &c.DNSName },
 		"Name asked for; default the root.").FirstWins(),
-})
+}
 
 // dnsName checks a name against RFC 1035 §2.3.4.
 //
@@ -59,7 +63,9 @@ func dnsName(s string) (string, error) {
 	return t, nil
 }
 
-var udpTable = concat(connecting, ctable{
+var udpTable = concat(connecting, udpRows)
+
+var udpRows = ctable{
 	schema.Inherited("payload", hexString(false), func(c *Checker) *opt[hexBytes] { return &c.Payload },
 		"The datagram, in hexadecimal digits.").Lenient(),
 	schema.Inherited("require_reply", orEmpty(hexString(true)), func(c *Checker) *opt[hexBytes] { return &c.Reply },
@@ -68,7 +74,7 @@ var udpTable = concat(connecting, ctable{
 		"Least length of a reply."),
 	schema.Value("max_reply_length", schema.Int(0, math.MaxUint16), 255, func(c *Checker) *opt[int] { return &c.MaxReply },
 		"Greatest length of a reply."),
-})
+}
 
 // hexBytes are bytes of which only the bits set in mask count.
 type hexBytes struct{ bytes, mask []byte }

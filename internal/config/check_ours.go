@@ -19,7 +19,7 @@ type tlsOptions struct {
 	Verify    opt[bool]
 	CA        opt[string]
 	Cert, Key opt[string]
-	Expiry    opt[time.Duration]
+	Expiry    opt[int] // days
 }
 
 var tlsRows = ctable{
@@ -31,20 +31,15 @@ var tlsRows = ctable{
 		"Client certificate (PEM) of this checker, in place of that of the SSL block.").Ours(),
 	schema.Inherited("tls_key", schema.Word, func(c *Checker) *opt[string] { return &c.TLS.Key },
 		"Its key; default: in the file of the certificate.").Ours(),
-	schema.Inherited("tls_expiry_warning", days, func(c *Checker) *opt[time.Duration] { return &c.TLS.Expiry },
-		"Log once a day when the server's certificate has less than this left.").Ours(),
+	schema.Inherited("tls_expiry_warning", schema.Int(1, 3650), func(c *Checker) *opt[int] { return &c.TLS.Expiry },
+		"Log once a day when the server's certificate has fewer than so many days left.").Ours(),
 }
 
 const day = 24 * time.Hour
 
-var days = schema.One("<1-3650 days>", func(s string) (time.Duration, error) {
-	n, err := schema.ParseInt(s, 1, 3650)
-	return time.Duration(n) * day, err
-})
-
 func (res *resolver) tls(c *Checker) (out model.TLSOpts) {
 	t := &c.TLS
-	out = model.TLSOpts{Verify: t.Verify.V, CA: t.CA.V, Cert: t.Cert.V, Key: t.Key.V, ExpiryWarning: t.Expiry.V}
+	out = model.TLSOpts{Verify: t.Verify.V, CA: t.CA.V, Cert: t.Cert.V, Key: t.Key.V, ExpiryWarning: time.Duration(t.Expiry.V) * day}
 	if t.CA.IsSet() && !t.Verify.V {
 		res.r.Notef(t.CA.At, "tls_ca_file has no effect without tls_verify")
 	}
@@ -58,8 +53,8 @@ func (res *resolver) tls(c *Checker) (out model.TLSOpts) {
 // request is what our keywords change of the request for a url.
 type request struct {
 	Method   opt[string]
-	Headers  []string // "Name: value"
-	Body     opt[string]
+	Headers  []model.Secret // "Name: value"
+	Body     opt[model.Secret]
 	JSONPath opt[jsonPath]
 }
 
@@ -89,7 +84,7 @@ var requestRows = schema.Table[url]{
 				r.Errorf(n.At(), "body of %d bytes is longer than %d - ignoring", len(words[0]), maxRequestBody)
 				return
 			}
-			u.Request.Body = opt[string]{V: words[0], At: n.At()}
+			u.Request.Body = opt[model.Secret]{V: model.Secret(words[0]), At: n.At()}
 		}
 	}, "Body of the request, with its Content-Length.").Ours(),
 	schema.Line("json_path", `"$.NAME[0]…" ["VALUE"]`, func(u *url, n *syntax.Node, r *source.Report) {
@@ -154,7 +149,7 @@ func readHeader(u *url, n *syntax.Node, r *source.Report) {
 	case size > maxHeaders:
 		r.Errorf(n.At(), "header: they are longer than %d bytes - ignoring", maxHeaders)
 	default:
-		u.Request.Headers = append(u.Request.Headers, name+": "+value)
+		u.Request.Headers = append(u.Request.Headers, model.Secret(name+": "+value))
 	}
 }
 
@@ -202,18 +197,12 @@ func parseJSONPath(s string) (steps []string, err error) {
 	return steps, nil
 }
 
-// allOurs marks all rows of a block that keepalived does not know.
-func allOurs(table ctable) (out ctable) {
-	for _, row := range table {
-		out = append(out, row.Ours())
-	}
-	return out
-}
+var grpcTable = concat(connecting, grpcRows, tlsRows)
 
-var grpcTable = concat(allOurs(connecting), ctable{
+var grpcRows = ctable{
 	schema.Inherited("service", schema.Word, func(c *Checker) *opt[string] { return &c.GRPCService },
 		"Service asked about; default the server as a whole.").Ours(),
 	schema.Inherited("virtualhost", schema.Word, func(c *Checker) *opt[string] { return &c.Web.VirtualHost },
 		"Name of the server in the request; default that of the server.").Lenient().Ours(),
 	schema.Value("tls", schema.Bool, false, func(c *Checker) *opt[bool] { return &c.GRPCTLS }, "Talk TLS.").Ours(),
-}, tlsRows)
+}

@@ -39,7 +39,9 @@ type url struct {
 	Request      request
 }
 
-var webTable = concat(connecting, ctable{
+var webTable = concat(connecting, webRows)
+
+var webRows = ctable{
 	schema.Inherited("nb_get_retry", schema.Int(0, math.MaxUint32), func(c *Checker) *opt[int] { return &c.Retry },
 		"Old name of retry.").Deprecated("retry"),
 	schema.Inherited("virtualhost", schema.Word, func(c *Checker) *opt[string] { return &c.Web.VirtualHost },
@@ -62,7 +64,7 @@ var webTable = concat(connecting, ctable{
 	}, "TLS server name; without a name the virtualhost."),
 	schema.Value("fast_recovery", schema.Bool, false, func(c *Checker) *opt[bool] { return &c.Web.FastRecovery },
 		"Fetch all urls at once while the state is not known."),
-})
+}
 
 var (
 	httpTable   = concat(webTable, ctable{urlRow(concat(urlTable, requestRows))})

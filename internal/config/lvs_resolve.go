@@ -119,6 +119,12 @@ func (res *resolver) service(v *VirtualServer, l *model.LVS, seq int) (out model
 		}
 	}
 	res.quorum(v, &out)
+	if t := v.TrackVRRP; t.IsSet() {
+		if out.TrackVRRP = t.V; !res.c.names["instance "+t.V] {
+			res.r.Errorf(t.At, "Virtual server %s: there is no vrrp_instance %s - ignoring track_vrrp", &out, t.V)
+			out.TrackVRRP = ""
+		}
+	}
 	out.QuorumUp = res.script("quorum_up", v.QuorumUp)
 	out.QuorumDown = res.script("quorum_down", v.QuorumDown)
 	return out, true
@@ -249,6 +255,7 @@ func (res *resolver) realServer(v *VirtualServer, out *model.VirtualServer, entr
 		Weight:     int64(first(s.Weight, v.Weight)),
 		UThreshold: uint32(s.UThreshold.V), LThreshold: uint32(s.LThreshold.V),
 		Inhibit:     first(s.Inhibit, v.Inhibit),
+		SlowStart:   s.SlowStart.V,
 		Alpha:       first(s.Alpha, v.Alpha),
 		SMTPAlert:   smtpAlert(s.SMTPAlert, v.SMTPAlert, g.SMTPAlertChecker, g.SMTPAlert),
 		VirtualHost: first(s.VirtualHost, v.VirtualHost),

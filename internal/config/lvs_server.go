@@ -3,6 +3,7 @@ package config
 import (
 	"math"
 	"net/netip"
+	"time"
 
 	"github.com/keepalived-go/keepalived-go/internal/config/schema"
 	"github.com/keepalived-go/keepalived-go/internal/config/source"
@@ -24,6 +25,7 @@ type RealServer struct {
 	SMTPAlert              opt[bool]
 	VirtualHost            opt[string]
 	NotifyUp, NotifyDown   opt[Command]
+	SlowStart              opt[time.Duration]
 	Checkers               []*Checker
 }
 
@@ -60,5 +62,7 @@ var realServer = concat(schema.Table[RealServer]{
 		"Mails about this server."),
 	schema.Inherited("virtualhost", schema.Word, func(s *RealServer) *opt[string] { return &s.VirtualHost },
 		"Host name of HTTP_GET and SSL_GET.").Lenient(),
+	schema.Inherited("slow_start", schema.Seconds(0, time.Hour), func(s *RealServer) *opt[time.Duration] { return &s.SlowStart },
+		"A server that comes up gets its weight little by little within this time.").Ours(),
 	schema.Check[RealServer]("snmp_name", schema.Exactly(schema.Word), "Name of the server in SNMP.").Lenient().Pending(noSNMP),
 }, timingRows(1, func(s *RealServer) *timing { return &s.timing }), checkerRows)

@@ -46,6 +46,7 @@ type VirtualServer struct {
 	VirtualHost          opt[string]
 	Quorum, Hysteresis   opt[int]
 	QuorumUp, QuorumDown opt[Command]
+	TrackVRRP            opt[string]
 	Sorry                opt[netip.AddrPort]
 	SorryInhibit         opt[bool]
 	SorryMethod          opt[model.Method]
@@ -199,6 +200,8 @@ var virtualServer = concat(schema.Table[VirtualServer]{
 		"Mails about the quorum."),
 	schema.Inherited("virtualhost", schema.Word, func(v *VirtualServer) *opt[string] { return &v.VirtualHost },
 		"Host name of HTTP_GET and SSL_GET.").Lenient(),
+	schema.Inherited("track_vrrp", schema.Word, func(v *VirtualServer) *opt[string] { return &v.TrackVRRP },
+		"In the table only while this vrrp_instance is master.").Ours(),
 	schema.Check[VirtualServer]("snmp_name", schema.Exactly(schema.Word), "Name of the service in SNMP.").Lenient().Pending(noSNMP),
 	schema.Flag("alpha", true, func(v *VirtualServer) *opt[bool] { return &v.Alpha },
 		"Servers are down until their first successful check."),

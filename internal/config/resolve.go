@@ -21,6 +21,9 @@ type resolver struct {
 
 	files trackerSet // set by vrrp
 
+	probes     map[string]model.TrackScript // of track_tcp and the like, by name
+	probeOrder []string
+
 	badUsers map[int]bool // script_user lines, by their order, whose user is not known
 	scripts  bool         // there is a script to run
 	rxBufs   model.RxBufPolicy

@@ -528,6 +528,7 @@ func (res *resolver) tracking(i *Instance, grp *SyncGroup, out *model.Instance, 
 	case plainGroup:
 		why = "SYNC group"
 	}
+	out.TrackScripts = append(out.TrackScripts, res.tracked(i.Track.Checks, why)...)
 	out.TrackFiles = res.memberTracks(i.Track.Files, trackers, trackFile, inGroup, why, say)
 	out.TrackProcesses = res.memberTracks(i.Track.Processes, trackers, trackProcess, inGroup, why, say)
 	res.groupTracks(i.Track.BFD, trackers, trackBFD)
@@ -599,6 +600,9 @@ func (res *resolver) usedScripts(scripts map[string]*trackScript) (out []model.T
 			out = append(out, s.model)
 		}
 	}
+	for _, name := range res.probeOrder {
+		out = append(out, res.probes[name])
+	}
 	return out
 }
 
@@ -664,6 +668,11 @@ func (res *resolver) group(g *SyncGroup, scripts map[string]*trackScript, tracke
 			out.TrackScripts = append(out.TrackScripts, model.Track{Name: t.V.Name, Weight: w.W, Reverse: w.Reverse})
 		}
 	}
+	why := "SYNC group"
+	if out.TrackingWeight {
+		why = ""
+	}
+	out.TrackScripts = append(out.TrackScripts, res.tracked(g.Track.Checks, why)...)
 	// As in keepalived the weights of these stay effective without sync_group_tracking_weight.
 	out.TrackFiles = res.groupTracks(g.Track.Files, trackers, trackFile)
 	out.TrackProcesses = res.groupTracks(g.Track.Processes, trackers, trackProcess)

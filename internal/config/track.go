@@ -373,6 +373,8 @@ func trackOptions(kind string) []string {
 type trackLists struct {
 	Interfaces, Scripts, Files, Processes, BFD []opt[trackEntry]
 
+	Checks []*trackCheck // track_tcp, track_http, …
+
 	names seen
 }
 

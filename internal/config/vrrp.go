@@ -339,6 +339,7 @@ var vrrpInstance = concat(itable{
 	safetyRows("", func(i *Instance) *Safety { return &i.Safety }),
 	scriptRows(func(i *Instance) *Scripts { return &i.Scripts }),
 	trackRows(func(i *Instance) *trackLists { return &i.Track }),
+	trackCheckRows(func(i *Instance) *trackLists { return &i.Track }),
 )
 
 // scriptRows are the notify keywords that instances and groups share.
@@ -367,6 +368,7 @@ var syncGroup = concat(schema.Table[SyncGroup]{
 },
 	scriptRows(func(g *SyncGroup) *Scripts { return &g.Scripts }),
 	trackRows(func(g *SyncGroup) *trackLists { return &g.Track }),
+	trackCheckRows(func(g *SyncGroup) *trackLists { return &g.Track }),
 )
 
 var garpGroup = schema.Table[GARPGroup]{

@@ -177,6 +177,7 @@ type VirtualServer struct {
 	QuorumDown         *Script
 	Alpha, Omega       bool
 	HASuspend          bool
+	TrackVRRP          string // name of the VRRP instance that has to be master; empty: none
 	SMTPAlert          bool
 	VirtualHost        string
 
@@ -192,7 +193,8 @@ type RealServer struct {
 	Method      Method
 	UThreshold  uint32
 	LThreshold  uint32
-	Inhibit     bool // inhibit_on_failure
+	Inhibit     bool          // inhibit_on_failure
+	SlowStart   time.Duration // of a server that comes up; 0: at once
 	Alpha       bool
 	SMTPAlert   bool
 	VirtualHost string
@@ -282,8 +284,8 @@ type URL struct {
 
 	// What keepalived does not know.
 	Method    string   // empty: GET
-	Headers   []string // "Name: value"
-	Body      string
+	Headers   []Secret // "Name: value"; there may be tokens in it
+	Body      Secret
 	JSON      bool     // the body has to be JSON, and
 	JSONPath  []string // names, and indices of arrays, to a value in it that
 	JSONExact bool     // is JSONValue; otherwise it has to be there, and neither null nor false

@@ -295,6 +295,7 @@ type Track struct {
 type TrackScript struct {
 	Name              string
 	Script            Script
+	Check             *Check // track_tcp, track_http, …: a probe in place of the script
 	Interval, Timeout time.Duration
 	Rise, Fall        int
 	InitFail          bool // accepted; inert, as in keepalived (vrrp.md §13.2)

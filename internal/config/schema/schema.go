@@ -234,7 +234,10 @@ func (t Table[T]) Walk(block string, visit func(Row)) {
 				visit(Row{Block: b, Name: w, Doc: k.Doc, Pending: k.pending, Ours: k.ours, Option: true})
 			}
 			if k.sub != nil {
-				k.sub.Walk(inner, visit)
+				k.sub.Walk(inner, func(row Row) {
+					row.Ours = row.Ours || k.ours // what stands in a block of ours is
+					visit(row)
+				})
 			}
 		}
 	}

@@ -21,8 +21,10 @@ type Cluster struct {
 	lastID   CheckID
 	marks    map[markKey]uint32 // those given for nftables_ipvs, for as long as the cluster lives
 	lastMark uint32
-	files    map[string]int // what tracked files hold, by path
-	begun    bool           // Start has been called: changes are told
+	files    map[string]int       // what tracked files hold, by path
+	ramps    map[*server]*service // those that start slowly
+	masters  map[string]bool      // VRRP instances that are master
+	begun    bool                 // Start has been called: changes are told
 }
 
 type service struct {
@@ -42,6 +44,7 @@ type server struct {
 	checks []*check
 
 	oldWeight int64 // effective, before a reload
+	ramp      ramp
 }
 
 type check struct {
@@ -238,6 +241,9 @@ func (c *Cluster) checked(k *check, ev Event, out []Action) []Action {
 // turn makes r alive or dead, with its log line and notification.
 func (c *Cluster) turn(s *service, r *server, alive bool, out []Action) []Action {
 	r.alive = alive
+	if alive {
+		c.slowStart(s, r)
+	}
 	c.mark(s)
 	switch {
 	case alive && r.r.Inhibit:
@@ -344,7 +350,7 @@ func (c *Cluster) Stop(out []Action) []Action {
 		}
 		c.mark(s)
 	}
-	c.services, c.owners, c.checks = nil, nil, nil
+	c.services, c.owners, c.checks, c.ramps = nil, nil, nil, nil
 	return out
 }
 

@@ -19,7 +19,9 @@ const maxRange = 1 << 16
 func (c *Cluster) Desired() Table {
 	t := make(Table, len(c.owners))
 	for k := range c.owners {
-		t[k] = c.wish(k)
+		if w := c.wish(k); !w.None() {
+			t[k] = w
+		}
 	}
 	return t
 }
@@ -47,7 +49,7 @@ func (c *Cluster) mark(s *service) {
 // wish is what the kernel should hold under k. Several virtual servers may stand behind one kernel service (written twice, or
 // one mark in a shared group): the attributes are the first one's, and so is a destination that several of them have.
 func (c *Cluster) wish(k ServiceKey) Service {
-	owners := c.owners[k]
+	owners := c.installed(c.owners[k])
 	if len(owners) == 0 {
 		return Service{}
 	}
@@ -72,7 +74,7 @@ func (s *service) dests(k ServiceKey, put func(DestKey, Dest)) {
 		switch {
 		case !s.fits(k, r.r):
 		case r.alive && !s.sorryActive:
-			put(s.dest(k, r.r, r.weight()))
+			put(s.dest(k, r.r, r.share()))
 		case r.r.Inhibit:
 			put(s.dest(k, r.r, 0))
 		}

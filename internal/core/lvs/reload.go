@@ -128,6 +128,10 @@ func (c *Cluster) carry(o, s *service, out []Action) []Action {
 // carryServer makes r a server of s with the state of o, and the checkers that are the same.
 func (c *Cluster) carryServer(s *service, o *server, r *model.RealServer) *server {
 	n := &server{r: r, name: r.Name(s.v), alive: o.alive, oldWeight: o.weight(), checks: make([]*check, len(r.Checks))}
+	if delete(c.ramps, o); o.ramp.steps > 0 && o.r.SlowStart == r.SlowStart {
+		n.ramp = o.ramp
+		c.keepRamp(s, n)
+	}
 	rest := slices.Clone(o.checks)
 	broken := false
 	for i := range r.Checks {

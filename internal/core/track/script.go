@@ -3,6 +3,7 @@ package track
 import (
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/keepalived-go/keepalived-go/internal/model"
@@ -15,6 +16,7 @@ const (
 	lineSucceeded = "VRRP_Script(%s) succeeded"
 	lineFailed    = "VRRP_Script(%s) failed (exited with status %d)"
 	lineSignalled = "VRRP_Script(%s) failed (due to signal %d)"
+	lineProbe     = "VRRP_Script(%s) failed (%s)"
 	lineTimedOut  = "VRRP_Script(%s) timed_out"
 	lineKeptGood  = "VRRP_Script(%s) considered successful on reload"
 	lineKeptBad   = "VRRP_Script(%s) considered unsuccessful on reload"
@@ -32,6 +34,8 @@ const (
 	Expired                              // Deadline has come
 	Exited                               // the run ended with Status, or by Signal
 	Unstarted                            // the run could not be started: counts as a failure
+	Probed                               // a probe in the script's place ended: OK, or failed for Reason
+	Unable                               // it ended without having learnt anything
 	Reloaded                             // the configuration is now Script
 	End                                  // run it no more
 )
@@ -39,8 +43,10 @@ const (
 // ScriptEvent is something that happened to a script.
 type ScriptEvent struct {
 	Kind   ScriptEventKind
-	Status int // Exited: exit status, if Signal is 0
-	Signal int // Exited
+	Status int    // Exited: exit status, if Signal is 0
+	Signal int    // Exited
+	OK     bool   // Probed
+	Reason string // Probed
 	Script *model.TrackScript
 }
 
@@ -116,7 +122,7 @@ func (s *Script) Step(now time.Time, ev ScriptEvent, out []ScriptAction) []Scrip
 		}
 	case Expired:
 		out = s.expired(now, out)
-	case Exited, Unstarted:
+	case Exited, Unstarted, Probed, Unable:
 		out = s.ran(now, ev, out)
 	case Reloaded:
 		out = s.reloaded(now, ev.Script, out)
@@ -128,6 +134,9 @@ func (s *Script) Step(now time.Time, ev ScriptEvent, out []ScriptAction) []Scrip
 }
 
 func (s *Script) line(format string, args ...any) string {
+	if s.cfg.Check != nil {
+		format = strings.Replace(format, "VRRP_Script", "VRRP_Check", 1)
+	}
 	return fmt.Sprintf(format, append([]any{s.cfg.Name}, args...)...)
 }
 
@@ -185,6 +194,10 @@ func (s *Script) ran(now time.Time, ev ScriptEvent, out []ScriptAction) []Script
 		return out
 	}
 	switch {
+	case ev.Kind == Unable:
+		return out
+	case ev.Kind == Probed:
+		return s.result(ev.OK, s.line(lineProbe, ev.Reason), out)
 	case ev.Kind == Unstarted:
 		return s.result(false, s.line(lineUnstarted), out)
 	case ev.Signal != 0:
@@ -230,7 +243,7 @@ func (s *Script) result(ok bool, failure string, out []ScriptAction) []ScriptAct
 func (s *Script) reloaded(now time.Time, cfg *model.TrackScript, out []ScriptAction) []ScriptAction {
 	old := s.cfg
 	s.cfg = cfg
-	if !reflect.DeepEqual(old.Script, cfg.Script) {
+	if !reflect.DeepEqual(program{old.Script, old.Check}, program{cfg.Script, cfg.Check}) {
 		s.known, s.status, s.count = false, 0, cfg.Rise-1
 		if s.running {
 			s.stale, s.next = true, now.Add(cfg.Interval)

@@ -90,11 +90,17 @@ type Set struct {
 	instances []instance
 	users     map[key][]int // instances by tracked thing
 	health    map[key]health
-	scripts   map[string]model.Script // what health of a script is about
-	paths     map[string]string       // the same of a file
-	values    map[string]int          // of files
-	blamed    map[blame]bool          // faults that have been logged
-	begun     bool                    // All has been called: from now on changes are logged as such
+	scripts   map[string]program // what health of a script is about
+	paths     map[string]string  // the same of a file
+	values    map[string]int     // of files
+	blamed    map[blame]bool     // faults that have been logged
+	begun     bool               // All has been called: from now on changes are logged as such
+}
+
+// program is what a script runs.
+type program struct {
+	script model.Script
+	check  *model.Check
 }
 
 // blame is a tracked thing that is a fault for an instance.
@@ -109,7 +115,7 @@ type blame struct {
 //
 // Differs from keepalived: faults that are known already are not told anew.
 func New(v *model.VRRP, old *Set) *Set {
-	s := &Set{users: map[key][]int{}, health: map[key]health{}, scripts: map[string]model.Script{},
+	s := &Set{users: map[key][]int{}, health: map[key]health{}, scripts: map[string]program{},
 		paths: map[string]string{}, values: map[string]int{}, blamed: map[blame]bool{}}
 	if old != nil {
 		for k, h := range old.health {
@@ -121,12 +127,12 @@ func New(v *model.VRRP, old *Set) *Set {
 	for i := range v.Scripts {
 		t := &v.Scripts[i]
 		k := key{ScriptDone, t.Name}
-		s.scripts[t.Name] = t.Script
+		s.scripts[t.Name] = program{t.Script, t.Check}
 		if old == nil {
 			continue
 		}
 		s.health[k] = deferred
-		if was, ok := old.scripts[t.Name]; ok && reflect.DeepEqual(was, t.Script) {
+		if was, ok := old.scripts[t.Name]; ok && reflect.DeepEqual(was, program{t.Script, t.Check}) {
 			s.health[k] = old.health[k]
 		}
 	}

@@ -83,6 +83,7 @@ func (c *checkers) start(now time.Time) {
 	c.initFiles()
 	c.watchFiles(l, c.assumes)
 	c.openLane()
+	c.masters(l)
 	c.act(c.cluster.Start(c.out[:0]))
 	c.mark()
 	c.settings(l)
@@ -214,6 +215,7 @@ func mailAfter(rest []check.Action) string {
 func (c *checkers) health(ev lvs.Event) { c.act(c.cluster.Step(ev, c.out[:0])) }
 
 func (c *checkers) act(out []lvs.Action) {
+	out = c.cluster.Ramp(time.Now(), out)
 	c.out = out
 	for i := range out {
 		switch a := &out[i]; a.Kind {
@@ -306,12 +308,23 @@ func (c *checkers) Deadline() time.Time {
 		d = c.epoch.Add((d.Sub(c.epoch) + grain - 1).Truncate(grain))
 	}
 	if d.IsZero() || !k.IsZero() && k.Before(d) {
-		return k
+		d = k
+	}
+	if c.cluster == nil {
+		return d
+	}
+	if r := c.cluster.RampDeadline(); d.IsZero() || !r.IsZero() && r.Before(d) {
+		d = r
 	}
 	return d
 }
 
 func (c *checkers) Expire(now time.Time) {
+	if c.cluster != nil {
+		if r := c.cluster.RampDeadline(); !r.IsZero() && !now.Before(r) {
+			c.act(c.out[:0])
+		}
+	}
 	for id, ok := c.due.Due(now); ok; id, ok = c.due.Due(now) {
 		n := c.byID[lvs.CheckID(id)]
 		if n == nil {
@@ -347,6 +360,7 @@ func (c *checkers) reload(now time.Time, was, l *model.LVS, changes model.Change
 		c.lane.Use(openIPVS(c.model))
 	}
 	c.watchFiles(l, c.holds)
+	c.masters(l)
 	c.act(c.cluster.Reload(l, c.out[:0]))
 	c.mark()
 	c.settings(l)

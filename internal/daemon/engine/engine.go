@@ -360,6 +360,9 @@ func (e *engine) maybeEnd(now time.Time) {
 	if e.checkers != nil {
 		e.checkers.close()
 	}
+	if e.vrrp != nil && e.vrrp.prober != nil {
+		e.vrrp.prober.Close()
+	}
 	e.sync.close()
 	e.scripts.close()
 	e.log.Info("Stopped")

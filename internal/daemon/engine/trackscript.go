@@ -39,7 +39,11 @@ func (v *vrrpPart) stepScript(now time.Time, s *trackScript, ev track.ScriptEven
 			if a.Hard {
 				sig = sigKill
 			}
-			v.engine.scripts.runner.Kill(s.job, sig)
+			if s.s.Config().Check != nil {
+				v.prober.Cancel(s.job)
+			} else {
+				v.engine.scripts.runner.Kill(s.job, sig)
+			}
 		case track.Say:
 			v.log.Info(a.Line)
 		case track.Report:
@@ -52,6 +56,10 @@ func (v *vrrpPart) stepScript(now time.Time, s *trackScript, ev track.ScriptEven
 }
 
 func (v *vrrpPart) runScript(s *trackScript) {
+	if c := s.s.Config(); c.Check != nil {
+		v.runCheck(s, c)
+		return
+	}
 	s.job = v.engine.scripts.run(v.part, script.Job{Script: s.s.Config().Script}, func(now time.Time, r script.Result) {
 		ev := track.ScriptEvent{Kind: track.Exited, Status: r.Exit, Signal: int(r.Signal)}
 		if r.Err != nil {
@@ -100,7 +108,9 @@ func (v *vrrpPart) reloadScripts(now time.Time, next *model.VRRP) {
 	for _, s := range old {
 		v.stepScript(now, s, track.ScriptEvent{Kind: track.End})
 		s.gone = true
-		v.engine.scripts.runner.Kill(s.job, sigTerm)
+		if s.s.Config().Check == nil {
+			v.engine.scripts.runner.Kill(s.job, sigTerm)
+		}
 		v.scriptDue.Set(s.slot, time.Time{})
 	}
 	for _, cfg := range fresh {

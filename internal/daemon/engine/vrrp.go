@@ -20,6 +20,7 @@ import (
 	"github.com/keepalived-go/keepalived-go/internal/loop"
 	"github.com/keepalived-go/keepalived-go/internal/model"
 	"github.com/keepalived-go/keepalived-go/internal/sys/netlink"
+	"github.com/keepalived-go/keepalived-go/internal/sys/probe"
 	"github.com/keepalived-go/keepalived-go/internal/sys/rawnet"
 	"github.com/keepalived-go/keepalived-go/internal/sys/watch"
 )
@@ -54,6 +55,8 @@ type vrrpPart struct {
 	groups     map[string]*vrrp.Group
 	track      *track.Set
 	scripts    []*trackScript
+	prober     *probe.Client // of track_tcp and the like; nil until one needs it
+	lastProbe  uint64
 	debounce   *track.Debounce
 	files      *watch.Files // nil until there is one to watch
 	processes  processWatch
@@ -382,6 +385,9 @@ func (v *vrrpPart) act(now time.Time, actions []vrrp.Action) {
 		case vrrp.Changed:
 			v.engine.scripts.notify(notify.Instance{Of: a.M.Instance(), From: a.From, To: a.To, Priority: a.Priority})
 			v.sync.apply()
+			if c := v.engine.checkers; c != nil && c.running && (a.From == model.Master) != (a.To == model.Master) {
+				c.follow(a.M.Instance().Name, a.To == model.Master)
+			}
 		case vrrp.LowerPrioSeen:
 			v.engine.scripts.notify(notify.LowerPriority{Of: a.M.Instance(), Priority: a.Priority})
 		case vrrp.PriorityChanged:

@@ -297,10 +297,10 @@ func (p page) request(u *model.URL) {
 		p.line(5, "Method = %s", u.Method)
 	}
 	for _, h := range u.Headers {
-		name, _, _ := strings.Cut(h, ":")
+		name, _, _ := strings.Cut(string(h), ":")
 		p.line(5, "Header %s", name)
 	}
-	if u.Body != "" {
+	if len(u.Body) > 0 {
 		p.line(5, "Body of %d bytes", len(u.Body))
 	}
 	if u.JSON {

@@ -34,7 +34,7 @@ func TestCheckerOptions(t *testing.T) {
      Reply data len = 3
      Reply data mask = yes`},
 		{"our own of a url", model.Check{Kind: model.SSLGet, TLS: model.TLSOpts{Verify: true, Cert: "/c.pem", ExpiryWarning: 48 * time.Hour},
-			HTTP: model.HTTPOpts{Protocol: model.HTTP2, URLs: []model.URL{{Path: "/", Method: "PUT", Headers: []string{"Authorization: secret"}, Body: "secret",
+			HTTP: model.HTTPOpts{Protocol: model.HTTP2, URLs: []model.URL{{Path: "/", Method: "PUT", Headers: []model.Secret{model.Secret("Authorization: secret")}, Body: model.Secret("secret"),
 				JSON: true, JSONPath: []string{"a", "0"}, JSONExact: true, JSONValue: "b"}}}}, `
    Keepalive method = SSL_GET, http protocol 2
    Fast recovery unset

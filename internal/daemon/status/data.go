@@ -442,7 +442,11 @@ func (p page) group(g *Group) {
 // trackScript shows the weights where they are: with the instances that track the script.
 func (p page) trackScript(s *Snapshot, c *Script) {
 	p.line(1, "VRRP Script = %s", c.Name)
-	p.line(3, "Command = %s", command(&c.Script))
+	if k := c.Check; k != nil {
+		p.line(3, "Probe = %s of %s", k.Kind, endpoint(k.Conn.Dst))
+	} else {
+		p.line(3, "Command = %s", command(&c.Script))
+	}
 	p.line(3, "Interval = %s sec", secs(c.Interval))
 	p.line(3, "Timeout = %s sec", choose(c.DefaultTimeout, "0", secs(c.Timeout)))
 	p.line(3, "Weight = %s", track(model.Track{Weight: c.Weight, Reverse: c.Reverse}))
@@ -452,7 +456,9 @@ func (p page) trackScript(s *Snapshot, c *Script) {
 	p.line(3, "Insecure = no") // such ones are not run, and not listed
 	p.line(3, "Init state = %s", choose(c.Known, "unknown", "INIT"))
 	p.line(3, "Status = %s", choose(c.Known && c.Result >= c.Rise, "GOOD", "BAD"))
-	p.line(3, "Script uid:gid = %d:%d", c.Script.UID, c.Script.GID)
+	if c.Check == nil {
+		p.line(3, "Script uid:gid = %d:%d", c.Script.UID, c.Script.GID)
+	}
 	p.line(3, "VRRP instances :")
 	p.line(3, "Tracking instances :")
 	for n := range s.Instances {

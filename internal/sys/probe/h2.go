@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -53,11 +54,11 @@ func fetchH2(ctx context.Context, s *Spec, conn net.Conn, a *answer) check.Resul
 		r.URL.Scheme = "https"
 	}
 	for _, h := range s.URL.Headers {
-		name, value, _ := strings.Cut(h, ": ")
+		name, value, _ := strings.Cut(string(h), ": ")
 		r.Header.Add(name, value)
 	}
-	if s.URL.Body != "" {
-		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(s.URL.Body)), int64(len(s.URL.Body))
+	if len(s.URL.Body) > 0 {
+		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(s.URL.Body)), int64(len(s.URL.Body))
 	}
 	answer, done, err := exchange(ctx, conn, r)
 	if err != nil {

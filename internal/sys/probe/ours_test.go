@@ -25,14 +25,14 @@ import (
 
 func TestOwnRequest(t *testing.T) {
 	s := webSpec(model.HTTPGet, netip.MustParseAddrPort("10.0.0.2:80"), model.URL{Path: "/x", Method: "POST",
-		Headers: []string{"Accept: text/plain", "X-A: b c"}, Body: "hello"})
+		Headers: []model.Secret{model.Secret("Accept: text/plain"), model.Secret("X-A: b c")}, Body: model.Secret("hello")})
 	s.Protocol = model.HTTP11
 	want := "POST /x HTTP/1.1\r\nUser-Agent: KeepAliveClient\r\nConnection: close\r\nHost: 10.0.0.2:80\r\n" +
 		"Accept: text/plain\r\nX-A: b c\r\nContent-Length: 5\r\n\r\nhello"
 	if got := string(request(s)); got != want {
 		t.Errorf("got %q\nwant %q", got, want)
 	}
-	s.URL.Headers, s.URL.Body, s.URL.Method = nil, "", "HEAD"
+	s.URL.Headers, s.URL.Body, s.URL.Method = nil, nil, "HEAD"
 	if got := string(request(s)); !strings.HasPrefix(got, "HEAD /x HTTP/1.1\r\n") || !strings.HasSuffix(got, "Host: 10.0.0.2:80\r\n\r\n") {
 		t.Errorf("got %q", got)
 	}
@@ -106,7 +106,7 @@ func TestHTTP2(t *testing.T) {
 			}
 			dst := site(t, secure, page)
 			for path, want := range map[string]string{"proto": "HTTP/2.0", "method": "PUT", "path": "/a?b=c", "host": "www.example.org", "x": "y", "body": "hi"} {
-				s := webSpec(kind, dst, model.URL{Path: "/a?b=c", VirtualHost: "www.example.org", Method: "PUT", Headers: []string{"X-A: y"}, Body: "hi",
+				s := webSpec(kind, dst, model.URL{Path: "/a?b=c", VirtualHost: "www.example.org", Method: "PUT", Headers: []model.Secret{model.Secret("X-A: y")}, Body: model.Secret("hi"),
 					JSON: true, JSONPath: []string{path}, JSONValue: want, JSONExact: true})
 				s.Protocol = model.HTTP2
 				if got := run(s, ample); !got.OK {

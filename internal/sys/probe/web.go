@@ -233,15 +233,15 @@ func request(s *Spec) []byte {
 	}
 	b := []byte(method(&s.URL) + " " + s.URL.Path + " HTTP/" + version + "\r\nUser-Agent: KeepAliveClient\r\n" + extra + "Host: " + host(s) + "\r\n\r\n")
 	b = b[:min(len(b), maxRequest)]
-	if u := &s.URL; len(u.Headers) > 0 || u.Body != "" { // our own keywords: nothing is cut
+	if u := &s.URL; len(u.Headers) > 0 || len(u.Body) > 0 { // our own keywords: nothing is cut
 		b = bytes.TrimSuffix(b, []byte("\r\n"))
 		for _, h := range u.Headers {
-			b = append(b, h+"\r\n"...)
+			b = append(append(b, h...), "\r\n"...)
 		}
-		if u.Body != "" {
+		if len(u.Body) > 0 {
 			b = fmt.Appendf(b, "Content-Length: %d\r\n", len(u.Body))
 		}
-		b = append(b, "\r\n"+u.Body...)
+		b = append(append(b, "\r\n"...), u.Body...)
 	}
 	return b
 }
