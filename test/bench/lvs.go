@@ -248,7 +248,7 @@ func until(limit time.Duration, what string, ok func() (bool, error)) error {
 
 // dests waits until the destinations of a service satisfy ok.
 func (b *lvsRun) dests(n int, what string, ok func(map[lvs.DestKey]lvs.Dest) bool) error {
-	return until(5*time.Minute, what, func() (bool, error) {
+	return until(15*time.Minute, what, func() (bool, error) {
 		t, err := b.kernel.Table(func(k lvs.ServiceKey) bool { return k == vipKey(n) })
 		return err == nil && ok(t[vipKey(n)].Dests), err
 	})
