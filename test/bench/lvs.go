@@ -155,7 +155,9 @@ func (b *lvsRun) listen(addr string) (net.Listener, error) {
 }
 
 func vip(n int) netip.Addr { return netip.AddrFrom4([4]byte{10, 32, byte(n >> 8), byte(n)}) }
-func rip(n int) netip.Addr { return netip.AddrFrom4([4]byte{10, 48 + byte(n>>16), byte(n >> 8), byte(n)}) }
+func rip(n int) netip.Addr {
+	return netip.AddrFrom4([4]byte{10, 48 + byte(n>>16), byte(n >> 8), byte(n)})
+}
 
 func vipKey(n int) lvs.ServiceKey {
 	return lvs.ServiceKey{Family: model.IPv4, Protocol: model.TCP, Addr: vip(n), Port: 80}
