@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 
 	"golang.org/x/sys/unix"
 
@@ -106,9 +107,10 @@ func (o *options) netNamespace() string {
 	return o.foreseen().NetNamespace
 }
 
-// load is the loader.
+// load is the loader. It lives for one configuration, so that most of what it allocates need not be looked through again and again.
 func load(o options) int {
-	if code, yes := parent.Elsewhere(o.netNamespace()); yes {
+	debug.SetGCPercent(400)
+	if code, yes := parent.Elsewhere(o.netNamespace); yes {
 		return code
 	}
 	if _, err := os.Stat(o.configFile); err == nil {

@@ -22,6 +22,7 @@ func resolveLVS(res *resolver, l *model.LVS) {
 	}
 	seq := map[string]int{}
 	seen := map[model.ServiceKey]bool{}
+	l.Services = make([]model.VirtualServer, 0, len(res.c.LVS.Services))
 	for _, v := range res.c.LVS.Services {
 		out, ok := res.service(v, l, seq[v.Group])
 		if !ok {
@@ -225,6 +226,7 @@ func (res *resolver) serviceKind(v *VirtualServer, out *model.VirtualServer, ent
 func (res *resolver) realServers(v *VirtualServer, out *model.VirtualServer, entries []model.GroupEntry) (servers []model.RealServer) {
 	seen := map[netip.AddrPort]bool{}
 	told := false
+	servers = make([]model.RealServer, 0, len(v.Real))
 	for _, s := range v.Real {
 		m := first(s.Method, v.Method)
 		name := (&model.RealServer{Addr: s.Addr.Addr(), Port: s.Addr.Port()}).Name(out)

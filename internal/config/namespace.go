@@ -1,7 +1,10 @@
 package config
 
 import (
+	"slices"
+
 	"github.com/keepalived-go/keepalived-go/internal/config/source"
+	"github.com/keepalived-go/keepalived-go/internal/config/syntax"
 )
 
 // Foreknown is what has to be known before Load.
@@ -13,7 +16,10 @@ type Foreknown struct {
 // Foresee reads a configuration for that alone. Findings are left to Load.
 func Foresee(files source.Files, name string, opt Options, host Host) Foreknown {
 	r := &source.Report{}
-	c := Read(Parse(files, name, opt, host, r), r)
+	nodes := slices.DeleteFunc(Parse(files, name, opt, host, r), func(n *syntax.Node) bool {
+		return n.Key.Text != "net_namespace" && n.Key.Text != "global_defs" // thousands of servers need not be read twice
+	})
+	c := Read(nodes, r)
 	f := Foreknown{NetNamespace: c.NetNamespace.V, RandomSeed: -1}
 	if s := c.Global.RandomSeed; s.IsSet() {
 		f.RandomSeed = s.V

@@ -3,6 +3,7 @@
 package source
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -55,7 +56,7 @@ type Env struct {
 const (
 	maxLine    = 1022     // bytes of a physical line without its newline, and of an expanded line
 	maxDepth   = 32       // nested includes, generators and definitions
-	maxLines   = 1 << 18  // logical lines
+	maxLines   = 1 << 20  // logical lines: four times what keepalived was ever praised for (2277 virtual and 37205 real servers)
 	maxBytes   = 64 << 20 // bytes of all files together
 	maxWork    = 1 << 26  // characters handled, a line counting as 64 more
 	maxExpands = 4096     // substitutions in one line
@@ -168,6 +169,7 @@ func (l *loader) file(name string, text []byte, from Pos) {
 	l.stack = append(l.stack, name)
 	defer func() { l.stack, l.level = l.stack[:len(l.stack)-1], level }()
 
+	l.out = slices.Grow(l.out, min(bytes.Count(text, []byte{'\n'}), maxLines))
 	collecting := "" // name of the multi-line definition whose body is being read
 	var body definition
 	finish := func() {
@@ -178,7 +180,7 @@ func (l *loader) file(name string, text []byte, from Pos) {
 	}
 	for n := 1; len(text) > 0 && !l.gaveUp; n++ {
 		var raw []byte
-		if i := slices.Index(text, '\n'); i >= 0 {
+		if i := bytes.IndexByte(text, '\n'); i >= 0 {
 			raw, text = text[:i], text[i+1:]
 		} else {
 			raw, text = text, nil
@@ -190,7 +192,7 @@ func (l *loader) file(name string, text []byte, from Pos) {
 			l.report.Errorf(at, "line is too long: at most %d bytes - ignoring it", maxLine)
 			continue
 		}
-		if slices.Contains(raw, 0) {
+		if bytes.IndexByte(raw, 0) >= 0 {
 			l.report.Errorf(at, "line has a NUL byte - ignoring it")
 			continue
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime/debug"
 	"slices"
 	"syscall"
 	"time"
@@ -46,6 +47,7 @@ type checkers struct {
 	end     context.CancelFunc // of it
 
 	presence presence
+	tidyAt   time.Time // zero: nothing to tidy
 
 	epoch    time.Time // the times at which checks are begun are whole grains after it
 	running  bool
@@ -157,6 +159,9 @@ func (c *checkers) monitors(now time.Time) {
 			c.abandon(o, run)
 		}
 		c.due.Set(int(o.id), time.Time{})
+	}
+	if len(c.byID) >= tidyFrom {
+		c.tidyAt = now.Add(tidyDelay)
 	}
 }
 
@@ -303,20 +308,32 @@ func (c *checkers) runScript(now time.Time, n *checker, run uint32) {
 const grain = 10 * time.Millisecond
 
 func (c *checkers) Deadline() time.Time {
-	d, k := c.due.Next(), c.kills.Next()
+	d := c.due.Next()
 	if !d.IsZero() {
 		d = c.epoch.Add((d.Sub(c.epoch) + grain - 1).Truncate(grain))
 	}
-	if d.IsZero() || !k.IsZero() && k.Before(d) {
-		d = k
+	next := []time.Time{c.kills.Next(), c.tidyAt}
+	if c.cluster != nil {
+		next = append(next, c.cluster.RampDeadline())
 	}
-	if c.cluster == nil {
-		return d
-	}
-	if r := c.cluster.RampDeadline(); d.IsZero() || !r.IsZero() && r.Before(d) {
-		d = r
+	for _, t := range next {
+		if d.IsZero() || !t.IsZero() && t.Before(d) {
+			d = t
+		}
 	}
 	return d
+}
+
+// tidyDelay is how long after a start or reload its garbage is cleared away, and tidyFrom from how many checkers on that is worth it.
+const (
+	tidyDelay = 5 * time.Second
+	tidyFrom  = 1000
+)
+
+// tidy gives back what a configuration took that is not needed to run it: twice its size or more, if nothing else allocates.
+func (c *checkers) tidy() {
+	c.tidyAt = time.Time{}
+	c.part.Go("memory", func() error { debug.FreeOSMemory(); return nil }, func(time.Time, error) {})
 }
 
 func (c *checkers) Expire(now time.Time) {
@@ -324,6 +341,9 @@ func (c *checkers) Expire(now time.Time) {
 		if r := c.cluster.RampDeadline(); !r.IsZero() && !now.Before(r) {
 			c.act(c.out[:0])
 		}
+	}
+	if !c.tidyAt.IsZero() && !now.Before(c.tidyAt) {
+		c.tidy()
 	}
 	for id, ok := c.due.Due(now); ok; id, ok = c.due.Due(now) {
 		n := c.byID[lvs.CheckID(id)]

@@ -69,13 +69,17 @@ func clean(ctx context.Context, o Options, m *model.Model, f link.Flags) int {
 			log.Error("nftables: " + err.Error())
 		}
 	}
-	if f.Checkers && !f.KeepIPVS && len(m.LVS.Services) > 0 {
-		lane := ipvs.OpenLane(openIPVS(m), o.Log.Role(logging.Checkers))
+	sync := m.LVS.Sync
+	daemons := sync != nil && (sync.Instance == "" && f.Checkers || sync.Instance != "" && f.VRRP)
+	if services := f.Checkers && len(m.LVS.Services) > 0; !f.KeepIPVS && (services || daemons) {
+		lane := ipvs.OpenLane(openIPVS(m), log)
 		c.left++
 		cluster := lvs.New(&m.LVS)
-		cluster.Stop(nil)
-		lane.Want(cluster.Delta())
-		if m.LVS.Sync != nil {
+		if services {
+			cluster.Stop(nil)
+			lane.Want(cluster.Delta())
+		}
+		if daemons {
 			lane.WantDaemons(nil)
 		}
 		lane.Then(func() { part.Post(done) })

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -280,6 +281,9 @@ func (e *engine) reload(now time.Time, next *model.Model, flags link.Flags) {
 	unix.Umask(flags.Umask) // Differs from keepalived: there it acts at start only.
 	e.late.max, e.late.limit = next.Process.MaxAutoPriority, next.Process.AutoPriorityDelay
 	changes := model.Diff(old, next)
+	if changes.VirtualServers.Empty() && slices.EqualFunc(old.LVS.Services, next.LVS.Services, func(a, b model.VirtualServer) bool { return a.Key() == b.Key() }) {
+		next.LVS.Services = old.LVS.Services // the cluster goes on with these: thousands need not be there twice
+	}
 	e.scripts.reload(old, next)
 	e.mails.plan.Forget()
 	if e.vrrp != nil && e.vrrp.running {

@@ -41,10 +41,10 @@ type syncDaemon struct {
 
 // apply states the daemons that should run now. It may be called whenever something that matters could have changed.
 func (s *syncDaemon) apply() {
-	if s.model.LVS.Sync == nil && s.lane == nil {
-		return
-	}
 	if s.lane == nil {
+		if !s.ours() {
+			return
+		}
 		log := s.Log.Role(speaker(s.flags))
 		s.lane = ipvs.OpenLane(openIPVS(s.model), log)
 		var ctx context.Context
@@ -54,9 +54,16 @@ func (s *syncDaemon) apply() {
 	s.lane.WantDaemons(s.wish())
 }
 
+// ours reports whether the daemons are this process's business: with an instance that of the one that runs VRRP, else that of the one
+// with the checkers. Another process's must be left alone.
+func (s *syncDaemon) ours() bool {
+	conf := s.model.LVS.Sync
+	return conf != nil && (conf.Instance == "" && s.flags.Checkers || conf.Instance != "" && s.vrrp != nil)
+}
+
 func (s *syncDaemon) wish() []ipvs.Daemon {
 	conf := s.model.LVS.Sync
-	if conf == nil || s.stopping {
+	if !s.ours() || s.stopping {
 		return nil
 	}
 	daemon := func(state ipvs.DaemonState) ipvs.Daemon {
@@ -64,10 +71,8 @@ func (s *syncDaemon) wish() []ipvs.Daemon {
 			Port: conf.Port, TTL: conf.TTL}
 	}
 	switch {
-	case conf.Instance == "" && s.flags.Checkers:
+	case conf.Instance == "":
 		return []ipvs.Daemon{daemon(ipvs.DaemonMaster), daemon(ipvs.DaemonBackup)}
-	case conf.Instance == "" || s.vrrp == nil:
-		return nil // the business of another process, or of nobody
 	case s.vrrp.isMaster(conf.Instance):
 		return []ipvs.Daemon{daemon(ipvs.DaemonMaster)}
 	}
