@@ -95,6 +95,7 @@ type Global struct {
 	NFTablesIPVSMark             opt[int]
 	NFTablesCounters             opt[bool]
 	LVSCommandBuf, LVSMonitorBuf buffer
+	RxBufs                       opt[rxBufs]
 }
 
 // sched is the set of *_priority, *_no_swap … keywords of one role.
@@ -525,25 +526,39 @@ func readScriptUser(g *Global, n *syntax.Node, r *source.Report) {
 	g.ScriptUsers = append(g.ScriptUsers, opt[account]{V: v, At: n.At()})
 }
 
-func readRxBufs(_ *Global, n *syntax.Node, r *source.Report) {
-	mtu, advert := false, false
-	for i, w := range n.Args {
-		switch {
-		case strings.EqualFold(w.Text, "MTU"):
-			mtu = true
-		case strings.EqualFold(w.Text, "ADVERT"):
-			advert = true
+// rxBufs is how the sizes of receive buffers are found: by what is received, or as said.
+type rxBufs struct {
+	MTU, Advert bool
+	Size        int
+}
+
+func readRxBufs(g *Global, n *syntax.Node, r *source.Report) {
+	b := &g.RxBufs.V
+	g.RxBufs.At = n.At()
+	for _, w := range n.Args {
+		switch strings.ToUpper(w.Text) {
+		case "MTU":
+			b.MTU = true
+		case "ADVERT":
+			b.Advert = true
 		default:
-			if _, err := schema.ParseInt(w.Text, 0, math.MaxUint32); err != nil || i > 0 {
-				r.Errorf(w.At, "vrrp_rx_bufs_policy: %q is neither MTU, ADVERT nor a number", w.Text)
+			// A number counts in the first place only, and any other word asks for it there.
+			size, err := schema.ParseInt(n.Args[0].Text, 0, math.MaxUint32)
+			if err != nil {
+				r.Errorf(w.At, "vrrp_rx_bufs_policy: %v, nor MTU or ADVERT alone - ignoring", err)
 				return
 			}
+			b.Size = size
 		}
 	}
 	switch {
 	case len(n.Args) == 0:
 		r.Errorf(n.At(), "vrrp_rx_bufs_policy: no value given - ignoring")
-	case mtu && advert:
+	case b.Size > 0 && (b.MTU || b.Advert):
+		r.Errorf(n.At(), "vrrp_rx_bufs_policy: a size and MTU or ADVERT cannot both be given - ignoring MTU and ADVERT")
+		b.MTU, b.Advert = false, false
+	case b.MTU && b.Advert:
 		r.Errorf(n.At(), "vrrp_rx_bufs_policy: MTU and ADVERT cannot both be given - ADVERT is ignored")
+		b.Advert = false
 	}
 }

@@ -90,6 +90,10 @@ func (res *resolver) service(v *VirtualServer, l *model.LVS, seq int) (out model
 		SMTPAlert:   first(v.SMTPAlert, opt[bool]{V: first(g.SMTPAlertChecker, g.SMTPAlert)}),
 		VirtualHost: v.VirtualHost.V,
 	}
+	if len(v.Real) == 0 {
+		res.r.Errorf(v.End, "Virtual server %s has no real servers - ignoring", &out)
+		return out, false
+	}
 	var entries []model.GroupEntry
 	if v.Group != "" {
 		out.Seq = seq
@@ -99,10 +103,6 @@ func (res *resolver) service(v *VirtualServer, l *model.LVS, seq int) (out model
 			return out, false
 		}
 		entries = l.Groups[i].Entries
-	}
-	if len(v.Real) == 0 {
-		res.r.Errorf(v.End, "Virtual server %s has no real servers - ignoring", &out)
-		return out, false
 	}
 	out.Family = serviceFamily(v, entries)
 	res.serviceKind(v, &out, entries)
@@ -223,7 +223,7 @@ func (res *resolver) realServers(v *VirtualServer, out *model.VirtualServer, ent
 		m := first(s.Method, v.Method)
 		name := (&model.RealServer{Addr: s.Addr.Addr(), Port: s.Addr.Port()}).Name(out)
 		if out.Family != 0 && m.Forward != model.TUN && model.FamilyOf(s.Addr.Addr()) != out.Family {
-			res.r.Errorf(s.At, "Address family of virtual server and real server %s don't match - skipping real server.", s.Addr.Addr())
+			res.r.Errorf(s.End, "Address family of virtual server and real server %s don't match - skipping real server.", s.Addr.Addr())
 			continue
 		}
 		if seen[s.Addr] {
