@@ -164,7 +164,7 @@ func vipKey(n int) lvs.ServiceKey {
 }
 
 // configuration is services with servers spread over them; last is the weight of the very last one.
-func configuration(services, servers int, check, delay string, last int) string {
+func shapeConfig(services, servers int, check, delay string, last int) string {
 	var c strings.Builder
 	c.WriteString("global_defs {\n router_id bench\n}\n")
 	next := 0
@@ -331,9 +331,9 @@ func (b *lvsRun) shape() error {
 	fmt.Fprintf(b.out, "%d virtual and %d real servers with a TCP_CHECK each: seconds of start, of reloads (median of %d), of processor time; KiB per real server\n",
 		b.services, b.servers, b.reps)
 	fmt.Fprintf(b.out, "%-10s %8s %10s %10s %10s %10s %8s %8s\n", "program", "start", "unchanged", "its cpu", "1 weight", "its cpu", "stop", "memory")
-	conf := func(last int) string { return configuration(b.services, b.servers, tcpCheck, "3600", last) }
+	conf := func(last int) string { return shapeConfig(b.services, b.servers, tcpCheck, "3600", last) }
 	for _, p := range b.programs {
-		small, err := b.start(p, configuration(1, 1, tcpCheck, "3600", 1))
+		small, err := b.start(p, shapeConfig(1, 1, tcpCheck, "3600", 1))
 		if err != nil {
 			return err
 		}
@@ -402,7 +402,7 @@ func (b *lvsRun) load() error {
 	fmt.Fprintf(b.out, "%-10s %-10s %10s %10s\n", "check", "program", "checks/s", "ms/1000")
 	for _, check := range []struct{ name, text string }{{"TCP_CHECK", tcpCheck}, {"HTTP_GET", httpGet}} {
 		for _, p := range b.programs {
-			d, err := b.start(p, configuration(services, servers, check.text, "1", 1))
+			d, err := b.start(p, shapeConfig(services, servers, check.text, "1", 1))
 			if err != nil {
 				return err
 			}
@@ -427,7 +427,7 @@ func (b *lvsRun) death() error {
 	for _, n := range b.deaths {
 		services := min(n, 1000)
 		victim := lvs.DestKey{Addr: rip(n), Port: 8081}
-		conf := configuration(services, n, tcpCheck, "10", 1) + fmt.Sprintf("virtual_server %s 80 {\n delay_loop 1\n lvs_sched rr\n lvs_method NAT\n protocol TCP\n"+
+		conf := shapeConfig(services, n, tcpCheck, "10", 1) + fmt.Sprintf("virtual_server %s 80 {\n delay_loop 1\n lvs_sched rr\n lvs_method NAT\n protocol TCP\n"+
 			" real_server %s 8081 {\n  TCP_CHECK {\n   connect_timeout 1\n   retry 0\n   warmup 0\n  }\n }\n}\n", vip(services), victim.Addr)
 		for _, p := range b.programs {
 			l, err := b.listen(":8081")
