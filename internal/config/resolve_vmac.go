@@ -113,8 +113,9 @@ func (res *resolver) vlink(i *Instance, out *model.Instance, say sayer) {
 	if w.V.kind == model.Macvlan {
 		res.vmac(i, out, &v, say)
 	} else if !v.Addr.IsValid() && out.Family == model.IPv4 {
-		say(w.At, "use_ipvlan: an IPv4 instance needs an address - going to fault state")
+		say(w.At, "IPv4 ipvlan requires a source ip address to be configured. setting instance to fault state")
 		out.ConfigFault = "use_ipvlan without an address"
+		return
 	}
 	if v.Addr.IsValid() && !out.SourceAddr.IsValid() {
 		out.SourceAddr = v.Addr.Addr()
@@ -138,7 +139,7 @@ func (res *resolver) vlink(i *Instance, out *model.Instance, say sayer) {
 		say(w.At, "unicast with use_vmac requires vmac_xmit_base - setting")
 		out.XmitBase = true
 	}
-	v.Source = v.Addr.IsValid() || out.Family == model.IPv6 && !out.XmitBase
+	v.Source = v.Addr.IsValid() || v.Kind == model.Macvlan && out.Family == model.IPv6 && !out.XmitBase
 	if v.Name = w.V.name.V; v.Name == "" {
 		v.Name = res.vlinkName(res.vmacPrefix(), out, &v)
 		res.vlinks.taken[v.Name] = true
@@ -179,7 +180,7 @@ func (res *resolver) vmac(i *Instance, out *model.Instance, v *model.VLink, say 
 // placeOn returns the interface that an address of the instance goes to: dev itself, the instance's own link, or a VMAC made for it.
 func (res *resolver) placeOn(i *Instance, out *model.Instance, a *opt[Address], dev string, say sayer) string {
 	family := model.FamilyOf(a.V.Prefix.Addr())
-	own := out.VLink.Exists() && dev == out.Interface && family == out.VLink.Family
+	own := out.VLink.Kind == model.Macvlan && dev == out.Interface && family == out.VLink.Family // addresses stay beneath an ipvlan
 	switch {
 	case a.V.UseVMAC && (own || out.AddrVMAC):
 		say(a.At, "use_vmac of address %s is what the instance does already - ignoring it", a.V.Prefix)
@@ -188,7 +189,7 @@ func (res *resolver) placeOn(i *Instance, out *model.Instance, a *opt[Address], 
 	switch {
 	case own:
 		return out.VLink.Name
-	case a.V.UseVMAC, out.AddrVMAC && (dev != out.Interface || out.VLink.Exists()):
+	case a.V.UseVMAC, out.AddrVMAC && (dev != out.Interface || out.VLink.Kind == model.Macvlan):
 	default:
 		return dev
 	}

@@ -77,6 +77,14 @@ func (i *Instance) AdvertInterface() string {
 	return i.Interface
 }
 
+// SourceInterface is the interface whose address adverts come from: an ipvlan has its own, a VMAC borrows that of its base.
+func (i *Instance) SourceInterface() string {
+	if i.VLink.Kind == IPVLAN {
+		return i.VLink.Name
+	}
+	return i.Interface
+}
+
 // VLinkOf returns the link of the instance that is called name; nil: it is none of them.
 func (i *Instance) VLinkOf(name string) *VLink {
 	if i.VLink.Exists() && i.VLink.Name == name {

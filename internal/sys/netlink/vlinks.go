@@ -263,7 +263,8 @@ const addrGenNone = 1
 
 // dress gives a link its settings and then sets it up if it may: it must not answer for anything before.
 func (l *Links) dress(at netlink.Link, op hostnet.LinkOp, up bool) error {
-	if err := l.handle.LinkSetIP6AddrGenMode(at, addrGenNone); err != nil && op.Link.IPv6 {
+	if op.Link.Kind != model.Macvlan {
+	} else if err := l.handle.LinkSetIP6AddrGenMode(at, addrGenNone); err != nil && op.Link.IPv6 {
 		l.blame(op.Link.Name+" addrgenmode", fmt.Sprintf("Virtual interface %s: cannot keep the kernel from making an IPv6 address: %v", op.Link.Name, err))
 	}
 	for _, s := range hostnet.Settings(&op.Link) {
