@@ -20,12 +20,19 @@ const defaultTable = "keepalived"
 type vlinks struct {
 	here  []Link          // what the host has
 	taken map[string]bool // names of the configuration
+	made  map[vlinkKey]string
+}
+
+// vlinkKey is what a base takes only once, so that instances share the link.
+type vlinkKey struct {
+	base string
+	mac  model.MAC
 }
 
 // vlinkNames collects the names that instances ask for, so that no other link gets one of them. It refuses those of interfaces that
 // are something else.
 func (res *resolver) vlinkNames() {
-	res.vlinks.here, res.vlinks.taken = res.host.Links(), map[string]bool{}
+	res.vlinks = vlinks{here: res.host.Links(), taken: map[string]bool{}, made: map[vlinkKey]string{}}
 	for _, i := range res.c.Instances {
 		for _, v := range []*opt[vlink]{&i.VMAC, &i.IPVLAN} {
 			name := v.V.name
@@ -49,7 +56,25 @@ func (res *resolver) foreign(name string) bool {
 	return slices.ContainsFunc(res.vlinks.here, func(l Link) bool { return l.Name == name && !l.Private })
 }
 
-// vlinkName chooses the name of a link: that which a link of its kind on the host has already, or else the first free one.
+// nameVLink gives a link its name: the configured one, that of the same VMAC of another instance, that which a link of its kind on the
+// host has already, or else the first free one.
+func (res *resolver) nameVLink(configured, prefix string, i *model.Instance, v *model.VLink) {
+	vl, key := &res.vlinks, vlinkKey{v.Base, v.MAC}
+	shared := vl.made[key]
+	switch {
+	case configured != "":
+		v.Name = configured
+	case v.Kind == model.Macvlan && shared != "":
+		v.Name = shared
+	default:
+		v.Name = res.vlinkName(prefix, i, v)
+	}
+	vl.taken[v.Name] = true
+	if v.Kind == model.Macvlan {
+		vl.made[key] = v.Name
+	}
+}
+
 func (res *resolver) vlinkName(prefix string, i *model.Instance, v *model.VLink) string {
 	vl := &res.vlinks
 	base := v.Base
@@ -140,10 +165,7 @@ func (res *resolver) vlink(i *Instance, out *model.Instance, say sayer) {
 		out.XmitBase = true
 	}
 	v.Source = v.Addr.IsValid() || v.Kind == model.Macvlan && out.Family == model.IPv6 && !out.XmitBase
-	if v.Name = w.V.name.V; v.Name == "" {
-		v.Name = res.vlinkName(res.vmacPrefix(), out, &v)
-		res.vlinks.taken[v.Name] = true
-	}
+	res.nameVLink(w.V.name.V, res.vmacPrefix(), out, &v)
 	out.VLink = v
 }
 
@@ -204,8 +226,7 @@ func (res *resolver) placeOn(i *Instance, out *model.Instance, a *opt[Address], 
 	}
 	v := model.VLink{Kind: model.Macvlan, Base: dev, Family: family, IPv6: family == model.IPv6, Source: family == model.IPv6}
 	res.vmac(i, out, &v, func(source.Pos, string, ...any) {})
-	v.Name = res.vlinkName(orDefault(res.c.Global.VMACAddrPrefix.V, res.vmacPrefix()), out, &v)
-	res.vlinks.taken[v.Name] = true
+	res.nameVLink("", orDefault(res.c.Global.VMACAddrPrefix.V, res.vmacPrefix()), out, &v)
 	out.AddrVLinks = append(out.AddrVLinks, v)
 	return v.Name
 }
