@@ -278,16 +278,22 @@ func TestVMACReload(t *testing.T) {
 // No packet reaches an address of a master with no_accept, and it can reach nobody; it is found by ARP and neighbour discovery.
 func TestNoAcceptBlocks(t *testing.T) {
 	t.Parallel()
-	for name, i := range map[string]instance{"IPv4": {VIPs: "10.1.0.100/24"}, "IPv6": {VIPs: "fe80::100/64 fd00:1::100/64"}} {
+	for name, i := range map[string]instance{
+		"IPv4":         {VIPs: "10.1.0.100/24", Lines: "no_accept"},
+		"IPv6":         {VIPs: "fe80::100/64 fd00:1::100/64", Lines: "no_accept"},
+		"V-J05 strict": {VIPs: "10.1.0.100/24", Lines: "strict_mode"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := newLab(t, lab.Plan{})
 			addr := netip.MustParsePrefix(strings.Fields(i.VIPs)[strings.Count(i.VIPs, " ")]).Addr()
 			master, backup := i, i
 			master.Priority, backup.Priority = 200, 100
-			master.Lines, backup.Lines = "no_accept", "no_accept"
 			a := l.Node("a").Start(lab.Ours(), config(master))
 			l.WaitHolder(soon, addr, "a")
+			if rule, set := a.WaitLog(soon, "setting firewall drop rule"), a.WaitLog(soon, `setting VIPs\.`); rule.At.After(set.At) {
+				t.Error("the addresses are set before their packets are dropped")
+			}
 			client := l.Node("c")
 			if _, err := client.Who(addr, 300*time.Millisecond); err == nil {
 				t.Error("the address answers")
