@@ -20,12 +20,19 @@ const defaultTable = "keepalived"
 type vlinks struct {
 	here  []Link          // what the host has
 	taken map[string]bool // names of the configuration
+	made  map[vlinkKey]string
+}
+
+// vlinkKey is what a base takes only once, so that instances share the link.
+type vlinkKey struct {
+	base string
+	mac  model.MAC
 }
 
 // vlinkNames collects the names that instances ask for, so that no other link gets one of them. It refuses those of interfaces that
 // are something else.
 func (res *resolver) vlinkNames() {
-	res.vlinks.here, res.vlinks.taken = res.host.Links(), map[string]bool{}
+	res.vlinks = vlinks{here: res.host.Links(), taken: map[string]bool{}, made: map[vlinkKey]string{}}
 	for _, i := range res.c.Instances {
 		for _, v := range []*opt[vlink]{&i.VMAC, &i.IPVLAN} {
 			name := v.V.name
@@ -49,7 +56,25 @@ func (res *resolver) foreign(name string) bool {
 	return slices.ContainsFunc(res.vlinks.here, func(l Link) bool { return l.Name == name && !l.Private })
 }
 
-// vlinkName chooses the name of a link: that which a link of its kind on the host has already, or else the first free one.
+// nameVLink gives a link its name: the configured one, that of the same VMAC of another instance, that which a link of its kind on the
+// host has already, or else the first free one.
+func (res *resolver) nameVLink(configured, prefix string, i *model.Instance, v *model.VLink) {
+	vl, key := &res.vlinks, vlinkKey{v.Base, v.MAC}
+	shared := vl.made[key]
+	switch {
+	case configured != "":
+		v.Name = configured
+	case v.Kind == model.Macvlan && shared != "":
+		v.Name = shared
+	default:
+		v.Name = res.vlinkName(prefix, i, v)
+	}
+	vl.taken[v.Name] = true
+	if v.Kind == model.Macvlan {
+		vl.made[key] = v.Name
+	}
+}
+
 func (res *resolver) vlinkName(prefix string, i *model.Instance, v *model.VLink) string {
 	vl := &res.vlinks
 	base := v.Base
@@ -113,8 +138,9 @@ func (res *resolver) vlink(i *Instance, out *model.Instance, say sayer) {
 	if w.V.kind == model.Macvlan {
 		res.vmac(i, out, &v, say)
 	} else if !v.Addr.IsValid() && out.Family == model.IPv4 {
-		say(w.At, "use_ipvlan: an IPv4 instance needs an address - going to fault state")
+		say(w.At, "IPv4 ipvlan requires a source ip address to be configured. setting instance to fault state")
 		out.ConfigFault = "use_ipvlan without an address"
+		return
 	}
 	if v.Addr.IsValid() && !out.SourceAddr.IsValid() {
 		out.SourceAddr = v.Addr.Addr()
@@ -138,11 +164,8 @@ func (res *resolver) vlink(i *Instance, out *model.Instance, say sayer) {
 		say(w.At, "unicast with use_vmac requires vmac_xmit_base - setting")
 		out.XmitBase = true
 	}
-	v.Source = v.Addr.IsValid() || out.Family == model.IPv6 && !out.XmitBase
-	if v.Name = w.V.name.V; v.Name == "" {
-		v.Name = res.vlinkName(res.vmacPrefix(), out, &v)
-		res.vlinks.taken[v.Name] = true
-	}
+	v.Source = v.Addr.IsValid() || v.Kind == model.Macvlan && out.Family == model.IPv6 && !out.XmitBase
+	res.nameVLink(w.V.name.V, res.vmacPrefix(), out, &v)
 	out.VLink = v
 }
 
@@ -179,7 +202,7 @@ func (res *resolver) vmac(i *Instance, out *model.Instance, v *model.VLink, say 
 // placeOn returns the interface that an address of the instance goes to: dev itself, the instance's own link, or a VMAC made for it.
 func (res *resolver) placeOn(i *Instance, out *model.Instance, a *opt[Address], dev string, say sayer) string {
 	family := model.FamilyOf(a.V.Prefix.Addr())
-	own := out.VLink.Exists() && dev == out.Interface && family == out.VLink.Family
+	own := out.VLink.Kind == model.Macvlan && dev == out.Interface && family == out.VLink.Family // addresses stay beneath an ipvlan
 	switch {
 	case a.V.UseVMAC && (own || out.AddrVMAC):
 		say(a.At, "use_vmac of address %s is what the instance does already - ignoring it", a.V.Prefix)
@@ -188,7 +211,7 @@ func (res *resolver) placeOn(i *Instance, out *model.Instance, a *opt[Address], 
 	switch {
 	case own:
 		return out.VLink.Name
-	case a.V.UseVMAC, out.AddrVMAC && (dev != out.Interface || out.VLink.Exists()):
+	case a.V.UseVMAC, out.AddrVMAC && (dev != out.Interface || out.VLink.Kind == model.Macvlan):
 	default:
 		return dev
 	}
@@ -203,8 +226,7 @@ func (res *resolver) placeOn(i *Instance, out *model.Instance, a *opt[Address], 
 	}
 	v := model.VLink{Kind: model.Macvlan, Base: dev, Family: family, IPv6: family == model.IPv6, Source: family == model.IPv6}
 	res.vmac(i, out, &v, func(source.Pos, string, ...any) {})
-	v.Name = res.vlinkName(orDefault(res.c.Global.VMACAddrPrefix.V, res.vmacPrefix()), out, &v)
-	res.vlinks.taken[v.Name] = true
+	res.nameVLink("", orDefault(res.c.Global.VMACAddrPrefix.V, res.vmacPrefix()), out, &v)
 	out.AddrVLinks = append(out.AddrVLinks, v)
 	return v.Name
 }

@@ -55,15 +55,25 @@ func (m MAC) String() string { return net.HardwareAddr(m[:]).String() }
 // Exists reports whether there is a link at all.
 func (v *VLink) Exists() bool { return v.Kind != 0 }
 
-// VLinks returns all interfaces that the configuration needs made, in the order of making them.
+// VLinks returns all interfaces that the configuration needs made, in the order of making them; one that instances share is there once.
 func (v *VRRP) VLinks() []VLink {
 	var out []VLink
+	add := func(l *VLink) {
+		k := slices.IndexFunc(out, func(o VLink) bool { return o.Name == l.Name })
+		switch {
+		case !l.Exists():
+		case k < 0:
+			out = append(out, *l)
+		default:
+			out[k].IPv6 = out[k].IPv6 || l.IPv6
+		}
+	}
 	for i := range v.Instances {
 		in := &v.Instances[i]
-		if in.VLink.Exists() {
-			out = append(out, in.VLink)
+		add(&in.VLink)
+		for k := range in.AddrVLinks {
+			add(&in.AddrVLinks[k])
 		}
-		out = append(out, in.AddrVLinks...)
 	}
 	return out
 }
@@ -72,6 +82,14 @@ func (v *VRRP) VLinks() []VLink {
 // vmac_xmit_base.
 func (i *Instance) AdvertInterface() string {
 	if i.VLink.Exists() && !i.XmitBase {
+		return i.VLink.Name
+	}
+	return i.Interface
+}
+
+// SourceInterface is the interface whose address adverts come from: an ipvlan has its own, a VMAC borrows that of its base.
+func (i *Instance) SourceInterface() string {
+	if i.VLink.Kind == IPVLAN {
 		return i.VLink.Name
 	}
 	return i.Interface

@@ -55,6 +55,12 @@ type Lab struct {
 	lans   int
 	nodes  []*Node
 	dir    string
+	ports  map[portKey]int // index of the switch's port
+}
+
+type portKey struct {
+	node string
+	lan  int
 }
 
 // Node is one host of the lab.
@@ -84,7 +90,7 @@ func New(t T, plan Plan) *Lab {
 		plan.LANs = 1
 	}
 	l := &Lab{t: t, lans: plan.LANs, dir: t.TempDir(),
-		prefix: fmt.Sprintf("%s%d-%d", nsPrefix, os.Getpid(), labs.Add(1))}
+		prefix: fmt.Sprintf("%s%d-%d", nsPrefix, os.Getpid(), labs.Add(1)), ports: map[portKey]int{}}
 	l.Timeline.init(t)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -128,6 +134,7 @@ func New(t T, plan Plan) *Lab {
 					return err
 				}
 				ports[link.Index] = port{n.Name, i}
+				l.ports[portKey{n.Name, i}] = link.Index
 			}
 		}
 		return nil
@@ -170,6 +177,20 @@ func (n *Node) Addr6(lan int) netip.Addr {
 // LinkLocal is the node's link-local address on a LAN, made from its hardware address.
 func (n *Node) LinkLocal(lan int) netip.Addr {
 	return netip.MustParseAddr(fmt.Sprintf("fe80::ff:fe00:%x", lan<<8|n.index))
+}
+
+// Namespace is the name of the node's network namespace.
+func (n *Node) Namespace() string { return n.ns }
+
+// Reattach makes a node's interface anew that was removed, with its IPv4 address. What it sends is not recorded as the node's unless
+// the switch gave the port its old index, so it asks for that.
+func (l *Lab) Reattach(node string, lan int) {
+	l.t.Helper()
+	n := l.Node(node)
+	index := l.ports[portKey{node, lan}]
+	l.ip(l.switchNS(), fmt.Sprintf("link add %s index %d type veth peer name eth%d address %s netns %s\nlink set %[1]s master br%[3]d up\n",
+		n.port(lan), index, lan, n.MAC(lan), n.ns))
+	l.ip(n.ns, fmt.Sprintf("link set eth%d up\naddr add %s/24 brd + dev eth%[1]d\n", lan, n.Addr(lan)))
 }
 
 // Unplug takes the carrier from the node's interface, Plug gives it back.

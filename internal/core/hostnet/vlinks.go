@@ -61,7 +61,7 @@ func (h *Host) Fits(link Link, v *model.VLink, base Link) bool {
 	if v.Kind == model.Macvlan {
 		return link.Mode == macvlanPrivate && link.MAC == [6]byte(v.MAC)
 	}
-	return link.Mode == ipvlanL2 && link.IPVLANFlags == v.Mode
+	return link.Mode == ipvlanL2 // its flags are those of all ipvlans on the base, as the last of them was made
 }
 
 // PlanLinks returns what to do so that all of want are there and up as far as their bases are there, and those of mine that are not
@@ -140,12 +140,11 @@ func setting4(dev, name, value string) Setting {
 
 // Settings are those of the link itself (vrrp.md §11): it answers ARP for its own addresses alone, and takes packets that come from
 // addresses which the host has on other interfaces too.
-func Settings(v *model.VLink) []Setting {
-	if v.Kind != model.Macvlan {
-		return nil
+func Settings(v *model.VLink) (out []Setting) {
+	if v.Kind == model.Macvlan {
+		out = append(out, setting4(v.Name, "arp_ignore", "1"))
 	}
-	out := []Setting{setting4(v.Name, "arp_ignore", "1")}
-	if v.Family == model.IPv4 {
+	if v.Kind == model.Macvlan && v.Family == model.IPv4 {
 		out = append(out, setting4(v.Name, "accept_local", "1"), setting4(v.Name, "rp_filter", "0"), setting4(v.Name, "promote_secondaries", "1"))
 	}
 	if !v.IPv6 {

@@ -171,7 +171,7 @@ func (v *vrrpPart) sayAddress(ev hostnet.Event) {
 // poor reports whether a router on the interface has no source address, or one that is virtual.
 func (v *vrrpPart) poor(ifName string) bool {
 	return slices.ContainsFunc(v.routers, func(r *router) bool {
-		return r.m.Instance().Interface == ifName && (!r.source.IsValid() || v.virtual(r.source))
+		return r.m.Instance().SourceInterface() == ifName && (!r.source.IsValid() || v.virtual(r.source))
 	})
 }
 
@@ -201,7 +201,7 @@ type sourceKey struct {
 func (v *vrrpPart) saySources(on func(ifName string) bool) {
 	done := map[string]bool{}
 	for _, r := range v.routers {
-		name := r.m.Instance().Interface
+		name := r.m.Instance().SourceInterface()
 		l, ok := v.host.Link(name)
 		if name == "" || done[name] || !on(name) {
 			continue
@@ -255,7 +255,7 @@ func (v *vrrpPart) resource(now time.Time, r *router) {
 }
 
 func (v *vrrpPart) sourceOf(i *model.Instance) netip.Addr {
-	l, ok := v.host.Link(i.Interface)
+	l, ok := v.host.Link(i.SourceInterface())
 	if i.SourceAddr.IsValid() {
 		if i.TrackSourceAddr && ok && !v.host.Has(l.Index, i.SourceAddr) {
 			return netip.Addr{}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/keepalived-go/keepalived-go/internal/core/announce"
@@ -196,7 +197,11 @@ func (v *vrrpPart) linkOutcome(out netlink.LinkOutcome) {
 		{out.Removed, "(%s) Success removing VMAC interface %s"},
 	} {
 		for _, name := range l.names {
-			v.log.Info(fmt.Sprintf(l.format, v.vl.instance[name], name))
+			line := fmt.Sprintf(l.format, v.vl.instance[name], name)
+			if slices.ContainsFunc(v.vl.wish.Links, func(w model.VLink) bool { return w.Name == name && w.Kind == model.IPVLAN }) {
+				line = strings.Replace(line, "VMAC", "ipvlan", 1)
+			}
+			v.log.Info(line)
 		}
 	}
 	clear(v.vl.failed)

@@ -543,7 +543,7 @@ type queued struct {
 // announceSelf refreshes what the neighbours know of the address that our unicast adverts come from.
 func (v *vrrpPart) announceSelf(now time.Time, r *router) {
 	i := r.m.Instance()
-	t, ok := v.target(i.Interface, r.m.SourceAddr())
+	t, ok := v.target(i.SourceInterface(), r.m.SourceAddr())
 	if !ok {
 		return
 	}

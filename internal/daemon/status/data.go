@@ -351,13 +351,17 @@ func (p page) vlink(s *Snapshot, i *Instance) {
 		return
 	}
 	up := slices.ContainsFunc(s.Interfaces, func(f Interface) bool { return f.Name == l.Name && f.Flags&net.FlagUp != 0 })
-	kind := choose(l.Kind == model.Macvlan, "VMAC", "IPVLAN")
-	p.line(3, "Use %s, i/f name %s, is_up = %t, xmit_base = %t", kind, l.Name, up, i.XmitBase)
+	if l.Kind == model.IPVLAN {
+		address := ""
+		if l.Addr.IsValid() {
+			address = ", i/f address = " + l.Addr.String()
+		}
+		p.line(3, "Use IPVLAN, i/f %s, is_up = %t%s, type %s", l.Name, up, address, [...]string{"bridge", "private", "vepa"}[min(l.Mode, 2)])
+	} else {
+		p.line(3, "Use VMAC, i/f name %s, is_up = %t, xmit_base = %t", l.Name, up, i.XmitBase)
+	}
 	if l.OwnMAC {
 		p.line(5, "MAC = %s%s", l.MAC, choose(l.VRIDMAC, " (using VRID)", ""))
-	}
-	if l.Addr.IsValid() {
-		p.line(5, "IPVLAN address = %s", l.Addr)
 	}
 	if i.AddrVMAC {
 		p.line(5, "Use VMAC for VIPs on other interfaces")
@@ -544,7 +548,7 @@ func (p page) iface(s *Snapshot, i *Interface) {
 	p.line(3, "Down debounce timer = %dus", i.DebounceDown.Microseconds())
 	p.line(3, "Group = %d", i.Group)
 	if i.Under != "" {
-		p.line(3, "%s type %s, underlying interface = %s, state = %s", choose(i.Kind == "macvlan", "VMAC", "IPVLAN"), i.Mode, i.Under, flags(i.UnderFlags))
+		p.line(3, "%s type %s, underlying interface = %s, state = %s", choose(i.Kind == "macvlan", "VMAC", "IPVLAN"), choose(i.Kind == "macvlan", "", "L2 ")+i.Mode, i.Under, flags(i.UnderFlags))
 	}
 	if i.Made {
 		p.line(3, "I/f created by keepalived")

@@ -55,8 +55,23 @@ type Links struct {
 	relaxed []hostnet.Setting  // reverse path filters, while a VMAC needs that of "all" to be off
 }
 
-// changed is a setting that was changed: what it was, and what it is to be.
-type changed struct{ was, is string }
+// changed is a setting that was changed: what it was, what it is to be, and the index of the interface that it is of, 0: of none.
+type changed struct {
+	was, is string
+	index   int
+}
+
+// settingOf returns the name of the interface that a setting is of, and the path as a function of it.
+func settingOf(path string) (dev string, of func(string) string) {
+	parts := strings.Split(path, "/")
+	if len(parts) != 5 || parts[2] != "conf" {
+		return "", nil
+	}
+	return parts[3], func(dev string) string {
+		parts[3] = dev
+		return strings.Join(parts, "/")
+	}
+}
 
 // OpenLinks opens the sockets in the calling thread's network namespace. post runs a function on the loop.
 func OpenLinks(log *slog.Logger, post func(func())) (*Links, error) {
@@ -156,7 +171,7 @@ func (l *Links) pass(w LinkWish) (LinkOutcome, error) {
 	} else {
 		l.relaxed = nil
 	}
-	l.set(settings)
+	l.set(h, settings)
 	for _, op := range ops {
 		name := op.Link.Name
 		err := l.do(op, w.Up == nil)
@@ -248,7 +263,8 @@ const addrGenNone = 1
 
 // dress gives a link its settings and then sets it up if it may: it must not answer for anything before.
 func (l *Links) dress(at netlink.Link, op hostnet.LinkOp, up bool) error {
-	if err := l.handle.LinkSetIP6AddrGenMode(at, addrGenNone); err != nil && op.Link.IPv6 {
+	if op.Link.Kind != model.Macvlan {
+	} else if err := l.handle.LinkSetIP6AddrGenMode(at, addrGenNone); err != nil && op.Link.IPv6 {
 		l.blame(op.Link.Name+" addrgenmode", fmt.Sprintf("Virtual interface %s: cannot keep the kernel from making an IPv6 address: %v", op.Link.Name, err))
 	}
 	for _, s := range hostnet.Settings(&op.Link) {
@@ -284,7 +300,7 @@ func (l *Links) value(path string) (string, error) {
 }
 
 // set makes settings be what they are wanted to be, and those that are not wanted any more what they were.
-func (l *Links) set(want []hostnet.Setting) {
+func (l *Links) set(h *hostnet.Host, want []hostnet.Setting) {
 	wanted := map[string]bool{}
 	for _, s := range want {
 		wanted[s.Path] = true
@@ -297,16 +313,25 @@ func (l *Links) set(want []hostnet.Setting) {
 			continue
 		}
 		l.tell(s.Path, fmt.Sprintf("NOTICE: setting sysctl %s from %s to %s", dotted(s.Path), now, s.Value))
-		if _, ours := l.saved[s.Path]; !ours {
-			l.saved[s.Path] = changed{was: now}
+		c, ours := l.saved[s.Path]
+		if !ours {
+			c.was = now
+			dev, _ := settingOf(s.Path)
+			link, _ := h.Link(dev)
+			c.index = link.Index
 		}
-		l.saved[s.Path] = changed{l.saved[s.Path].was, s.Value}
+		c.is = s.Value
+		l.saved[s.Path] = c
 	}
 	for path, c := range l.saved {
 		if wanted[path] {
 			continue
 		}
 		delete(l.saved, path)
+		if link, ok := h.LinkAt(c.index); ok { // under whatever name
+			_, of := settingOf(path)
+			path = of(link.Name)
+		}
 		if now, err := l.value(path); err != nil || now != c.is {
 			continue
 		}

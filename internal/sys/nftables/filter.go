@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -92,9 +93,10 @@ func (l *Filter) Run(ctx context.Context) error {
 		if err != nil {
 			retry.Reset(wait)
 			wait = min(2*wait, retryMax)
-			if text := err.Error(); text != l.told {
+			// The library lists the answers to all messages of a transaction; the first says why it failed.
+			if text, _, _ := strings.Cut(err.Error(), "\n"); text != l.told {
 				l.told = text
-				l.log.Error("nftables: " + text)
+				l.log.Error("nftables: " + text + " - packets are not filtered")
 			}
 		} else {
 			wait, l.told = retryMin, ""
