@@ -155,7 +155,8 @@ func TestStartTogether(t *testing.T) {
 	})
 	onLab(t, "V-A11 equal priorities", lab.Plan{}, func(t *testing.T, l *lab.Lab) {
 		i := instance{Priority: 100}
-		l.Node("a").Start(lab.Ours(), config(i))
+		// One after the other: two whose timers fire in the same instant are both masters until the next advert.
+		l.Node("a").Start(lab.Ours(), config(i)).WaitLog(soon, `Entering BACKUP STATE \(init\)`)
 		l.Node("b").Start(lab.Ours(), config(i))
 		l.Wait(soon+i.Down(), "one holder", func() bool { return len(l.Holders(vip)) == 1 })
 		settled := time.Now()
