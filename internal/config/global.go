@@ -47,7 +47,7 @@ type Global struct {
 	NotifyFIFO, VRRPNotifyFIFO, LVSNotifyFIFO                   opt[fifo]
 	NotifyFIFOScript, VRRPNotifyFIFOScript, LVSNotifyFIFOScript opt[Command]
 	FIFOStatesOnReload                                          opt[bool]
-	NotifyPriority                                              opt[bool]
+	NotifyPriority, NotifySerialize                             opt[bool]
 
 	Sched, CheckerSched, BFDSched sched
 
@@ -301,6 +301,8 @@ var globalDefs = concat(gtable{
 		"Priority of the chains."),
 	schema.Flag("nftables_ifindex", true, func(g *Global) *opt[bool] { return &g.NFTIfIndex }, "Match interfaces by index."),
 	schema.Flag("nftables_counters", true, func(g *Global) *opt[bool] { return &g.NFTablesCounters }, "Add counters to the rules."),
+	schema.Value("notify_serialize", schema.Bool, false, func(g *Global) *opt[bool] { return &g.NotifySerialize },
+		"Run the notify scripts of an instance or group one at a time: states that come meanwhile wait, and only the last of them is told.").Ours(),
 	schema.Inherited("notify_fifo", fifoKind, func(g *Global) *opt[fifo] { return &g.NotifyFIFO },
 		"Pipe that gets all state changes.").Lenient().FirstWins(),
 	schema.Inherited("notify_fifo_script", command, func(g *Global) *opt[Command] { return &g.NotifyFIFOScript },

@@ -76,6 +76,7 @@ func (res *resolver) process(p *model.Process) {
 		VRRPSched:             g.Sched.model(),
 		CheckerSched:          g.CheckerSched.model(),
 		JSONVersion:           g.JSONVersion.V,
+		NotifySerialize:       g.NotifySerialize.V,
 		MaxAutoPriority:       g.MaxAutoPriority.V,
 		AutoPriorityDelay:     time.Duration(g.AutoPriorityDelay.V) * time.Microsecond,
 		Names:                 g.names(),

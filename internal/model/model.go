@@ -29,6 +29,7 @@ type Process struct {
 
 	NotifyFIFO, VRRPNotifyFIFO, LVSNotifyFIFO FIFO
 	FIFOStatesOnReload                        bool // fifo_write_vrrp_states_on_reload
+	NotifySerialize                           bool // notify_serialize: one script of an instance or group at a time
 
 	StartupScript, ShutdownScript               *Script
 	StartupScriptTimeout, ShutdownScriptTimeout time.Duration

@@ -1,11 +1,14 @@
 package netns
 
 import (
+	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -171,5 +174,153 @@ func TestPlace(t *testing.T) {
 	}
 	if status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)); regexp.MustCompile(`(?m)^VmLck:\s+0 kB$`).Match(status) {
 		t.Error("nothing is locked into memory")
+	}
+}
+
+// With notify_serialize scripts of an instance never overlap, and the last one to run tells of the last state.
+func TestNotifySerialize(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, lab.Plan{Nodes: []string{"a", "c"}})
+	if lab.IsKeepalived(lab.Ours()) {
+		t.Skip("an own keyword")
+	}
+	n := l.Node("a")
+	calls, gate := filepath.Join(n.Dir, "calls"), filepath.Join(n.Dir, "gate")
+	// The first waits until all states have come.
+	slow := n.File("slow.sh", "#!/bin/sh\necho \"begin $3\" >>"+calls+"\nwhile [ ! -e "+gate+" ]; do sleep 0.05; done\necho \"end $3\" >>"+calls+"\n")
+	if err := os.Chmod(slow, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	fifo := n.FIFO("fifo")
+	i := instance{Priority: 150, Lines: "notify " + slow}
+	a := n.Start(lab.Ours(), config("global_defs {\n  notify_serialize\n  vrrp_notify_fifo "+fifo.Path+"\n}\n", i))
+	told := func(k int) {
+		t.Helper()
+		l.Wait(soon+i.Down(), "told", func() bool { return len(fifo.Lines()) >= k })
+	}
+	told(2) // BACKUP, MASTER
+	n.Unplug(0)
+	told(3)
+	n.Plug(0)
+	told(5)
+	n.File("gate", "open")
+	l.Wait(soon, "the last state", func() bool { return strings.Contains(n.ReadFile("calls"), "end MASTER") })
+	if got, want := n.ReadFile("calls"), "begin BACKUP\nend BACKUP\nbegin MASTER\nend MASTER\n"; got != want {
+		t.Errorf("calls:\n%s", got)
+	}
+	a.Stop()
+	if got := n.ReadFile("calls"); !strings.HasSuffix(got, "begin STOP\nend STOP\n") {
+		t.Errorf("calls at the end:\n%s", got)
+	}
+}
+
+// A flood of signals loses nothing: every kind is answered after it, memory and descriptors are what they were.
+func TestSignalStorm(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, lab.Plan{Nodes: []string{"a"}})
+	if lab.IsKeepalived(lab.Ours()) {
+		t.Skip("its reloads interrupt it")
+	}
+	i := instance{Priority: 255}
+	a := lone(t, l, i)
+	n := l.Node("a")
+	count := 1500
+	if s := os.Getenv("SIGNAL_STORM"); s != "" {
+		count, _ = strconv.Atoi(s)
+	}
+	kinds := []syscall.Signal{syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.Signal(36), syscall.Signal(63)}
+	size := func() (rss, fds int) {
+		for _, pid := range []int{a.Pid(), a.Worker()} {
+			list, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+			fds += len(list)
+			b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+			if f := strings.Fields(string(b)); len(f) > 1 {
+				pages, _ := strconv.Atoi(f[1])
+				rss += pages * os.Getpagesize()
+			}
+		}
+		return rss, fds
+	}
+	worker := a.Worker()
+	storm := func(seed uint64, count int) {
+		r := rand.New(rand.NewPCG(seed, 0))
+		for range count {
+			pid := a.Pid()
+			kind := kinds[r.IntN(len(kinds))]
+			if kind != syscall.SIGHUP && r.IntN(4) == 0 {
+				pid = worker
+			}
+			if err := syscall.Kill(pid, kind); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(200 * time.Microsecond)
+		}
+	}
+	// settled waits until all that was asked for is done: a reload that comes after is, and leaves its trace.
+	settled := func(priority int) {
+		t.Helper()
+		next := i
+		next.Lines = fmt.Sprintf("garp_master_repeat %d", priority)
+		a.Reload(config(next))
+		l.Wait(4*soon, "the last reload", func() bool {
+			return strings.Contains(a.Dump(syscall.SIGUSR1, "keepalived.data"), fmt.Sprintf("Gratuitous ARP repeat = %d\n", priority))
+		})
+	}
+	storm(1, count/3) // what memory a storm needs at all
+	settled(2)
+	rss, fds := size()
+	storm(2, count)
+	settled(3)
+	after, fdsAfter := size()
+	if fdsAfter > fds+2 || after > rss+32<<20 {
+		t.Errorf("descriptors %d, before %d; memory %d, before %d", fdsAfter, fds, after, rss)
+	}
+	if a.Worker() != worker || l.Holders(vip) != "a" {
+		t.Error("the worker is another one, or the address is gone")
+	}
+	for _, f := range l.Frames(lab.Adverts("a"), lab.Priority(0)) {
+		t.Errorf("it gave up: %v", f)
+	}
+	for sig, name := range map[syscall.Signal]string{syscall.SIGUSR2: "keepalived.stats", syscall.Signal(36): "keepalived.json", syscall.Signal(63): "keepalived.stats"} {
+		if text := a.Dump(sig, name); !strings.Contains(text, "VI_1") {
+			t.Errorf("%s: %q", name, text)
+		}
+	}
+	if rest, _ := filepath.Glob(filepath.Join(n.Dir, "tmp", ".*")); len(rest) > 0 {
+		t.Errorf("left behind: %q", rest)
+	}
+}
+
+// Whoever reads a dump while it is written again and again finds a whole one.
+func TestDumpsNeverTear(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, lab.Plan{Nodes: []string{"a"}})
+	if lab.IsKeepalived(lab.Ours()) {
+		t.Skip("it writes them in place")
+	}
+	a := lone(t, l, instance{Priority: 255})
+	n := l.Node("a")
+	whole := map[string]func(string) bool{
+		"keepalived.data": func(s string) bool {
+			return strings.HasPrefix(s, "------< Global") && strings.Contains(s, "------< Interfaces") && strings.HasSuffix(s, "VI_1, weight 0\n")
+		},
+		"keepalived.stats": func(s string) bool {
+			return strings.HasPrefix(s, "VRRP Instance: VI_1\n") && strings.HasSuffix(s, "  Priority Zero:\n    Received: 0\n    Sent: 0\n")
+		},
+		"keepalived.json": func(s string) bool { return json.Valid([]byte(s)) },
+	}
+	signals := []syscall.Signal{syscall.SIGUSR1, syscall.SIGUSR2, syscall.Signal(36)}
+	a.Dump(syscall.SIGUSR1, "keepalived.data")
+	a.Dump(syscall.SIGUSR2, "keepalived.stats")
+	a.Dump(syscall.Signal(36), "keepalived.json")
+	reads := 0
+	for end := time.Now().Add(time.Second); time.Now().Before(end); {
+		syscall.Kill(a.Pid(), signals[reads%len(signals)])
+		for name, ok := range whole {
+			reads++
+			if text := n.ReadFile("tmp/" + name); !ok(text) {
+				t.Fatalf("%s after %d reads:\n%s", name, reads, text)
+			}
+		}
 	}
 }

@@ -23,6 +23,7 @@ type scripts struct {
 
 	patience int      // passes that resultsDue has asked for
 	fifos    [3]*fifo // global, VRRP, LVS
+	serial   notify.Serial
 }
 
 // wait is who wants to hear of a job's end.
@@ -150,9 +151,16 @@ func (s *scripts) resultsDue() bool {
 
 // notify delivers what a change causes, the mail last.
 func (s *scripts) notify(c notify.Change) {
+	object, state, serial := notify.Object(c)
+	serial = serial && s.e.model.Process.NotifySerialize
+	var programs []notify.Delivery
 	for _, d := range notify.Plan(c) {
-		if d.Script != nil {
-			s.run(s.part, script.Job{Script: *d.Script, Extra: d.Extra, Tracked: d.Tracked}, nil)
+		switch {
+		case d.Script != nil && serial:
+			programs = append(programs, d)
+			continue
+		case d.Script != nil:
+			s.start(d, nil)
 			continue
 		}
 		s.write(0, d.Line)
@@ -163,7 +171,26 @@ func (s *scripts) notify(c notify.Change) {
 			s.write(2, d.Line)
 		}
 	}
+	if serial {
+		s.next(object, s.serial.Add(object, programs, state))
+		if s.e.stopping { // there is no time to wait for others
+			for _, d := range s.serial.Rest(object) {
+				s.start(d, nil)
+			}
+		}
+	}
 	s.e.mails.changed(c)
+}
+
+func (s *scripts) start(d notify.Delivery, done func(time.Time, script.Result)) {
+	s.run(s.part, script.Job{Script: *d.Script, Extra: d.Extra, Tracked: d.Tracked}, done)
+}
+
+// next starts a program of an object whose programs run one at a time, and after it the one that follows.
+func (s *scripts) next(object string, d *notify.Delivery) {
+	if d != nil {
+		s.start(*d, func(time.Time, script.Result) { s.next(object, s.serial.Done(object)) })
+	}
 }
 
 func (s *scripts) write(i int, line string) {
