@@ -163,9 +163,12 @@ func TestInheritedIsTold(t *testing.T) {
 	}
 }
 
-// usual makes one of two ways to say the same in a model: no directory of iproute2, and the usual one.
+// usual makes one of two ways to say the same in a model, which differ only in how they are dumped: what is there by default may be written.
 func usual(m *model.Model) {
 	if m != nil {
+		for i := range m.VRRP.Scripts {
+			m.VRRP.Scripts[i].DefaultTimeout = false
+		}
 		m.VRRP.IPRouteUsr = cmp.Or(m.VRRP.IPRouteUsr, "/usr/share/iproute2")
 		m.VRRP.IPRouteEtc = cmp.Or(m.VRRP.IPRouteEtc, "/etc/iproute2")
 	}
