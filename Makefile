@@ -17,7 +17,7 @@ DOC     := $(PREFIX)/share/doc/keepalived-go
 MAN     := $(PREFIX)/share/man
 TOOLS   := $(CURDIR)/.tools
 
-.PHONY: help build check test demo bench fuzz lint docs install install-compat packages clean
+.PHONY: help build check test demo bench fuzz lint docs install install-compat packages clean soak
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1	\2/p' $(MAKEFILE_LIST) | expand -t 12
 
@@ -35,6 +35,9 @@ demo: ## a failover to look at: two routers and a client in network namespaces (
 
 bench: ## takeover and configuration beside the real keepalived, in one run (root)
 	PATH="$$(test/setup.sh):$$PATH" go run ./test/bench
+
+soak: ## 10 000 flaps of 1000 real servers: memory stays flat (some minutes)
+	SOAK=10000 go test -count=1 -timeout 2h -run TestSoak -v ./internal/daemon/engine
 
 fuzz: ## ten seconds for each fuzz target (FUZZTIME=10m for longer)
 	test/fuzz.sh

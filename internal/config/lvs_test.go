@@ -100,3 +100,31 @@ func dump(b *strings.Builder, path string, v reflect.Value) {
 		leaf()
 	}
 }
+
+// Two rows of the list of scenarios that are about the configuration alone.
+func TestCheckScenarios(t *testing.T) {
+	check := func(kind, lines string) (*model.Model, int) {
+		m, r := Load(oneFile("virtual_server 192.0.2.1 80 {\n lvs_sched rr\n lvs_method NAT\n protocol TCP\n virtualhost vs\n real_server 192.0.2.2 80 {\n virtualhost rs\n "+
+			kind+" {\n"+lines+"\n}\n}\n}\n"), "k", Options{}, newFakeHost())
+		return m, r.ExitCode()
+	}
+	t.Run("L-F26 a regex that cannot be compiled is an error", func(t *testing.T) {
+		if _, code := check("HTTP_GET", "url {\n path /\n regex \"a(b\"\n}"); code == 0 {
+			t.Error("it passes")
+		}
+	})
+	t.Run("L-F28 which name TLS gets", func(t *testing.T) {
+		for lines, want := range map[string]string{
+			"url {\n path /\n}": "",
+			"enable_sni\n url {\n path /\n virtualhost u\n}":                 "u",
+			"enable_sni\n virtualhost c\n url {\n path /\n}":                 "c",
+			"sni_name n\n virtualhost c\n url {\n path /\n virtualhost u\n}": "n",
+			"enable_sni\n url {\n path /\n}":                                 "vs",
+		} {
+			m, _ := check("SSL_GET", lines)
+			if got := m.LVS.Services[0].Real[0].Checks[0].HTTP.URLs[0].SNI; got != want {
+				t.Errorf("%q: %q, want %q", lines, got, want)
+			}
+		}
+	})
+}

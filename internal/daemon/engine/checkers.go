@@ -26,6 +26,9 @@ import (
 
 const sigTerm, sigKill = syscall.SIGTERM, syscall.SIGKILL
 
+// paused is how late the end of a script's time may be noticed before the daemon itself counts as having been stopped.
+const paused = time.Second
+
 // killAfter is how long a script may take to end after SIGTERM (checkers.md §6).
 const killAfter = 2 * time.Second
 
@@ -358,9 +361,13 @@ func (c *checkers) Expire(now time.Time) {
 	}
 	for id, ok := c.kills.Due(now); ok; id, ok = c.kills.Due(now) {
 		n := c.byID[lvs.CheckID(id)]
+		late := now.Sub(c.kills.Next())
 		switch {
 		case n == nil || n.job == 0:
 			c.kills.Set(id, time.Time{})
+		case !n.late && late > paused:
+			// We were stopped meanwhile, perhaps before the script was started: its time begins now.
+			c.kills.Set(id, now.Add(n.m.Spec().Misc.Timeout))
 		case !n.late:
 			n.late = true
 			c.scripts.runner.Kill(n.job, sigTerm)

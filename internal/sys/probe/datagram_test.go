@@ -168,7 +168,7 @@ func TestUDP(t *testing.T) {
 
 func TestPing(t *testing.T) {
 	for _, dst := range []string{"127.0.0.1", "::1"} {
-		t.Run(dst, func(t *testing.T) {
+		t.Run("L-F37 "+dst, func(t *testing.T) {
 			s := &Spec{Kind: model.PingCheck, Conn: model.Connect{Dst: netip.AddrPortFrom(netip.MustParseAddr(dst), 0), Timeout: ample}}
 			p, err := openPing(&s.Conn)
 			if errors.Is(err, os.ErrPermission) || errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EADDRNOTAVAIL) {

@@ -356,7 +356,7 @@ func TestTLSOptions(t *testing.T) {
 		name   string
 		notify bool
 	}{
-		{url: model.URL{VirtualHost: "host.example.org"}},
+		{url: model.URL{VirtualHost: "host.example.org"}}, // L-F28 has the rest in the configuration goldens
 		{url: model.URL{SNI: "sni.example.org"}, name: "sni.example.org"},
 		{url: model.URL{TLSClose: true}, notify: true},
 	} {
