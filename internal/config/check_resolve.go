@@ -54,7 +54,7 @@ func (res *resolver) checker(v *VirtualServer, s *RealServer, rs *model.RealServ
 		out.DNS, ok = model.DNSOpts{Type: c.DNSType.V, Name: c.DNSName.V}, true
 	case model.UDPCheck:
 		if c.MinReply.V > c.MaxReply.V {
-			res.r.Errorf(c.MinReply.At, "UDP_CHECK: min_reply_length %d is above max_reply_length %d", c.MinReply.V, c.MaxReply.V)
+			res.r.Errorf(c.End, "UDP_CHECK: min_reply_length %d is above max_reply_length %d", c.MinReply.V, c.MaxReply.V)
 		}
 		out.UDP = model.UDPOpts{Payload: c.Payload.V.bytes, NeedReply: c.Reply.IsSet(), Reply: c.Reply.V.bytes, Mask: c.Reply.V.mask,
 			Least: c.MinReply.V, Most: c.MaxReply.V}
@@ -230,15 +230,17 @@ func (res *resolver) fileCheck(c *Checker) (out model.FileOpts, ok bool) {
 
 // trackedBy checks that a checker names something that a block of the kind defines above it.
 func (res *resolver) trackedBy(c *Checker, name opt[string], keyword string, kind trackKind, block string) bool {
-	if !name.IsSet() {
-		res.r.Errorf(c.End, "%s has no %s - ignoring it", c.Kind, keyword)
-		return false
-	}
-	for _, t := range res.c.Trackers {
-		if t.Kind == kind && t.Name == name.V && t.At.Seq < name.At.Seq {
-			return true
+	if name.IsSet() {
+		for _, t := range res.c.Trackers {
+			if t.Kind == kind && t.Name == name.V && t.At.Seq < name.At.Seq {
+				return true
+			}
+		}
+		res.r.Errorf(name.At, "%s: no %s %s is defined above - ignoring it", c.Kind, block, name.V)
+		if kind == trackBFD {
+			return false
 		}
 	}
-	res.r.Errorf(name.At, "%s: no %s %s is defined above - ignoring it", c.Kind, block, name.V)
+	res.r.Errorf(c.End, "%s has no %s - ignoring it", c.Kind, keyword)
 	return false
 }

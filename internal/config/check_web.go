@@ -160,7 +160,8 @@ func readRegex(u *url, n *syntax.Node, r *source.Report) {
 func readOffset(field func(*url) *opt[int]) func(*url, *syntax.Node, *source.Report) {
 	return func(u *url, n *syntax.Node, r *source.Report) {
 		if len(n.Args) == 0 {
-			missing(n, r)
+			r.Notef(n.At(), "%s: no value given - using 0", n.Key.Text)
+			*field(u) = opt[int]{At: n.At()}
 			return
 		}
 		v, err := schema.ParseInt(n.Args[0].Text, 0, math.MaxInt32)

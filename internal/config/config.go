@@ -40,6 +40,9 @@ func LoadWritten(files source.Files, name string, opt Options, host Host) (*Conf
 	lines := load(files, name, opt, host, r)
 	c := Read(syntax.Parse(lines, root(), r), r)
 	c.lines = lines
+	if r.Ended() {
+		return c, nil, r
+	}
 	m := Resolve(c, host, r)
 	if r.Refused() {
 		return c, nil, r
@@ -118,19 +121,30 @@ func (c *Config) Save(w io.Writer) error {
 	return out.Flush()
 }
 
-// seen is a set of names.
-type seen map[string]bool
+// seen is where names were seen first.
+type seen map[string]source.Pos
 
-// twice adds a name and reports whether it was there.
-func (s *seen) twice(name string) bool {
-	if (*s)[name] {
-		return true
+// twice takes note of a name. If it was there it returns where.
+func (s *seen) twice(name string, at source.Pos) (source.Pos, bool) {
+	if old, ok := (*s)[name]; ok {
+		return old, true
 	}
 	if *s == nil {
 		*s = seen{}
 	}
-	(*s)[name] = true
-	return false
+	(*s)[name] = at
+	return source.Pos{}, false
+}
+
+func (s seen) has(name string) bool { _, ok := s[name]; return ok }
+
+// block takes note of the name of a block. It reports a second one of the kind and name, which is skipped, and returns false.
+func (s *seen) block(kind, name string, n *syntax.Node, r *source.Report) bool {
+	old, dup := s.twice(kind+" "+name, n.At())
+	if dup {
+		r.Errorf(n.At(), "%s %s already defined - ignoring the block", kind, name).With("first defined at", old)
+	}
+	return !dup
 }
 
 // opt is short for the type that most fields have.
@@ -152,7 +166,7 @@ func Tables() schema.Walker { return root() }
 // root is the table of the outermost keywords: the common ones, then those of each subsystem.
 func root() schema.Table[Config] { return rootTable }
 
-var rootTable = concat(rootScalars, vrrpRoot, trackRoot, lvsRoot)
+var rootTable = concat(rootScalars, vrrpRoot.For(syntax.VRRP), trackRoot.For(syntax.VRRP), lvsRoot.For(syntax.Checkers))
 
 func concat[T any](tables ...schema.Table[T]) (all schema.Table[T]) {
 	for _, t := range tables {
@@ -191,4 +205,14 @@ func orEmpty[V any](k schema.Kind[V]) schema.Kind[V] {
 		}
 		return parse(w)
 	}}
+}
+
+// OwnKeywords are the names of those that keepalived does not know.
+func OwnKeywords() (names []string) {
+	root().Walk(schema.Root, func(row schema.Row) {
+		if row.Ours {
+			names = append(names, row.Name)
+		}
+	})
+	return names
 }

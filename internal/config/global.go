@@ -521,27 +521,31 @@ func readScriptUser(g *Global, n *syntax.Node, r *source.Report) {
 }
 
 func readRxBufs(g *Global, n *syntax.Node, r *source.Report) {
-	mtu, advert, bytes := false, false, 0
-	for i, w := range n.Args {
-		switch {
-		case strings.EqualFold(w.Text, "MTU"):
-			mtu = true
-		case strings.EqualFold(w.Text, "ADVERT"):
-			advert = true
+	b := &g.RxBufs
+	for _, w := range n.Args {
+		switch strings.ToUpper(w.Text) {
+		case "MTU":
+			b.MTU = true
+		case "ADVERT":
+			b.Advert = true
 		default:
-			size, err := schema.ParseInt(w.Text, 0, math.MaxUint32)
-			if err != nil || i > 0 {
-				r.Errorf(w.At, "vrrp_rx_bufs_policy: %q is neither MTU, ADVERT nor a number", w.Text)
+			// A number counts in the first place only, and any other word asks for it there.
+			size, err := schema.ParseInt(n.Args[0].Text, 0, math.MaxUint32)
+			if err != nil {
+				r.Errorf(w.At, "vrrp_rx_bufs_policy: %v, nor MTU or ADVERT alone - ignoring", err)
 				return
 			}
-			bytes = size
+			b.Bytes = size
 		}
 	}
-	g.RxBufs = model.RxBufPolicy{MTU: mtu, Advert: advert && !mtu, Bytes: bytes}
 	switch {
 	case len(n.Args) == 0:
 		r.Errorf(n.At(), "vrrp_rx_bufs_policy: no value given - ignoring")
-	case mtu && advert:
+	case b.Bytes > 0 && (b.MTU || b.Advert):
+		r.Errorf(n.At(), "vrrp_rx_bufs_policy: a size and MTU or ADVERT cannot both be given - ignoring MTU and ADVERT")
+		b.MTU, b.Advert = false, false
+	case b.MTU && b.Advert:
 		r.Errorf(n.At(), "vrrp_rx_bufs_policy: MTU and ADVERT cannot both be given - ADVERT is ignored")
+		b.Advert = false
 	}
 }

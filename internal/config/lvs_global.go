@@ -201,7 +201,7 @@ func (res *resolver) syncDaemon(instances []model.Instance) *model.SyncDaemon {
 	if d.Instance == "" {
 		return &d
 	}
-	if !res.c.names["instance "+d.Instance] {
+	if !res.c.names.has("vrrp_instance " + d.Instance) {
 		res.r.Errorf(o.At, "lvs_sync_daemon: there is no vrrp_instance %s - ignoring", d.Instance)
 		return nil
 	}

@@ -91,6 +91,10 @@ func (res *resolver) service(v *VirtualServer, l *model.LVS, seq int) (out model
 		SMTPAlert:   first(v.SMTPAlert, opt[bool]{V: first(g.SMTPAlertChecker, g.SMTPAlert)}),
 		VirtualHost: v.VirtualHost.V,
 	}
+	if len(v.Real) == 0 {
+		res.r.Errorf(v.End, "Virtual server %s has no real servers - ignoring", &out)
+		return out, false
+	}
 	var entries []model.GroupEntry
 	if v.Group != "" {
 		out.Seq = seq
@@ -100,10 +104,6 @@ func (res *resolver) service(v *VirtualServer, l *model.LVS, seq int) (out model
 			return out, false
 		}
 		entries = l.Groups[i].Entries
-	}
-	if len(v.Real) == 0 {
-		res.r.Errorf(v.End, "Virtual server %s has no real servers - ignoring", &out)
-		return out, false
 	}
 	out.Family = serviceFamily(v, entries)
 	res.serviceKind(v, &out, entries)
@@ -121,7 +121,7 @@ func (res *resolver) service(v *VirtualServer, l *model.LVS, seq int) (out model
 	}
 	res.quorum(v, &out)
 	if t := v.TrackVRRP; t.IsSet() {
-		if out.TrackVRRP = t.V; !res.c.names["instance "+t.V] {
+		if out.TrackVRRP = t.V; !res.c.names.has("vrrp_instance " + t.V) {
 			res.r.Errorf(t.At, "Virtual server %s: there is no vrrp_instance %s - ignoring track_vrrp", &out, t.V)
 			out.TrackVRRP = ""
 		}
@@ -231,7 +231,7 @@ func (res *resolver) realServers(v *VirtualServer, out *model.VirtualServer, ent
 		m := first(s.Method, v.Method)
 		name := (&model.RealServer{Addr: s.Addr.Addr(), Port: s.Addr.Port()}).Name(out)
 		if out.Family != 0 && m.Forward != model.TUN && model.FamilyOf(s.Addr.Addr()) != out.Family {
-			res.r.Errorf(s.At, "Address family of virtual server and real server %s don't match - skipping real server.", s.Addr.Addr())
+			res.r.Errorf(s.End, "Address family of virtual server and real server %s don't match - skipping real server.", s.Addr.Addr())
 			continue
 		}
 		if seen[s.Addr] {

@@ -13,9 +13,9 @@ import (
 
 // RealServer is a real_server block.
 type RealServer struct {
-	At   source.Pos
-	Run  int // its number in the service of the model, from 1, once that is made; 0: it is not run
-	Addr netip.AddrPort
+	At, End source.Pos
+	Run     int // its number in the service of the model, from 1, once that is made; 0: it is not run
+	Addr    netip.AddrPort
 
 	timing
 	Weight                 opt[int]
@@ -34,7 +34,7 @@ func openRealServer(v *VirtualServer, n *syntax.Node, r *source.Report) *RealSer
 	if !ok {
 		return nil
 	}
-	s := &RealServer{At: n.At(), Addr: addr}
+	s := &RealServer{At: n.At(), End: n.End, Addr: addr}
 	realServer.Init(s)
 	v.Real = append(v.Real, s)
 	return s

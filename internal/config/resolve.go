@@ -25,7 +25,8 @@ type resolver struct {
 	probeOrder []string
 
 	badUsers map[int]bool // script_user lines, by their order, whose user is not known
-	scripts  bool         // there is a script to run
+	part     part         // being resolved
+	scripts  part         // has a script to run
 	rxBufs   model.RxBufPolicy
 	virtual  map[*Instance]virtualRouting
 	stopped  bool // an instance was refused: the checks after it are left out
@@ -38,7 +39,9 @@ func Resolve(c *Config, host Host, r *source.Report) *model.Model {
 	m := &model.Model{}
 	res.checkScriptUsers()
 	res.process(&m.Process)
+	res.part = vrrpScripts
 	res.vrrp(&m.VRRP)
+	res.part = checkScripts
 	res.lvsGlobal(&m.LVS, m.VRRP.Instances)
 	resolveLVS(res, &m.LVS)
 	res.scriptSecurity()
@@ -89,10 +92,14 @@ func (res *resolver) process(p *model.Process) {
 	if p.RouterID == "" {
 		p.RouterID = res.host.Hostname()
 	}
-	p.StartupScript = res.scriptOr(source.Error, "startup_script", g.Startup)
-	p.ShutdownScript = res.scriptOr(source.Error, "shutdown_script", g.Shutdown)
+	res.part = startScripts
+	p.StartupScript = res.script("startup_script", g.Startup)
+	p.ShutdownScript = res.script("shutdown_script", g.Shutdown)
+	res.part = vrrpScripts | checkScripts
 	p.NotifyFIFO = res.fifo("notify_fifo", g.NotifyFIFO, g.NotifyFIFOScript)
+	res.part = vrrpScripts
 	p.VRRPNotifyFIFO = res.fifo("vrrp_notify_fifo", g.VRRPNotifyFIFO, g.VRRPNotifyFIFOScript)
+	res.part = checkScripts
 	p.LVSNotifyFIFO = res.fifo("lvs_notify_fifo", g.LVSNotifyFIFO, g.LVSNotifyFIFOScript)
 	for _, f := range []*model.FIFO{&p.VRRPNotifyFIFO, &p.LVSNotifyFIFO} {
 		if f.Path != "" && f.Path == p.NotifyFIFO.Path {
@@ -270,6 +277,9 @@ func (res *resolver) vrrp(v *model.VRRP) {
 		notify[&i.Scripts] = res.notifyScripts(&i.Scripts)
 	}
 	for _, grp := range c.Groups {
+		if len(grp.Members) == 0 {
+			continue
+		}
 		notify[&grp.Scripts] = res.notifyScripts(&grp.Scripts)
 	}
 	for _, i := range c.Instances {
@@ -289,7 +299,8 @@ func (res *resolver) vrrp(v *model.VRRP) {
 		v.Instances = append(v.Instances, out)
 	}
 	for _, grp := range groups.list {
-		out := res.group(grp, scripts, trackers)
+		owner := slices.ContainsFunc(v.Instances, func(i model.Instance) bool { return i.Priority == 255 && groups.of[i.Name] == grp })
+		out := res.group(grp, owner, scripts, trackers)
 		notify[&grp.Scripts].group(&out)
 		v.Groups = append(v.Groups, out)
 	}
@@ -309,7 +320,13 @@ func (res *resolver) garpGroups() (out []model.GARPDelay) {
 	for _, grp := range res.c.GARPGroups {
 		d := model.GARPDelay{ARPInterval: grp.ARP.V, NAInterval: grp.NA.V}
 		for _, name := range grp.Interfaces {
-			switch _, ok := res.iface(name.V, name.At); {
+			at := name.At
+			for _, list := range grp.Lists {
+				if list[0].Seq < at.Seq && at.Seq <= list[1].Seq {
+					at = list[1] // keepalived judges a list at its end
+				}
+			}
+			switch _, ok := res.iface(name.V, at); {
 			case !ok && !res.dynamic(name.At):
 			case taken[name.V]:
 				res.r.Errorf(name.At, "garp_group already specified for %s - ignoring", name.V)
@@ -319,7 +336,7 @@ func (res *resolver) garpGroups() (out []model.GARPDelay) {
 			}
 		}
 		if !grp.ARP.IsSet() && !grp.NA.IsSet() {
-			res.r.Errorf(grp.At, "garp group does not have any delay set - removing")
+			res.r.Errorf(grp.End, "garp group does not have any delay set - removing")
 			continue
 		}
 		if len(d.Interfaces) > 0 {

@@ -123,7 +123,7 @@ func (res *resolver) statics(v *model.VRRP) {
 	for _, grp := range res.c.TrackGroup {
 		v.TrackGroups = append(v.TrackGroups, model.TrackGroup{Name: grp.Name, Members: values(grp.Members)})
 		for _, m := range grp.Members {
-			if !res.c.names["instance "+m.V] {
+			if !res.c.names.has("vrrp_instance " + m.V) {
 				res.r.Notef(m.At, "track_group %s: there is no vrrp_instance %s", grp.Name, m.V)
 			}
 		}

@@ -17,7 +17,8 @@ type scriptFailure uint8
 const (
 	scriptFine      scriptFailure = iota
 	scriptNoUser                  // its user is not known
-	scriptNotFound                // there is no such program, or its user may not run it
+	scriptNotFound                // there is no such program
+	scriptNotExec                 // its user may not run it
 	scriptInsecure                // others could alter it, and enable_script_security forbids that
 	scriptNotCalled               // "</file": a kind of script that is not built
 )
@@ -25,25 +26,31 @@ const (
 // script resolves a notify script. As in keepalived one that cannot run is left out with a message that does not change the exit code,
 // except for an insecure one, which is an error.
 func (res *resolver) script(what string, c opt[Command]) *model.Script {
-	return res.scriptOr(source.Note, what, c)
-}
-
-// scriptOr is script with another class of that message.
-func (res *resolver) scriptOr(class source.Class, what string, c opt[Command]) *model.Script {
 	if !c.IsSet() {
 		return nil
 	}
 	s, fail, why := res.command(c.V, account{c.V.User, c.V.Group}, c.At)
-	switch fail {
-	case scriptFine:
+	switch {
+	case fail == scriptFine:
 		return &s
-	case scriptInsecure:
+	case fail == scriptInsecure && res.part != startScripts:
 		res.r.Errorf(c.At, "Disabling %s script %s due to insecure", what, c.V.Args[0]).Hint = why
+	case fail == scriptNoUser && res.part == startScripts:
+		res.r.Errorf(c.At, "%s: %s - disabling", what, why)
 	default:
-		res.r.Add(class, c.At, "%s: %s - disabling", what, why)
+		res.r.Notef(c.At, "%s: %s - disabling", what, why)
 	}
 	return nil
 }
+
+// part is a set of the parts of keepalived that have scripts, each of which judges its own.
+type part uint8
+
+const (
+	startScripts part = 1 << iota // startup_script, shutdown_script
+	vrrpScripts
+	checkScripts
+)
 
 // command resolves a command for a user; an empty user is the default one of the place at.
 func (res *resolver) command(c Command, user account, at source.Pos) (s model.Script, fail scriptFailure, why string) {
@@ -55,7 +62,9 @@ func (res *resolver) command(c Command, user account, at source.Pos) (s model.Sc
 		return s, scriptNotCalled, "commands that test a file are not supported yet"
 	}
 	path, err := findProgram(res.host, c.Args[0], u)
-	if err != nil {
+	if errors.Is(err, errNoExec) {
+		return s, scriptNotExec, "script " + c.Args[0] + " " + err.Error()
+	} else if err != nil {
 		return s, scriptNotFound, "script " + c.Args[0] + " " + err.Error()
 	}
 	s = model.Script{Args: append([]string{path}, c.Args[1:]...), UID: u.UID, GID: u.GID, Groups: u.Groups}
@@ -69,7 +78,7 @@ func (res *resolver) command(c Command, user account, at source.Pos) (s model.Sc
 		}
 		res.r.Notef(at, "Unsafe permissions found for script '%s': %s", path, flaw)
 	}
-	res.scripts = true
+	res.scripts |= res.part
 	return s, scriptFine, ""
 }
 
@@ -113,10 +122,17 @@ func (res *resolver) checkScriptUsers() {
 	for _, u := range res.c.Global.ScriptUsers {
 		if _, ok := res.account(u.V, u.At); !ok {
 			res.badUsers[u.At.Seq] = true
-			res.r.Errorf(u.At, "script_user: there is no user or group %s - scripts below that name no user are dropped",
-				strings.TrimSpace(u.V.User+" "+u.V.Group))
+			res.r.Errorf(u.At, "script_user: there is no user or group %s - scripts below that name no user are dropped", u.V)
 		}
 	}
+}
+
+// orPos is a place if it is one, else another.
+func orPos(p, other source.Pos) source.Pos {
+	if p.IsSet() {
+		return p
+	}
+	return other
 }
 
 // account looks up USER [GROUP]; a leading colon of the group asks for the supplementary groups.
@@ -144,10 +160,20 @@ func (res *resolver) groupsOf(u User) User {
 	return u
 }
 
-// scriptSecurity reports that there are scripts, tracked or not, although nothing checks who could alter them.
+// scriptSecurity reports that there are scripts, tracked or not, although nothing checks who could alter them. A part that has nothing to do,
+// or whose configuration is refused because of an interface, is not judged.
 func (res *resolver) scriptSecurity() {
-	works := len(res.c.Instances) > 0 || len(res.c.LVS.Services) > 0
-	if res.scripts && works && !res.c.Global.ScriptSecurity.V {
+	if res.c.Global.ScriptSecurity.V {
+		return
+	}
+	judged := startScripts
+	if len(res.c.Instances) > 0 && !res.absent {
+		judged |= vrrpScripts
+	}
+	if len(res.c.LVS.Services) > 0 {
+		judged |= checkScripts
+	}
+	if res.scripts&judged != 0 {
 		res.r.Add(source.Security, source.Pos{}, "SECURITY VIOLATION - scripts are being executed but script_security not enabled.").Hint =
 			"write enable_script_security in global_defs"
 	}

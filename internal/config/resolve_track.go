@@ -21,8 +21,10 @@ type tracker struct {
 type trackerSet []*tracker
 
 func (res *resolver) trackers() (set trackerSet) {
+	sessions := map[bfdKey]bool{}
 	for _, t := range res.c.Trackers {
 		var problem string
+		var told bool
 		switch {
 		case t.Kind == trackFile && !t.path.IsSet():
 			problem = "has no file"
@@ -30,11 +32,14 @@ func (res *resolver) trackers() (set trackerSet) {
 			problem = res.fileProblem(t.path.V)
 		case t.Kind == trackProcess && !t.process.IsSet():
 			problem = "has no process"
-		case t.Kind == trackBFD && !t.neighbor.IsSet():
-			problem = "has no neighbor_ip"
+		case t.Kind == trackBFD:
+			problem, told = res.bfdProblem(t, sessions)
+		}
+		if told {
+			continue
 		}
 		if problem != "" {
-			res.r.Errorf(t.At, "%s %s %s - ignoring it", t.block(), t.Name, problem)
+			res.r.Errorf(t.End, "%s %s %s - ignoring it", t.block(), t.Name, problem)
 			continue
 		}
 		set = append(set, &tracker{Tracker: t})
@@ -98,12 +103,13 @@ func (res *resolver) resolveTrack(e opt[trackEntry], set trackerSet, kind trackK
 	return t, t.defaultWeight()
 }
 
-// groupTracks resolves the entries of a sync group.
-func (res *resolver) groupTracks(list []opt[trackEntry], set trackerSet, kind trackKind) (out []model.Track) {
+// groupTracks resolves the entries of a sync group; fit corrects their weights.
+func (res *resolver) groupTracks(list []opt[trackEntry], set trackerSet, kind trackKind,
+	fit func(opt[trackEntry], weight) weight) (out []model.Track) {
 	for _, e := range list {
 		if t, w := res.resolveTrack(e, set, kind); t != nil {
 			t.used = true
-			out = append(out, t.entry(w))
+			out = append(out, t.entry(fit(e, w)))
 		}
 	}
 	return out

@@ -16,6 +16,9 @@ var (
 
 // instanceInterfaces reports the interfaces of an instance that are not there.
 func (res *resolver) instanceInterfaces(i *Instance) {
+	for _, old := range i.OldInterfaces {
+		res.iface(old.V, old.At)
+	}
 	if i.Interface.IsSet() {
 		if f, ok := res.iface(i.Interface.V, i.Interface.At); ok && f.Loopback {
 			res.r.Errorf(i.Interface.At, "(%s) cannot use a loopback interface (%s) for vrrp - ignoring", i.Name, f.Name)
@@ -482,7 +485,7 @@ func (res *resolver) interval(i *Instance, out *model.Instance, say sayer) {
 func (res *resolver) tracking(i *Instance, grp *SyncGroup, out *model.Instance, scripts map[string]*trackScript, trackers trackerSet, say sayer) {
 	owner := out.Priority == 255
 	plainGroup := grp != nil && !grp.TrackingWeight.V
-	inGroup := func(name string) bool { return grp != nil && grp.Track.names[name] }
+	inGroup := func(name string) bool { return grp != nil && grp.Track.names.has(name) }
 	for _, t := range i.Track.Interfaces {
 		w := t.V.Weight.V
 		switch {
@@ -531,7 +534,7 @@ func (res *resolver) tracking(i *Instance, grp *SyncGroup, out *model.Instance, 
 	out.TrackScripts = append(out.TrackScripts, res.tracked(i.Track.Checks, why)...)
 	out.TrackFiles = res.memberTracks(i.Track.Files, trackers, trackFile, inGroup, why, say)
 	out.TrackProcesses = res.memberTracks(i.Track.Processes, trackers, trackProcess, inGroup, why, say)
-	res.groupTracks(i.Track.BFD, trackers, trackBFD)
+	res.groupTracks(i.Track.BFD, trackers, trackBFD, func(_ opt[trackEntry], w weight) weight { return w })
 }
 
 // trackScript is a vrrp_script on its way into the model.
@@ -548,12 +551,18 @@ func (res *resolver) trackScripts() map[string]*trackScript {
 	out := map[string]*trackScript{}
 	for _, d := range res.c.Scripts {
 		if !d.Script.IsSet() {
-			res.r.Errorf(d.At, "No script set for vrrp_script %s - removing", d.Name)
+			res.r.Errorf(d.End, "No script set for vrrp_script %s - removing", d.Name)
 			continue
 		}
-		s, fail, why := res.command(d.Script.V, d.User.V, d.Script.At)
+		if d.User.IsSet() {
+			if _, ok := res.account(d.User.V, d.User.At); !ok {
+				res.r.Errorf(d.User.At, "vrrp_script %s: there is no user or group %s - removing the script", d.Name, d.User.V)
+				continue
+			}
+		}
+		s, fail, why := res.command(d.Script.V, d.User.V, orPos(d.End, d.At))
 		if fail == scriptNoUser {
-			res.r.Errorf(d.At, "vrrp_script %s: %s - removing it", d.Name, why)
+			res.r.Errorf(d.End, "vrrp_script %s: %s - removing it", d.Name, why)
 			continue
 		}
 		if _, dup := out[d.Name]; dup {
@@ -564,12 +573,16 @@ func (res *resolver) trackScripts() map[string]*trackScript {
 			Rise: d.Rise.V, Fall: d.Fall.V, InitFail: d.InitFail.V,
 			Weight: d.Weight.V.W, Reverse: d.Weight.V.Reverse, DefaultTimeout: !d.Timeout.IsSet(),
 		}}
+		class := source.Error
+		if len(res.c.Instances) == 0 {
+			class = source.Note // keepalived does not look further without instances
+		}
 		switch fail {
 		case scriptInsecure:
-			res.r.Errorf(d.Script.At, "Disabling track script %s due to insecure", d.Name).Hint = why
+			res.r.Add(class, d.Script.At, "Disabling track script %s due to insecure", d.Name).Hint = why
 		case scriptNotFound:
-			res.r.Errorf(d.Script.At, "Disabling track script %s since not found/accessible", d.Name).Hint = why
-		case scriptNotCalled:
+			res.r.Add(class, d.Script.At, "Disabling track script %s since not found/accessible", d.Name).Hint = why
+		case scriptNotExec, scriptNotCalled:
 			res.r.Notef(d.Script.At, "vrrp_script %s: %s - disabling", d.Name, why)
 		}
 		out[d.Name] = t
@@ -595,7 +608,7 @@ func (res *resolver) usedScripts(scripts map[string]*trackScript) (out []model.T
 		switch {
 		case s == nil || s.def != d:
 		case !s.named:
-			res.r.Errorf(d.At, "Warning - script %s is not used", d.Name)
+			res.r.Notef(d.At, "Warning - script %s is not used", d.Name)
 		case s.used:
 			out = append(out, s.model)
 		}
@@ -618,7 +631,7 @@ func (res *resolver) groups() groupSet {
 		var members []opt[string]
 		for _, m := range g.Members {
 			switch {
-			case !res.c.names["instance "+m.V]:
+			case !res.c.names.has("vrrp_instance " + m.V):
 				res.r.Errorf(m.At, "Virtual router %s specified in sync group %s doesn't exist - ignoring", m.V, g.Name)
 			case set.of[m.V] != nil:
 				res.r.Errorf(m.At, "Virtual router %s cannot exist in more than one sync group; ignoring %s", m.V, g.Name)
@@ -629,7 +642,7 @@ func (res *resolver) groups() groupSet {
 		}
 		g.Members = members
 		if len(members) == 0 {
-			res.r.Errorf(g.At, "Sync group %s has no members - removing", g.Name)
+			res.r.Errorf(g.End, "Sync group %s has no members - removing", g.Name)
 			continue
 		}
 		if len(members) == 1 {
@@ -640,19 +653,27 @@ func (res *resolver) groups() groupSet {
 	return set
 }
 
-func (res *resolver) group(g *SyncGroup, scripts map[string]*trackScript, trackers trackerSet) model.SyncGroup {
+func (res *resolver) group(g *SyncGroup, owner bool, scripts map[string]*trackScript, trackers trackerSet) model.SyncGroup {
 	gl := &res.c.Global
 	out := model.SyncGroup{
 		Name: g.Name, Members: values(g.Members), TrackingWeight: g.TrackingWeight.V,
 		NotifyPriority: first(g.NotifyPriority, gl.NotifyPriority),
 		SMTPAlert:      first(g.SMTPAlert, opt[bool]{V: first(gl.SMTPAlertVRRP, gl.SMTPAlert)}),
 	}
+	// The priority of an address owner does not change.
+	ownerless := func(t opt[trackEntry], w weight) weight {
+		if w.W != 0 && owner {
+			res.r.Errorf(t.At, "Sync group %s has a member of priority 255, so the weight of %s cannot be used - clearing it", g.Name, t.V.Name)
+			return weight{}
+		}
+		return w
+	}
 	weightless := func(t opt[trackEntry], w weight) weight {
 		if w.W != 0 && !out.TrackingWeight {
 			res.r.Errorf(t.At, "Sync group %s: the weight of %s needs sync_group_tracking_weight - ignoring it", g.Name, t.V.Name)
 			return weight{}
 		}
-		return w
+		return ownerless(t, w)
 	}
 	for _, t := range g.Track.Interfaces {
 		w := weightless(t, t.V.Weight.V)
@@ -674,9 +695,9 @@ func (res *resolver) group(g *SyncGroup, scripts map[string]*trackScript, tracke
 	}
 	out.TrackScripts = append(out.TrackScripts, res.tracked(g.Track.Checks, why)...)
 	// As in keepalived the weights of these stay effective without sync_group_tracking_weight.
-	out.TrackFiles = res.groupTracks(g.Track.Files, trackers, trackFile)
-	out.TrackProcesses = res.groupTracks(g.Track.Processes, trackers, trackProcess)
-	res.groupTracks(g.Track.BFD, trackers, trackBFD)
+	out.TrackFiles = res.groupTracks(g.Track.Files, trackers, trackFile, ownerless)
+	out.TrackProcesses = res.groupTracks(g.Track.Processes, trackers, trackProcess, ownerless)
+	res.groupTracks(g.Track.BFD, trackers, trackBFD, ownerless)
 	return out
 }
 

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/keepalived-go/keepalived-go/internal/config/schema"
 	"github.com/keepalived-go/keepalived-go/internal/config/source"
@@ -47,6 +48,8 @@ var commandOnly = schema.Kind[Command]{Usage: `"CMD [ARG…]"`, Parse: func(w []
 
 // account is a user and a group as written.
 type account struct{ User, Group string }
+
+func (a account) String() string { return strings.TrimSpace(a.User + " " + a.Group) }
 
 var userGroup = schema.Kind[account]{Usage: "USER [GROUP]", Parse: func(w []source.Word) (account, error) {
 	switch len(w) {

@@ -42,7 +42,7 @@ func weightKind(limit int) schema.Kind[weight] {
 // VRRPScript is a vrrp_script block.
 type VRRPScript struct {
 	Name              string
-	At                source.Pos
+	At, End           source.Pos
 	Script            opt[Command]
 	Interval, Timeout opt[time.Duration]
 	Weight            opt[weight]
@@ -80,11 +80,11 @@ var vrrpScript = schema.Table[VRRPScript]{
 
 // Tracker is a tracked thing other than a script or an interface.
 type Tracker struct {
-	Kind trackKind
-	Name string
-	At   source.Pos
+	Kind    trackKind
+	Name    string
+	At, End source.Pos
 
-	path, neighbor, source opt[string]
+	path                   opt[string]
 	process                opt[[]string]
 	weight                 opt[weight]
 	init                   opt[initFile]
@@ -92,6 +92,7 @@ type Tracker struct {
 	paramMatch             opt[model.ParamMatch]
 	fullCommand            opt[bool]
 	delay, fork, terminate opt[time.Duration]
+	bfd                    bfdSession
 }
 
 // anyNumber is the quorum_max of a process that may run as often as it likes.
@@ -113,26 +114,11 @@ const (
 
 func openTracker(kind trackKind) func(*Config, *syntax.Node, *source.Report) *Tracker {
 	return func(c *Config, n *syntax.Node, r *source.Report) *Tracker {
-		if kind == trackBFD && len(n.Args) == 0 {
-			// Differs from keepalived: it crashes.
-			r.Errorf(n.At(), "bfd_instance must have a name - ignoring the block")
-			return nil
-		}
 		name, ok := blockName(n, r)
 		if !ok {
 			return nil
 		}
-		if kind == trackBFD {
-			if len(name) > 31 {
-				r.Errorf(n.At(), "bfd_instance name %q is longer than 31 bytes - ignoring the block", name)
-				return nil
-			}
-			if c.names.twice("bfd " + name) {
-				r.Errorf(n.At(), "bfd_instance %s is already defined - ignoring the block", name)
-				return nil
-			}
-		}
-		t := &Tracker{Kind: kind, Name: name, At: n.At(), quorum: 1, quorumMax: anyNumber}
+		t := &Tracker{Kind: kind, Name: name, At: n.At(), End: n.End, quorum: 1, quorumMax: anyNumber}
 		c.Trackers = append(c.Trackers, t)
 		return t
 	}
@@ -162,15 +148,15 @@ var trackRoot = schema.Table[Config]{
 		if !ok {
 			return nil
 		}
-		s := &VRRPScript{Name: name, At: n.At()}
+		s := &VRRPScript{Name: name, At: n.At(), End: n.End}
 		vrrpScript.Init(s)
 		c.Scripts = append(c.Scripts, s)
 		return s
 	}, vrrpScript, "A health script that instances and groups can track."),
 	schema.Block("vrrp_track_process", "NAME ", openTracker(trackProcess), trackProcessTable, "Processes that must run."),
 	schema.Block("track_file", "NAME ", openTracker(trackFile), trackFileTable, "A file holding a number.").
-		OldName("vrrp_track_file", source.Note),
-	schema.Block("bfd_instance", "NAME ", openTracker(trackBFD), bfdTable, "A BFD session.").Pending(noBFD),
+		OldName("vrrp_track_file", source.Note).For(syntax.VRRP | syntax.Checkers),
+	schema.Block("bfd_instance", "NAME ", openBFD, bfdTable, "A BFD session.").Pending(noBFD).For(syntax.VRRP | syntax.Checkers | syntax.BFD),
 }
 
 var trackFileTable = schema.Table[Tracker]{
@@ -284,35 +270,6 @@ func readQuorum(t *Tracker, n *syntax.Node, field *int, low int, r *source.Repor
 	}
 }
 
-func bfdTime(low int) schema.Kind[time.Duration] {
-	return schema.Decimal(time.Millisecond, time.Duration(low)*time.Millisecond, 4294967*time.Millisecond, 3)
-}
-
-func addrText(s string) (string, error) {
-	a, err := schema.ParseAddr(s)
-	if err != nil {
-		return "", err
-	}
-	return a.String(), nil
-}
-
-var bfdTable = schema.Table[Tracker]{
-	schema.Inherited("neighbor_ip", schema.One("IPADDR", addrText), func(t *Tracker) *opt[string] { return &t.neighbor }, "The peer.").
-		Alias("neighbour_ip"),
-	schema.Inherited("source_ip", schema.One("IPADDR", addrText), func(t *Tracker) *opt[string] { return &t.source }, "The local address."),
-	schema.Check[Tracker]("min_rx", bfdTime(1), "Least receive interval."),
-	schema.Check[Tracker]("min_tx", bfdTime(1), "Least transmit interval."),
-	schema.Check[Tracker]("idle_tx", bfdTime(1000), "Transmit interval while down."),
-	schema.Check[Tracker]("multiplier", schema.Int(1, 255), "Missed packets before down."),
-	schema.Flag("passive", true, ignored[Tracker], "Do not send before the peer does."),
-	schema.Check[Tracker]("ttl", schema.Int(1, 255), "TTL sent.").Alias("hoplimit"),
-	schema.Check[Tracker]("max_hops", schema.Int(-1, 255), "Accepted distance."),
-	schema.Check[Tracker]("multihop", schema.Bool, "Use the multihop port."),
-	schema.Check[Tracker]("weight", weightKind(253), "What it adds to the priority."),
-	schema.Flag("vrrp", true, ignored[Tracker], "Events go to VRRP."),
-	schema.Flag("checker", true, ignored[Tracker], "Events go to the checkers."),
-}
-
 // trackEntry is one line of a track_* block.
 type trackEntry struct {
 	Name   string
@@ -381,8 +338,8 @@ type trackLists struct {
 func trackRows[T any](of func(*T) *trackLists) schema.Table[T] {
 	row := func(kind, doc string, list func(*trackLists) *[]opt[trackEntry]) schema.Keyword[T] {
 		return schema.Items(kind, "NAME [weight W [reverse]]", func(t *T, n *syntax.Node, r *source.Report) (trackEntry, bool) {
-			if of(t).names.twice(kind + " " + n.Key.Text) {
-				r.Errorf(n.At(), "duplicate %s %s - ignoring", kind, n.Key.Text)
+			if old, dup := of(t).names.twice(kind+" "+n.Key.Text, n.At()); dup {
+				r.Errorf(n.At(), "duplicate %s %s - ignoring", kind, n.Key.Text).With("first named at", old)
 				return trackEntry{}, false
 			}
 			return readTrack(kind, n, r)

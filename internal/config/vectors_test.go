@@ -14,10 +14,11 @@ import (
 
 // vector is one line of test/config/vectors/expected.tsv: what keepalived's configuration test did with a file.
 type vector struct {
-	file string
-	args []string
-	exit string // of the newest keepalived
-	note string
+	file     string
+	args     []string
+	exit     string // of the newest keepalived
+	messages string // its findings
+	note     string
 }
 
 func readVectors(t *testing.T) (list []vector) {
@@ -31,9 +32,12 @@ func readVectors(t *testing.T) (list []vector) {
 		if len(f) < 7 {
 			t.Fatalf("expected.tsv line %d has %d fields", n+2, len(f))
 		}
-		v := vector{file: f[0], exit: f[1], note: f[3]}
+		v := vector{file: f[0], exit: f[1], messages: f[2], note: f[3]}
 		if f[5] != "=" {
 			v.exit = f[5]
+		}
+		if f[6] != "=" {
+			v.messages = f[6]
 		}
 		if v.exit == "crash" {
 			v.exit = "5" // keepalived crashes; we diagnose the line

@@ -37,7 +37,7 @@ func readVMAC(i *Instance, n *syntax.Node, r *source.Report) {
 			if j++; j >= len(n.Args) {
 				r.Errorf(w.At, "use_vmac: %s has no value - ignoring it", w.Text)
 			} else if w.Text == "name" {
-				v.setName("use_vmac", n.Args[j], r)
+				v.setName(i, "use_vmac", n.Args[j], r)
 			} else {
 				v.group = opt[string]{V: n.Args[j].Text, At: n.Args[j].At}
 			}
@@ -59,7 +59,7 @@ func readVMAC(i *Instance, n *syntax.Node, r *source.Report) {
 				v.mac = opt[[]byte]{V: mac, At: w.At}
 			}
 		default:
-			v.setName("use_vmac", w, r)
+			v.setName(i, "use_vmac", w, r)
 		}
 	}
 	if i.IPVLAN.IsSet() {
@@ -69,13 +69,17 @@ func readVMAC(i *Instance, n *syntax.Node, r *source.Report) {
 	i.VMAC = opt[vlink]{V: v, At: n.At()}
 }
 
-func (v *vlink) setName(keyword string, w source.Word, r *source.Report) {
+func (v *vlink) setName(i *Instance, keyword string, w source.Word, r *source.Report) {
 	switch {
 	case v.name.IsSet():
 		r.Errorf(w.At, "%s: a second interface name %q - ignoring it", keyword, w.Text)
 	case len(w.Text) > schema.MaxIfName || strings.ContainsAny(w.Text, "/ ") || w.Text == "":
 		r.Errorf(w.At, "%s: %q is no interface name - ignoring it", keyword, w.Text)
 	default:
+		if old, dup := i.all.twice("virtual interface "+w.Text, w.At); dup {
+			r.Errorf(w.At, "(%s) another instance uses the interface name %s - ignoring it", i.Name, w.Text).With("first used at", old)
+			return
+		}
 		v.name = opt[string]{V: w.Text, At: w.At}
 	}
 }
@@ -104,7 +108,7 @@ func readIPVLAN(i *Instance, n *syntax.Node, r *source.Report) {
 			if j++; j >= len(n.Args) {
 				r.Errorf(w.At, "use_ipvlan: %s has no value - ignoring it", w.Text)
 			} else if w.Text == "name" {
-				v.setName("use_ipvlan", n.Args[j], r)
+				v.setName(i, "use_ipvlan", n.Args[j], r)
 			} else {
 				v.group = opt[string]{V: n.Args[j].Text, At: n.Args[j].At}
 			}
@@ -114,7 +118,7 @@ func readIPVLAN(i *Instance, n *syntax.Node, r *source.Report) {
 			case !p.IsValid() && (v.name.IsSet() || len(w.Text) > schema.MaxIfName):
 				r.Errorf(w.At, "use_ipvlan: unknown word %q - ignoring it", w.Text)
 			case !p.IsValid():
-				v.setName("use_ipvlan", w, r)
+				v.setName(i, "use_ipvlan", w, r)
 			case err != nil || addressed:
 				r.Errorf(w.At, "use_ipvlan: unusable address %q - ignoring it", w.Text)
 			default:

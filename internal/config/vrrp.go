@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"net/netip"
@@ -19,11 +20,13 @@ type Instance struct {
 
 	State     opt[model.State]
 	Interface opt[string]
-	VRID      opt[int]
-	Version   opt[int]
-	Priority  opt[int]
-	AdvertInt opt[time.Duration]
-	Family    opt[model.Family] // set by the first keyword that has an address
+	// OldInterfaces are those that a later interface keyword replaced; they have to be there too.
+	OldInterfaces []opt[string]
+	VRID          opt[int]
+	Version       opt[int]
+	Priority      opt[int]
+	AdvertInt     opt[time.Duration]
+	Family        opt[model.Family] // set by the first keyword that has an address
 
 	SyncInterface opt[string] // lvs_sync_daemon_interface
 
@@ -74,7 +77,8 @@ type Instance struct {
 	RxBufSize      opt[int]
 	Linkbeat       opt[bool]
 
-	names seen // of peers and addresses
+	names seen  // of peers and addresses
+	all   *seen // names of the whole configuration
 }
 
 // Scripts are the notify keywords; the last two are for instances only.
@@ -86,7 +90,7 @@ type Scripts struct {
 // SyncGroup is a vrrp_sync_group block.
 type SyncGroup struct {
 	Name    string
-	At      source.Pos
+	At, End source.Pos
 	Members []opt[string]
 	Track   trackLists
 	Scripts
@@ -97,9 +101,10 @@ type SyncGroup struct {
 
 // GARPGroup is a garp_group block.
 type GARPGroup struct {
-	At         source.Pos
+	At, End    source.Pos
 	ARP, NA    opt[time.Duration]
 	Interfaces []opt[string]
+	Lists      [][2]source.Pos // where interfaces begins and ends
 }
 
 // TrackGroup is a track_group block.
@@ -129,16 +134,15 @@ var vrrpRoot = schema.Table[Config]{
 		if !ok {
 			return nil
 		}
-		if c.names.twice("group " + name) {
-			r.Errorf(n.At(), "vrrp sync group %s already defined - ignoring the block", name)
+		if !c.names.block("vrrp_sync_group", name, n, r) {
 			return nil
 		}
-		g := &SyncGroup{Name: name, At: n.At()}
+		g := &SyncGroup{Name: name, At: n.At(), End: n.End}
 		c.Groups = append(c.Groups, g)
 		return g
 	}, syncGroup, "Instances that change state together."),
 	schema.Block("garp_group", "", func(c *Config, n *syntax.Node, _ *source.Report) *GARPGroup {
-		g := &GARPGroup{At: n.At()}
+		g := &GARPGroup{At: n.At(), End: n.End}
 		c.GARPGroups = append(c.GARPGroups, g)
 		return g
 	}, garpGroup, "Rate limit of gratuitous ARP shared by interfaces."),
@@ -147,8 +151,7 @@ var vrrpRoot = schema.Table[Config]{
 		if !ok {
 			return nil
 		}
-		if c.names.twice("track_group " + name) {
-			r.Errorf(n.At(), "track_group %s already defined - ignoring the block", name)
+		if !c.names.block("track_group", name, n, r) {
 			return nil
 		}
 		g := &TrackGroup{Name: name, At: n.At()}
@@ -181,11 +184,10 @@ func openInstance(c *Config, n *syntax.Node, r *source.Report) *Instance {
 	if !ok {
 		return nil
 	}
-	if c.names.twice("instance " + name) {
-		r.Errorf(n.At(), "vrrp instance %s already defined - ignoring the block", name)
+	if !c.names.block("vrrp_instance", name, n, r) {
 		return nil
 	}
-	i := &Instance{Name: name, At: n.At()}
+	i := &Instance{Name: name, At: n.At(), all: &c.names}
 	vrrpInstance.Init(i)
 	c.Instances = append(c.Instances, i)
 	return i
@@ -196,7 +198,11 @@ type itable = schema.Table[Instance]
 var vrrpInstance = concat(itable{
 	schema.Line("state", "MASTER|BACKUP", readState, "State to start in; default by priority."),
 	schema.Inherited("interface", schema.IfName, func(i *Instance) *opt[string] { return &i.Interface },
-		"Interface of the adverts."),
+		"Interface of the adverts.").Begin(func(i *Instance, _ *syntax.Node) {
+		if i.Interface.IsSet() {
+			i.OldInterfaces = append(i.OldInterfaces, i.Interface)
+		}
+	}),
 	schema.Inherited("vrf", schema.IfName, func(i *Instance) *opt[string] { return &i.VRF }, "VRF of a unicast instance without interface."),
 	schema.Line("use_vmac", "[[name] IFNAME] [MAC] [netlink_notify_msg] [group GROUP]", readVMAC, "Run on an interface with the virtual MAC.").
 		Options("name", "netlink_notify_msg", "group", "<MAC>"),
@@ -218,7 +224,7 @@ var vrrpInstance = concat(itable{
 	schema.Flag("track_src_ip", true, func(i *Instance) *opt[bool] { return &i.TrackSource },
 		"FAULT while the configured source address is not there."),
 	schema.Items("unicast_peer", "IPADDR [min_ttl N] [max_ttl N]", readPeer, func(i *Instance) *[]opt[model.Peer] { return &i.Peers },
-		"Routers to send to instead of multicasting.").Options("<IPADDR>", "min_ttl", "max_ttl"),
+		"Routers to send to instead of multicasting.").Options("<IPADDR>", "min_ttl", "max_ttl").Begin((*Instance).markUnicast),
 	schema.Flag("unicast_fault_no_peer", true, func(i *Instance) *opt[bool] { return &i.NoPeerFault },
 		"FAULT instead of multicast when there is no peer."),
 	schema.Line("check_unicast_src", "", func(i *Instance, n *syntax.Node, _ *source.Report) {
@@ -245,7 +251,7 @@ var vrrpInstance = concat(itable{
 	}, "An IPv6 instance."),
 	schema.Line("virtual_router_id", "<1-255>", func(i *Instance, n *syntax.Node, r *source.Report) {
 		v, ok := number(n, 1, 255, r)
-		if i.VRID = (opt[int]{}); ok {
+		if ok {
 			i.VRID = opt[int]{V: v, At: n.At()}
 		}
 	}, "The virtual router's number."),
@@ -382,7 +388,8 @@ var garpGroup = schema.Table[GARPGroup]{
 		}
 		g.Interfaces = append(g.Interfaces, opt[string]{V: n.Args[0].Text, At: n.Args[0].At})
 	}, "A member."),
-	schema.WordList("interfaces", schema.IfName, func(g *GARPGroup) *[]opt[string] { return &g.Interfaces }, "The members.").NotEmpty(),
+	schema.WordList("interfaces", schema.IfName, func(g *GARPGroup) *[]opt[string] { return &g.Interfaces }, "The members.").NotEmpty().
+		Begin(func(g *GARPGroup, n *syntax.Node) { g.Lists = append(g.Lists, [2]source.Pos{n.At(), n.End}) }),
 }
 
 func (i *Instance) markUnicast(n *syntax.Node) {
@@ -486,9 +493,6 @@ func (i *Instance) address(n *syntax.Node, r *source.Report) (netip.Addr, bool) 
 }
 
 func readPeer(i *Instance, n *syntax.Node, r *source.Report) (p model.Peer, ok bool) {
-	if !i.Unicast.IsSet() {
-		i.Unicast = opt[string]{V: "unicast_peer", At: n.At()}
-	}
 	a, err := schema.ParseAddr(n.Key.Text)
 	if err != nil {
 		r.Errorf(n.At(), "unicast_peer: %v - ignoring", err)
@@ -497,8 +501,8 @@ func readPeer(i *Instance, n *syntax.Node, r *source.Report) (p model.Peer, ok b
 	if !i.fits(model.FamilyOf(a), n.At(), a.String(), r) {
 		return p, false
 	}
-	if i.names.twice("peer " + a.String()) {
-		r.Errorf(n.At(), "(%s) %s - duplicate unicast_peer", i.Name, a)
+	if old, dup := i.names.twice("peer "+a.String(), n.At()); dup {
+		r.Errorf(n.At(), "(%s) %s - duplicate unicast_peer", i.Name, a).With("first named at", old)
 		return p, false
 	}
 	p = model.Peer{Addr: a, MaxTTL: 255}
@@ -537,21 +541,25 @@ func vipRow(name string, list func(*Instance) *[]opt[Address], doc string) schem
 		if !ok || !excluded && !i.fits(model.FamilyOf(a.Prefix.Addr()), n.At(), a.Prefix.Addr().String(), r) {
 			return a, false
 		}
-		if i.hasAlready(a, excluded) {
-			r.Errorf(n.At(), "(%s) %s is already an address of this instance - ignoring", i.Name, a.Prefix.Addr())
+		if old, dup := i.hasAlready(a, n.At(), excluded); dup {
+			r.Errorf(n.At(), "(%s) %s is already an address of this instance - ignoring", i.Name, a.Prefix.Addr()).With("first named at", old)
 			return a, false
 		}
 		return a, true
 	}, list, doc).Options(addressOptions...).Options("use_vmac")
 }
 
-// hasAlready takes note of an address and reports whether the instance has it. An excluded one may stand on another interface again.
-func (i *Instance) hasAlready(a Address, excluded bool) bool {
+// hasAlready takes note of an address and reports whether, and since where, the instance has it. An excluded one may stand on another
+// interface again.
+func (i *Instance) hasAlready(a Address, at source.Pos, excluded bool) (source.Pos, bool) {
 	addr := "vip " + a.Prefix.Addr().String()
-	if !excluded && i.names.twice(addr) {
-		return true
+	if !excluded {
+		if old, dup := i.names.twice(addr, at); dup {
+			return old, true
+		}
 	}
-	return i.names.twice(addr+" dev "+a.Dev.V) && excluded
+	old, dup := i.names.twice(addr+" dev "+a.Dev.V, at)
+	return old, dup && excluded
 }
 
 func readNotifyDeleted(i *Instance, n *syntax.Node, r *source.Report) {
@@ -571,16 +579,21 @@ func readNotifyDeleted(i *Instance, n *syntax.Node, r *source.Report) {
 	}
 }
 
-// readUpDown keeps an entry with bad delays, marked so: its interface is looked at first.
+// readUpDown keeps an entry with unusable delays, marked so: its interface is looked at first.
 func readUpDown(_ *Config, n *syntax.Node, r *source.Report) (upDown, bool) {
 	d := upDown{Interface: n.Key.Text}
 	delay := schema.Seconds(0, 255*time.Second)
 	if len(n.Args) < 1 || len(n.Args) > 2 {
-		d.bad = fmt.Errorf("one or two delays are needed")
+		d.bad = errors.New("one or two delays are needed")
 		return d, true
 	}
 	for j, f := range []*time.Duration{&d.Down, &d.Up}[:len(n.Args)] {
-		if *f, d.bad = delay.Parse(n.Args[j : j+1]); d.bad != nil {
+		v, err := delay.Parse(n.Args[j : j+1])
+		if err != nil {
+			r.Errorf(n.Args[j].At, "interface_up_down_delays %s: %v", d.Interface, err)
+		}
+		if *f = v; err != nil && !schema.IsCorrected(err) {
+			d.bad = errors.New("a delay cannot be used")
 			return d, true
 		}
 	}

@@ -28,7 +28,8 @@ type corrected struct{ error }
 // Corrected makes an error that is reported, while the value returned with it is used.
 func Corrected(format string, args ...any) error { return corrected{fmt.Errorf(format, args...)} }
 
-func isCorrected(err error) bool {
+// IsCorrected reports whether the value that came with an error is to be used.
+func IsCorrected(err error) bool {
 	var c corrected
 	return errors.As(err, &c)
 }
@@ -62,7 +63,7 @@ func Fallback[V any](k Kind[V], def V) Kind[V] {
 	parse := k.Parse
 	k.Parse = func(w []source.Word) (V, error) {
 		v, err := parse(w)
-		if err == nil || errors.Is(err, ErrNoWord) || isCorrected(err) {
+		if err == nil || errors.Is(err, ErrNoWord) || IsCorrected(err) {
 			return v, err
 		}
 		return def, Corrected("%w - using %v", err, def)

@@ -17,8 +17,8 @@ func Value[T, V any](name string, kind Kind[V], def V, field func(*T) *Opt[V], d
 		held: func(t *T) (any, source.Pos) { f := field(t); return f.V, f.At },
 		read: func(k *Keyword[T], t *T, n *syntax.Node, r *source.Report) {
 			f := field(t)
-			if k.first && f.IsSet() {
-				r.Errorf(n.At(), "%s is already specified - ignoring", n.Key.Text).Hint = "the first one counts"
+			if k.first && f.IsSet() && (len(n.Args) > 0 || k.mayBeEmpty) {
+				r.Errorf(n.At(), "%s is already specified - ignoring", n.Key.Text).With("the first one counts, at", f.At)
 				return
 			}
 			if v, ok := parse(k, kind, n, r); ok {
@@ -94,10 +94,6 @@ func WordList[T, V any](name string, kind Kind[V], field func(*T) *[]Opt[V], doc
 		kept: func(t *T) []source.Pos { return placesOf(*field(t)) },
 		read: func(k *Keyword[T], t *T, n *syntax.Node, r *source.Report) {
 			f := field(t)
-			if k.first && len(*f) > 0 {
-				r.Errorf(n.At(), "%s is already specified - ignoring", n.Key.Text).Hint = "the first one counts"
-				return
-			}
 			k.checkEmpty(n, r)
 			for _, entry := range n.Body {
 				for _, w := range entry.Words() {
@@ -105,7 +101,7 @@ func WordList[T, V any](name string, kind Kind[V], field func(*T) *[]Opt[V], doc
 					if err != nil {
 						r.Errorf(w.At, "%s: %v", n.Key.Text, err)
 					}
-					if err == nil || isCorrected(err) {
+					if err == nil || IsCorrected(err) {
 						*f = append(*f, Opt[V]{v, w.At})
 					}
 				}
@@ -122,7 +118,7 @@ func placesOf[V any](list []Opt[V]) (out []source.Pos) {
 
 func (k *Keyword[T]) checkEmpty(n *syntax.Node, r *source.Report) {
 	if k.notEmpty && len(n.Body) == 0 {
-		r.Errorf(n.At(), "%s is empty", n.Key.Text)
+		r.Errorf(n.End, "%s is empty", n.Key.Text)
 	}
 }
 
@@ -159,7 +155,7 @@ func parse[T, V any](k *Keyword[T], kind Kind[V], n *syntax.Node, r *source.Repo
 		at = args[0].At
 	}
 	d := r.Errorf(at, "%s: %v", n.Key.Text, err)
-	if isCorrected(err) {
+	if IsCorrected(err) {
 		return v, true
 	}
 	if d.Text += " - ignoring"; kind.Usage != "" {

@@ -31,12 +31,14 @@ type Keyword[T any] struct {
 	read  func(*Keyword[T], *T, *syntax.Node, *source.Report)
 	held  func(*T) (any, source.Pos) // what the block has after it was read, and from where; nil: it is no single value
 	kept  func(*T) []source.Pos      // of a list: where the entries stand that were taken
+	begin func(*T, *syntax.Node)     // before read; may be nil
 
 	aliases    []alias
 	mayBeEmpty bool // a missing word is an ordinary error instead of ending the parse
 	first      bool
 	quoted     bool
 	notEmpty   bool
+	parts      syntax.Parts
 	pending    string
 	ours       bool
 	instead    string
@@ -68,11 +70,34 @@ func (k Keyword[T]) Quoted() Keyword[T] { k.quoted = true; return k }
 // test with exit code 2, as in keepalived.
 func (k Keyword[T]) Lenient() Keyword[T] { k.mayBeEmpty = true; return k }
 
-// FirstWins makes a second occurrence an error that is ignored. Without it the last occurrence counts.
+// FirstWins makes a second occurrence an error that is ignored. Without it the last occurrence counts. A second list drops the block
+// around it.
 func (k Keyword[T]) FirstWins() Keyword[T] { k.first = true; return k }
 
 // NotEmpty makes an empty list an error.
 func (k Keyword[T]) NotEmpty() Keyword[T] { k.notEmpty = true; return k }
+
+// For says which of keepalived's processes read an outermost block; without it the parent does.
+func (k Keyword[T]) For(parts syntax.Parts) Keyword[T] { k.parts = parts; return k }
+
+// For says it for all keywords for which it is not said yet.
+func (t Table[T]) For(parts syntax.Parts) Table[T] {
+	out := slices.Clone(t)
+	for i := range out {
+		if out[i].parts == 0 {
+			out[i].parts = parts
+		}
+	}
+	return out
+}
+
+// Parts makes the outermost table the root of the grammar.
+func (t Table[T]) Parts(name string) syntax.Parts {
+	if k, _ := t.find(name); k != nil && k.parts != 0 {
+		return k.parts
+	}
+	return syntax.Parent
+}
 
 // Deprecated tells, with the class of that name, what to write instead.
 func (k Keyword[T]) Deprecated(use string) Keyword[T] { k.instead = use; return k }
@@ -82,6 +107,9 @@ func (k Keyword[T]) Pending(why string) Keyword[T] { k.pending = why; return k }
 
 // Ours marks a keyword that keepalived does not know. Such ones change nothing unless they are written.
 func (k Keyword[T]) Ours() Keyword[T] { k.ours = true; return k }
+
+// Begin has f called for every occurrence before it is read, even if a list has no entries.
+func (k Keyword[T]) Begin(f func(*T, *syntax.Node)) Keyword[T] { k.begin = f; return k }
 
 // Options names the words that may stand inside the line or in the entries, as "dev" or, one level down, "encap ip/id".
 func (k Keyword[T]) Options(words ...string) Keyword[T] {
@@ -112,6 +140,9 @@ func (t Table[T]) Lookup(name string) (syntax.Shape, syntax.Grammar) {
 	if k == nil {
 		return syntax.Unknown, nil
 	}
+	if k.first && k.shape == syntax.List {
+		return syntax.ListOnce, nil
+	}
 	return k.shape, k.sub
 }
 
@@ -139,6 +170,9 @@ func (t Table[T]) Read(v *T, nodes []*syntax.Node, r *source.Report) {
 		}
 		if k.pending != "" && r.Once("pending "+k.Name) {
 			r.Notef(n.At(), "%s has no effect yet: %s", k.Name, k.pending)
+		}
+		if k.begin != nil {
+			k.begin(v, n)
 		}
 		k.read(k, v, n, r)
 	}
@@ -169,7 +203,7 @@ func (k *Keyword[T]) args(n *syntax.Node, r *source.Report) ([]source.Word, bool
 		return n.Args, true
 	}
 	words, err := source.Relex(n.Raw, n.At())
-	if err != nil {
+	if err != nil && len(words) < 2 { // of further words only the broken one is lost
 		r.Add(source.UnmatchedQuote, n.At(), "%s: %v - ignoring", n.Key.Text, err)
 		return nil, false
 	}
@@ -183,7 +217,7 @@ func (k *Keyword[T]) missing(n *syntax.Node, r *source.Report) {
 		return
 	}
 	r.Add(source.MissingWord, n.At(), "'%s' is missing a required parameter (word 2)", n.Key.Text).Hint =
-		"keepalived ends the test here"
+		"the test ends here"
 }
 
 // Row is what the list of keywords says of one keyword.

@@ -13,7 +13,7 @@ import (
 
 func word(s ...string) (out []source.Word) {
 	for i, w := range s {
-		out = append(out, source.Word{Text: w, At: source.Pos{File: "k", Line: 1, Col: i + 1, Seq: 1}})
+		out = append(out, source.Word{Text: w, At: source.Pos{Origin: &source.Origin{File: "k"}, Line: 1, Col: i + 1, Seq: 1}})
 	}
 	return out
 }
@@ -24,7 +24,7 @@ func try[V any](k Kind[V], words ...string) string {
 	switch {
 	case err == nil:
 		return fmt.Sprint(v)
-	case isCorrected(err):
+	case IsCorrected(err):
 		return fmt.Sprint(v) + "!"
 	case errors.Is(err, ErrNoWord):
 		return "none"
@@ -96,7 +96,7 @@ func read(lines ...string) (*thing, string) {
 		for j := range w {
 			w[j].At.Line, w[j].At.Seq = i+1, i+1
 		}
-		n := &syntax.Node{Key: w[0], Args: w[1:], Raw: l}
+		n := &syntax.Node{Key: w[0], Args: w[1:], Raw: l, End: w[0].At}
 		if isList {
 			for _, e := range strings.Split(strings.TrimSuffix(list, "}"), ";") {
 				if w := word(strings.Fields(e)...); len(w) > 0 {
@@ -124,7 +124,7 @@ func TestRows(t *testing.T) {
 	}
 	for _, c := range []struct{ in, want string }{
 		{"number x", `1:13 number: "x" is not a number - ignoring`},
-		{"number", "1:18 'number' is missing a required parameter (word 2)"},
+		{"number", "1:17 'number' is missing a required parameter (word 2)"},
 		{"text", "1:13 text: no value given - ignoring"},
 		{"text a|text b", "2:13 text is already specified - ignoring"},
 		{"onn", "1:15 onn is an old name"},

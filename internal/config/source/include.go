@@ -44,9 +44,11 @@ func (l *loader) include(c []char, at Pos) bool {
 	level |= l.level
 	pattern := text(trim(c[end:]))
 	at.Col = int(c[0].col)
+	refused := false
 	complain := func(bit check, what string) {
 		class, ends := Note, ""
 		if level&bit != 0 {
+			refused = true
 			class, ends = FatalInclude, " - the configuration is refused"
 		}
 		l.report.Add(class, at, "include %s: %s%s", pattern, what, ends)
@@ -56,33 +58,58 @@ func (l *loader) include(c []char, at Pos) bool {
 		return true
 	}
 	alternatives := braceList(pattern)
+	var names []string
 	for _, name := range alternatives {
 		if !filepath.IsAbs(name) {
 			name = filepath.Join(l.dir(), name)
 		}
-		names := []string{name}
-		if hasMeta(name) {
-			var err error
-			if names, err = l.files.Glob(name); err != nil || len(names) == 0 {
-				if len(alternatives) > 1 {
-					complain(checkWildcard|checkBrace, "nothing matches "+name)
-				} else {
-					complain(checkWildcard, "no file matches")
-				}
-				continue
-			}
+		if !hasMeta(name) && len(alternatives) == 1 {
+			names = append(names, name)
+			continue
 		}
-		for _, n := range names {
-			l.includeFile(n, len(alternatives) > 1, at, complain)
+		found, err := l.files.Glob(name)
+		switch none := err != nil || len(found) == 0; {
+		case none && !hasMeta(name):
+			complain(checkBrace, name+" does not exist")
+		case none && len(alternatives) > 1:
+			complain(checkWildcard|checkBrace, "nothing matches "+name)
+		case none && !strings.Contains(name, "{") && !l.isThere(fixedDir(name)):
+			complain(checkWildcard|checkMatch, "there is no directory "+fixedDir(name))
+		case none:
+			complain(checkWildcard, "no file matches")
 		}
+		names = append(names, found...)
 	}
+	if refused {
+		return true
+	}
+	for _, n := range names {
+		l.includeFile(n, at, complain)
+	}
+	return true
+}
+
+// fixedDir is the part of a pattern before the first component with a wildcard.
+func fixedDir(pattern string) string {
+	if i := strings.IndexAny(pattern, "*?["); i >= 0 {
+		pattern = pattern[:i]
+	}
+	return filepath.Dir(pattern)
+}
+
+func (l *loader) isThere(name string) bool {
+	f, err := l.files.Open(name)
+	if err != nil {
+		return false
+	}
+	f.Close()
 	return true
 }
 
 // includeWork is what an included file counts as, so that small files that include each other in all orders come to an end.
 const includeWork = 4096
 
-func (l *loader) includeFile(name string, alternative bool, at Pos, complain func(check, string)) {
+func (l *loader) includeFile(name string, at Pos, complain func(check, string)) {
 	if slices.Contains(l.stack, name) {
 		// Differs from keepalived: it goes on until it has no file handles left.
 		l.report.Errorf(at, "include %s: the file includes itself - ignoring", name)
@@ -94,8 +121,8 @@ func (l *loader) includeFile(name string, alternative bool, at Pos, complain fun
 	}
 	text, problem := l.read(name)
 	switch {
-	case problem == "does not exist" && alternative:
-		complain(checkBrace, name+" "+problem)
+	case problem == "does not exist" && strings.Contains(name, "{"):
+		complain(checkBrace, "the file "+problem)
 	case problem == "does not exist":
 		complain(checkMatch, "the file "+problem)
 	case problem != "":
@@ -105,9 +132,9 @@ func (l *loader) includeFile(name string, alternative bool, at Pos, complain fun
 	}
 }
 
-// includeCheck acts on the include_check keyword, whose place in the text matters.
+// includeCheck acts on the include_check keyword of global_defs, whose place in the text matters.
 func (l *loader) includeCheck(words []Word) {
-	if words[0].Text != "include_check" {
+	if words[0].Text != "include_check" || l.block != "global_defs" {
 		return
 	}
 	if len(words) == 1 {

@@ -63,6 +63,7 @@ type jsonFinding struct {
 	Rule     string     `json:"rule,omitempty"`
 	Source   string     `json:"source,omitempty"`
 	Chain    []jsonStep `json:"chain,omitempty"`
+	Also     []jsonStep `json:"also,omitempty"`
 }
 
 type jsonStep struct {
@@ -80,9 +81,12 @@ func (r *Report) WriteJSON(w io.Writer, file string, exitCode int) error {
 		if d.At.IsSet() {
 			f.File, f.Line, f.Column = d.At.File, d.At.Line, d.At.Col
 			f.Source, _ = r.sourceLine(d.At)
+			for v := d.At.Via; v != nil; v = v.At.Via {
+				f.Chain = append(f.Chain, jsonStep{v.How, v.At.File, v.At.Line})
+			}
 		}
-		for v := d.At.Via; v != nil; v = v.At.Via {
-			f.Chain = append(f.Chain, jsonStep{v.How, v.At.File, v.At.Line})
+		for _, p := range d.Also {
+			f.Also = append(f.Also, jsonStep{p.How, p.At.File, p.At.Line})
 		}
 		out.Findings = append(out.Findings, f)
 	}

@@ -5,16 +5,22 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 )
 
-// Pos is a place in the configuration.
+// Pos is a place in the configuration. The zero Pos has no Origin.
 type Pos struct {
+	*Origin
+	Line int // physical line, from 1; 0: no place
+	Col  int // byte in that line, from 1
+	Seq  int // order of reading over all files, from 1
+}
+
+// Origin is what the places of one reading of a file have in common.
+type Origin struct {
 	File string
-	Line int  // physical line, from 1; 0: no place
-	Col  int  // byte in that line, from 1
-	Seq  int  // order of reading over all files, from 1
 	Via  *Via // how the text came there; nil: it is written there
 }
 
@@ -55,8 +61,8 @@ const (
 	Warning
 	Deprecated
 	Security     // exit 6
-	FatalInclude // exit 6: an include whose failure refuses the whole configuration
 	MissingWord  // exit 2: a mandatory word is missing
+	FatalInclude // exit 6: an include whose failure refuses the whole configuration before more of it is looked at
 )
 
 // Exit codes of a configuration test.
@@ -89,6 +95,15 @@ type Diagnostic struct {
 	Text  string
 	Hint  string // what to write instead, or what happens instead; may be empty
 	Rule  string // identifier of the lint rule that found it; empty: keepalived's parser would have found it too
+	Also  []Via  // other places that belong to it, such as the first of two definitions
+}
+
+// With adds a place that belongs to the finding; how says in which way ("first defined at"). The zero Pos adds nothing.
+func (d *Diagnostic) With(how string, at Pos) *Diagnostic {
+	if at.IsSet() {
+		d.Also = append(d.Also, Via{how, at})
+	}
+	return d
 }
 
 // String is keepalived's log form: "(file: Line N) text", or the text alone for a finding without a place.
@@ -126,14 +141,17 @@ func (r *Report) Add(c Class, at Pos, format string, args ...any) *Diagnostic {
 		r.refused = true
 	}
 	r.worst = max(r.worst, c)
-	d := Diagnostic{Class: c, At: at, Text: fmt.Sprintf(format, args...)}
-	if len(r.list) >= maxDiagnostics {
+	if r.Full() {
 		r.dropped++
-		return &d
+		return &Diagnostic{}
 	}
+	d := Diagnostic{Class: c, At: at, Text: fmt.Sprintf(format, args...)}
 	r.list = append(r.list, d)
 	return &r.list[len(r.list)-1]
 }
+
+// Full reports whether further findings are only counted.
+func (r *Report) Full() bool { return len(r.list) >= maxDiagnostics }
 
 // Errorf records an ordinary error (exit 5).
 func (r *Report) Errorf(at Pos, format string, args ...any) *Diagnostic {
@@ -173,9 +191,22 @@ func (r *Report) Once(key string) bool {
 	return true
 }
 
-// All returns the findings in reading order, those about the whole last.
+// Ended reports whether the reading ended before the configuration was complete: a word that must be there is missing, or an include
+// failed. What depends on the whole is not judged then.
+func (r *Report) Ended() bool { return r.worst >= MissingWord }
+
+// All returns the findings in reading order, those about the whole last. The first missing word ends the test, as in keepalived.
 func (r *Report) All() []Diagnostic {
 	out := slices.Clone(r.list)
+	if r.worst >= MissingWord {
+		end := math.MaxInt
+		for _, d := range out {
+			if d.Class == MissingWord {
+				end = min(end, d.At.Seq)
+			}
+		}
+		out = slices.DeleteFunc(out, func(d Diagnostic) bool { return d.At.Seq > end })
+	}
 	slices.SortStableFunc(out, func(a, b Diagnostic) int {
 		if a.At.IsSet() != b.At.IsSet() {
 			if a.At.IsSet() {
@@ -200,15 +231,19 @@ func (r *Report) Write(w io.Writer, terminal bool) error {
 		if d.Hint != "" && !terminal {
 			b.WriteString(" (" + d.Hint + ")")
 		}
+		for _, p := range d.Also {
+			if !terminal {
+				fmt.Fprintf(&b, " (%s %s:%d)", p.How, p.At.File, p.At.Line)
+			}
+		}
 		b.WriteByte('\n')
 		if !terminal {
 			continue
 		}
-		if line, ok := r.sourceLine(d.At); ok {
-			fmt.Fprintf(&b, "  %5d | %s\n        | %s^\n", d.At.Line, line, margin(line, d.At.Col))
-		}
-		for v := d.At.Via; v != nil; v = v.At.Via {
-			fmt.Fprintf(&b, "        %s %s:%d\n", v.How, v.At.File, v.At.Line)
+		r.snippet(&b, d.At)
+		for _, p := range d.Also {
+			fmt.Fprintf(&b, "        %s %s:%d\n", p.How, p.At.File, p.At.Line)
+			r.snippet(&b, p.At)
 		}
 		if d.Hint != "" {
 			fmt.Fprintf(&b, "        hint: %s\n", d.Hint)
@@ -224,9 +259,25 @@ func (r *Report) Write(w io.Writer, terminal bool) error {
 	return nil
 }
 
+// snippet writes the line of a place with a mark under its column, and how the text came there.
+func (r *Report) snippet(b *strings.Builder, at Pos) {
+	if line, ok := r.sourceLine(at); ok {
+		fmt.Fprintf(b, "  %5d | %s\n        | %s^\n", at.Line, line, margin(line, at.Col))
+	}
+	if !at.IsSet() {
+		return
+	}
+	for v := at.Via; v != nil; v = v.At.Via {
+		fmt.Fprintf(b, "        %s %s:%d\n", v.How, v.At.File, v.At.Line)
+	}
+}
+
 func (r *Report) sourceLine(at Pos) (string, bool) {
+	if !at.IsSet() {
+		return "", false
+	}
 	text, ok := r.files[at.File]
-	if !ok || !at.IsSet() {
+	if !ok {
 		return "", false
 	}
 	for n := 1; n < at.Line; n++ {

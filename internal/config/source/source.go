@@ -56,7 +56,8 @@ type Env struct {
 const (
 	maxLine    = 1022     // bytes of a physical line without its newline, and of an expanded line
 	maxDepth   = 32       // nested includes, generators and definitions
-	maxLines   = 1 << 20  // logical lines: four times what keepalived was ever praised for (2277 virtual and 37205 real servers)
+	maxLines   = 1 << 22  // logical lines
+	maxMade    = 1 << 18  // logical lines made by generators and multi-line definitions
 	maxBytes   = 64 << 20 // bytes of all files together
 	maxWork    = 1 << 26  // characters handled, a line counting as 64 more
 	maxExpands = 4096     // substitutions in one line
@@ -103,7 +104,13 @@ type loader struct {
 	stack  []string // files being read, outermost first
 	bytes  int
 	work   int
+	nested int // definitions and generators that the text comes through
+	made   int // logical lines from there
 	gaveUp bool
+	chars  [maxLine]char // of the line being read
+	slab   []Word        // where the next words go: one allocation serves many lines
+	depth  int           // of braces
+	block  string        // the keyword outside of all braces whose block this may be
 }
 
 // char is one byte of text with the column it was read from, which survives substitution.
@@ -161,9 +168,9 @@ func (l *loader) file(name string, text []byte, from Pos) {
 		l.report.files = map[string][]byte{}
 	}
 	l.report.files[name] = text
-	var via *Via
+	origin := &Origin{File: name}
 	if from.IsSet() {
-		via = &Via{How: "included from", At: from}
+		origin.Via = &Via{How: "included from", At: from}
 	}
 	level := l.level
 	l.stack = append(l.stack, name)
@@ -178,33 +185,35 @@ func (l *loader) file(name string, text []byte, from Pos) {
 			collecting = ""
 		}
 	}
-	for n := 1; len(text) > 0 && !l.gaveUp; n++ {
-		var raw []byte
-		if i := bytes.IndexByte(text, '\n'); i >= 0 {
-			raw, text = text[:i], text[i+1:]
-		} else {
-			raw, text = text, nil
-		}
+	all := string(text)
+	l.out = slices.Grow(l.out, strings.Count(all, "\n")+strings.Count(all, "{")+strings.Count(all, "}"))
+	for n := 1; len(all) > 0 && !l.gaveUp; n++ {
+		var raw string
+		raw, all, _ = strings.Cut(all, "\n")
 		l.seq++
-		at := Pos{File: name, Line: n, Col: 1, Seq: l.seq, Via: via}
+		at := Pos{Origin: origin, Line: n, Col: 1, Seq: l.seq}
 		if len(raw) > maxLine {
 			// Differs from keepalived: the line is skipped whole, its rest is not taken as a further line.
 			l.report.Errorf(at, "line is too long: at most %d bytes - ignoring it", maxLine)
 			continue
 		}
-		if bytes.IndexByte(raw, 0) >= 0 {
+		if collecting == "" && l.plain(raw, at) {
+			continue
+		}
+		if strings.IndexByte(raw, 0) >= 0 {
 			l.report.Errorf(at, "line has a NUL byte - ignoring it")
 			continue
 		}
-		chars := make([]char, len(raw))
-		for i, b := range raw {
-			chars[i] = char{b: b, col: uint16(i + 1)}
+		// Nothing keeps these characters: definitions have copies.
+		chars := l.chars[:len(raw)]
+		for i := range len(raw) {
+			chars[i] = char{b: raw[i], col: uint16(i + 1)}
 		}
 		chars = l.stripRemarks(chars, at)
 		if collecting != "" {
 			rest, more := continued(chars)
 			if len(chars) > 0 {
-				body.lines = append(body.lines, rest)
+				body.lines = append(body.lines, slices.Clone(rest))
 			}
 			if !more {
 				finish()
@@ -218,7 +227,7 @@ func (l *loader) file(name string, text []byte, from Pos) {
 			if first, more := continued(value); more {
 				collecting, body = def, definition{at: at, multi: true}
 				if len(first) > 0 {
-					body.lines = append(body.lines, first)
+					body.lines = append(body.lines, slices.Clone(first))
 				}
 				continue
 			}
@@ -226,6 +235,88 @@ func (l *loader) file(name string, text []byte, from Pos) {
 		l.line(chars, at, 0)
 	}
 	finish()
+}
+
+// special are the bytes that need more than splitting; at the begin of a line there are further ones.
+var special = [256]bool{0: true, '\\': true, '"': true, '$': true}
+
+// plain treats a line of words and braces without anything special, which most are, and returns false for others.
+func (l *loader) plain(raw string, at Pos) bool {
+	begin, end := 0, len(raw)
+	for begin < end && blank(raw[begin]) {
+		begin++
+	}
+	if begin == end {
+		return true
+	}
+	if raw[begin] == '@' || raw[begin] == '~' || strings.HasPrefix(raw[begin:], "include") {
+		return false
+	}
+	for i := begin; i < end; i++ {
+		if special[raw[i]] {
+			return false
+		}
+		if raw[i] == '#' || raw[i] == '!' {
+			end = i
+		}
+	}
+	var words []Word
+	start := 0
+	place := func(i int) Pos { at.Col = i + 1; return at }
+	for i := begin; i < end; {
+		switch b := raw[i]; {
+		case blank(b):
+			i++
+		case b == '{' || b == '}':
+			if l.statement(words, raw[start:i]); l.gaveUp {
+				return true
+			}
+			words, start = nil, i+1
+			l.brace(b, place(i))
+			i++
+		default:
+			from := i
+			for i < end && !blank(raw[i]) && raw[i] != '{' && raw[i] != '}' {
+				i++
+			}
+			words = l.word(words, Word{Text: raw[from:i], At: place(from)})
+		}
+	}
+	l.statement(words, raw[start:end])
+	return true
+}
+
+// word appends to the words of a line.
+func (l *loader) word(words []Word, w Word) []Word {
+	if len(l.slab) == cap(l.slab) {
+		size := min(max(2*cap(l.slab), 32), 8192)
+		l.slab = append(make([]Word, 0, size+len(words)), words...)
+	}
+	l.slab = append(l.slab, w)
+	n := len(words) + 1
+	return l.slab[len(l.slab)-n : len(l.slab) : len(l.slab)]
+}
+
+// statement emits the words of a statement, if there are any.
+func (l *loader) statement(words []Word, raw string) {
+	if len(words) == 0 {
+		return
+	}
+	l.emit(Line{Words: words, Raw: strings.TrimFunc(raw, func(r rune) bool { return r < 0x80 && blank(byte(r)) }), At: words[0].At})
+	l.includeCheck(words)
+	if l.depth == 0 {
+		l.block = words[0].Text
+	}
+}
+
+// brace emits a brace.
+func (l *loader) brace(b byte, at Pos) {
+	kind := Open
+	if b == '}' {
+		kind = Close
+	}
+	l.nest(kind)
+	l.emit(Line{Kind: kind, At: at})
 }
 
 // continued cuts the backslash that continues a definition, and the blanks before it.
@@ -244,6 +335,9 @@ func (l *loader) line(c []char, at Pos, depth int) {
 	if l.work += len(c) + 64; l.work > maxWork {
 		l.giveUp(at, "the definitions and generators make too much text")
 	}
+	outer := l.nested
+	l.nested = depth
+	defer func() { l.nested = outer }()
 	c = l.condition(c)
 	if len(c) == 0 || l.gaveUp {
 		return
@@ -252,7 +346,7 @@ func (l *loader) line(c []char, at Pos, depth int) {
 		if rest, more := continued(value); more {
 			value = rest
 		}
-		l.defs[name] = definition{lines: [][]char{value}, at: at}
+		l.defs[name] = definition{lines: [][]char{slices.Clone(value)}, at: at}
 		return
 	}
 	if l.generator(c, at, depth) {
@@ -272,7 +366,8 @@ func (l *loader) line(c []char, at Pos, depth int) {
 		if len(c) > 0 {
 			l.logical(c, at)
 		}
-		at.Via = &Via{How: "expanded from a definition at", At: Pos{File: def.at.File, Line: def.at.Line, Col: 1, Via: at.Via}}
+		defined := Pos{Origin: &Origin{File: def.at.File, Via: at.Via}, Line: def.at.Line, Col: 1}
+		at.Origin = &Origin{File: at.File, Via: &Via{How: "expanded from a definition at", At: defined}}
 		for _, b := range rest {
 			l.line(b, at, depth+1)
 		}
@@ -347,56 +442,65 @@ func (l *loader) unmatchedQuote(at Pos) {
 
 // logical splits a line at braces and blanks.
 func (l *loader) logical(c []char, at Pos) {
-	place := func(i int) Pos {
-		p := at
-		p.Col = int(c[i].col)
-		return p
-	}
+	place := func(i int) Pos { at.Col = int(c[i].col); return at }
+	raw := text(c)
 	var words []Word
 	start := 0
-	flush := func(end int) {
-		if len(words) > 0 {
-			l.emit(Line{Words: words, Raw: text(trim(c[start:end])), At: words[0].At})
-			l.includeCheck(words)
-			words = nil
-		}
-	}
 	for i := 0; i < len(c); {
 		switch b := c[i].b; {
+		case c[i].lit && l.readTwice():
+			l.statement(words, raw[start:i])
+			return
 		case blank(b):
 			i++
 		case b == '{' || b == '}':
-			flush(i)
-			kind := Open
-			if b == '}' {
-				kind = Close
-			}
-			l.emit(Line{Kind: kind, At: place(i)})
+			l.statement(words, raw[start:i])
+			words, start = nil, i+1
+			l.brace(b, place(i))
 			i++
-			start = i
 		case b == '"':
-			n := slices.IndexFunc(c[i+1:], func(c char) bool { return c.b == '"' })
+			n := strings.IndexByte(raw[i+1:], '"')
 			if n < 0 {
 				l.unmatchedQuote(place(i))
-				flush(len(c)) // the word is lost, but Raw shows it
+				l.statement(words, raw[start:]) // the word is lost, but Raw shows it
 				return
 			}
-			words = append(words, Word{Text: text(c[i+1 : i+1+n]), Quoted: true, At: place(i)})
+			words = l.word(words, Word{Text: raw[i+1 : i+1+n], Quoted: true, At: place(i)})
 			i += n + 2
 		default:
 			end := i
-			for end < len(c) && !blank(c[end].b) && !strings.ContainsRune(`{}"`, rune(c[end].b)) {
+			for end < len(c) && !blank(c[end].b) && c[end].b != '{' && c[end].b != '}' && c[end].b != '"' && !(c[end].lit && l.readTwice()) {
 				end++
 			}
-			words = append(words, Word{Text: text(c[i:end]), At: place(i)})
+			words = l.word(words, Word{Text: raw[i:end], At: place(i)})
 			i = end
 		}
 	}
-	flush(len(c))
+	l.statement(words, raw[start:])
 }
 
+// nest follows the braces.
+func (l *loader) nest(kind Kind) {
+	if kind == Open {
+		l.depth++
+		return
+	}
+	if l.depth > 0 {
+		l.depth--
+	}
+	if l.depth == 0 {
+		l.block = ""
+	}
+}
+
+// readTwice reports whether the text belongs to a block that keepalived's processes read from a copy in which \# and \! are remarks again.
+func (l *loader) readTwice() bool { return l.depth > 0 && l.block != "global_defs" }
+
 func (l *loader) emit(line Line) {
-	if len(l.out) >= maxLines {
+	if l.nested > 0 {
+		l.made++
+	}
+	if len(l.out) >= maxLines || l.made > maxMade {
 		l.giveUp(line.At, "the configuration has too many lines")
 		return
 	}

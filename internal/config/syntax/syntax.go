@@ -7,7 +7,9 @@
 package syntax
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/keepalived-go/keepalived-go/internal/config/source"
 )
@@ -16,10 +18,11 @@ import (
 type Shape uint8
 
 const (
-	Unknown Shape = iota // no keyword of this block
-	Leaf                 // words on the same line
-	Block                // words, then a block of keywords
-	List                 // a block of entries that are no keywords, one per line
+	Unknown  Shape = iota // no keyword of this block
+	Leaf                  // words on the same line
+	Block                 // words, then a block of keywords
+	List                  // a block of entries that are no keywords, one per line
+	ListOnce              // a List of which a second one ends the block around it, which is then dropped
 )
 
 // Grammar is the set of keywords of one kind of block.
@@ -45,14 +48,46 @@ func (n *Node) At() source.Pos { return n.Key.At }
 // Words returns the keyword and its arguments, as an entry of a list is read.
 func (n *Node) Words() []source.Word { return append([]source.Word{n.Key}, n.Args...) }
 
-// Parse builds the tree of a whole configuration.
-func Parse(lines []source.Line, root Grammar, r *source.Report) []*Node {
-	p := &parser{lines: lines, report: r}
-	nodes, _ := p.block(root, 0)
-	if p.open > 0 {
-		r.Add(source.MissingClose, source.Pos{}, "There are %d missing '}'s or extra '{'s", p.open)
+// Parts is a set of keepalived's processes. Each reads the whole configuration, but only its own blocks: the others it skips by counting
+// braces. Where braces are missing, the processes therefore disagree on where a block ends.
+type Parts uint8
+
+const (
+	Parent Parts = 1 << iota
+	Checkers
+	VRRP
+	BFD
+
+	EveryPart = Parent | Checkers | VRRP | BFD
+)
+
+// Root is the grammar of the outermost keywords.
+type Root interface {
+	Grammar
+	// Parts are the processes that read the block of a keyword.
+	Parts(keyword string) Parts
+}
+
+// Parse builds the tree of a whole configuration: what each process understands of it, in the order of the text.
+func Parse(lines []source.Line, root Root, r *source.Report) []*Node {
+	var all []*Node
+	taken := map[int]bool{}
+	told := map[finding]bool{}
+	for part := Parent; part <= BFD; part <<= 1 {
+		p := &parser{lines: lines, report: r, part: part, root: root, told: told}
+		nodes, _, _ := p.block(root, 0)
+		if p.open > 0 {
+			p.add(source.MissingClose, source.Pos{}, "There are %d missing '}'s or extra '{'s", p.open)
+		}
+		for _, n := range nodes {
+			if !taken[n.At().Seq] {
+				taken[n.At().Seq] = true
+				all = append(all, n)
+			}
+		}
 	}
-	return nodes
+	slices.SortFunc(all, func(a, b *Node) int { return cmp.Compare(a.At().Seq, b.At().Seq) })
+	return all
 }
 
 type parser struct {
@@ -60,6 +95,28 @@ type parser struct {
 	i      int
 	open   int // braces open, stray ones included
 	report *source.Report
+	part   Parts // one
+	root   Root
+	told   map[finding]bool // by this part and those before it
+}
+
+type finding struct {
+	class source.Class
+	at    source.Pos
+	text  string
+}
+
+// add reports what no other part has.
+func (p *parser) add(c source.Class, at source.Pos, format string, args ...any) *source.Diagnostic {
+	if p.report.Full() {
+		return p.report.Add(c, at, "")
+	}
+	f := finding{c, at, fmt.Sprintf(format, args...)}
+	if p.told[f] {
+		return &source.Diagnostic{}
+	}
+	p.told[f] = true
+	return p.report.Add(c, at, "%s", f.text)
 }
 
 // next takes a line and counts its brace; nil at the end.
@@ -75,7 +132,7 @@ func (p *parser) next() *source.Line {
 	case source.Close:
 		if p.open--; p.open < 0 {
 			p.open = 0
-			p.report.Add(source.UnexpectedClose, line.At, "Unexpected '}' - there is no open '{'")
+			p.add(source.UnexpectedClose, line.At, "Unexpected '}' - there is no open '{'")
 		}
 	}
 	return line
@@ -83,70 +140,96 @@ func (p *parser) next() *source.Line {
 
 func (p *parser) peek(k source.Kind) bool { return p.i < len(p.lines) && p.lines[p.i].Kind == k }
 
-// block reads statements until the block's closing brace, or the end for the root (depth 0).
-func (p *parser) block(g Grammar, depth int) (nodes []*Node, end source.Pos) {
+// block reads statements until the block's closing brace, or the end for the root (depth 0). It returns false for a block that has to be
+// dropped.
+func (p *parser) block(g Grammar, depth int) (nodes []*Node, end source.Pos, ok bool) {
+	lists := map[string]*Node{}
 	for line := p.next(); line != nil; line = p.next() {
 		switch line.Kind {
 		case source.Open:
-			p.report.Add(source.UnexpectedOpen, line.At, "Unexpected '{' - ignoring").Hint =
+			p.add(source.UnexpectedOpen, line.At, "Unexpected '{' - ignoring").Hint =
 				"what follows is read as part of the surrounding block"
 			continue
 		case source.Close:
 			if depth > 0 {
-				return nodes, line.At
+				return nodes, line.At, true
 			}
-			p.report.Add(source.UnknownKeyword, line.At, "Unknown keyword '}'")
+			p.add(source.UnknownKeyword, line.At, "Unknown keyword '}'")
 			continue
 		}
 		n := &Node{Key: line.Words[0], Args: line.Words[1:], Raw: line.Raw, End: line.At}
 		shape, sub := g.Lookup(n.Key.Text)
+		if depth == 0 && shape > Leaf && p.root.Parts(n.Key.Text)&p.part == 0 {
+			p.skip()
+			continue
+		}
 		switch shape {
 		case Unknown:
-			d := p.report.Add(source.UnknownKeyword, n.At(), "Unknown keyword '%s'", n.Key.Text)
+			d := p.add(source.UnknownKeyword, n.At(), "Unknown keyword '%s'", n.Key.Text)
 			if s := g.Suggest(n.Key.Text); s != "" {
 				d.Hint = fmt.Sprintf("did you mean '%s'?", s)
 			}
 			continue
 		case Block:
-			if !p.begin(n) {
+			p.begin(n)
+			if n.Body, n.End, ok = p.block(sub, depth+1); !ok {
 				continue
 			}
-			n.Body, n.End = p.block(sub, depth+1)
-		case List:
+		case List, ListOnce:
+			first := lists[n.Key.Text]
+			lists[n.Key.Text] = n
 			if len(n.Args) > 0 {
-				p.report.Errorf(n.Args[0].At, "Unexpected '%s' between %s and its block - ignoring it", n.Args[0].Text, n.Key.Text)
+				p.add(source.Error, n.Args[0].At, "Unexpected '%s' between %s and its block - ignoring it", n.Args[0].Text, n.Key.Text)
 			}
 			if p.peek(source.Open) {
 				p.next()
 			} else {
-				p.report.Notef(n.At(), "'{' is missing after %s", n.Key.Text).Hint = "the following lines are taken as its entries"
+				p.add(source.Note, n.At(), "'{' is missing after %s", n.Key.Text).Hint = "the following lines are taken as its entries"
 			}
 			n.Body, n.End = p.list(n)
+			if shape == ListOnce && first != nil {
+				d := p.add(source.Error, n.At(), "%s is already specified - dropping the block around it", n.Key.Text)
+				d.With("first specified at", first.At()).Hint = "what follows is read as part of the block around that"
+				return nil, source.Pos{}, false
+			}
 		}
 		nodes = append(nodes, n)
 	}
-	return nodes, source.Pos{}
+	return nodes, source.Pos{}, true
 }
 
-// begin takes the opening brace of a block. Without it the following line is lost and what comes then is read in the surrounding block.
-func (p *parser) begin(n *Node) bool {
+// begin takes the opening brace of a block. Without it the block is read all the same, but the brace that closes it is one too many, and
+// processes that have nothing to do with the block do not know its lines.
+func (p *parser) begin(n *Node) {
 	if p.peek(source.Open) {
 		p.next()
-		return true
+	} else if p.i < len(p.lines) {
+		p.add(source.MissingOpen, p.lines[p.i].At, "'{' is missing after %s - going on as if it were there", n.Key.Text).
+			With("which begins at", n.At())
 	}
-	at := n.At()
-	if line := p.next(); line != nil {
-		at = line.At
+}
+
+// skip passes over the block of another process.
+func (p *parser) skip() {
+	if !p.peek(source.Open) {
+		return
 	}
-	p.report.Add(source.MissingOpen, at, "'{' is missing after %s", n.Key.Text).Hint = "this line is ignored, and the block is not there"
-	return false
+	p.next()
+	for depth := 1; depth > 0 && p.i < len(p.lines); {
+		switch p.next().Kind {
+		case source.Open:
+			depth++
+		case source.Close:
+			depth--
+		}
+	}
 }
 
 func (p *parser) list(of *Node) (entries []*Node, end source.Pos) {
 	for line := p.next(); line != nil; line = p.next() {
 		switch line.Kind {
 		case source.Open:
-			p.report.Add(source.UnexpectedOpen, line.At, "Unexpected '{' in %s - ignoring it", of.Key.Text)
+			p.add(source.UnexpectedOpen, line.At, "Unexpected '{' in %s - ignoring it", of.Key.Text)
 		case source.Close:
 			return entries, line.At
 		default:

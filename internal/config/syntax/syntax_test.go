@@ -25,8 +25,15 @@ func (w words) Lookup(k string) (Shape, Grammar) {
 
 func (w words) Suggest(string) string { return "" }
 
+func (w words) Parts(k string) Parts {
+	if k == "block" {
+		return VRRP
+	}
+	return EveryPart
+}
+
 var grammar = words{
-	"block": words{"leaf": Leaf, "list": List, "inner": words{"leaf": Leaf}},
+	"block": words{"own": Leaf, "leaf": Leaf, "list": List, "once": ListOnce, "inner": words{"leaf": Leaf}},
 	"leaf":  Leaf,
 	"list":  List,
 }
@@ -65,8 +72,13 @@ func TestRecovery(t *testing.T) {
 		{"unknown block", "foo {\nleaf\n}\nleaf", "leaf leaf", "1 Unknown keyword 'foo' ; 1 Unexpected '{' ; 3 Unknown keyword '}'"},
 		{"unknown block inside", "block {\nfoo {\nleaf 1\n}\nleaf 2\n}", "block[leaf:1] leaf:2",
 			"2 Unknown keyword 'foo' ; 2 Unexpected '{' ; 6 Unknown keyword '}'"},
-		{"missing brace", "block\nleaf 1\nleaf 2\n}", "leaf:2", "2 '{' is missing after block ; 4 Unexpected '}' ; 4 Unknown keyword '}'"},
-		{"missing brace of a list", "block {\nlist\nx\n}\nleaf 1", "block[list[x] leaf:1]", "2 '{' is missing after list"},
+		{"missing brace", "block\nown 1\nonce {\n}\n}\nleaf 2", "block[own:1 once] leaf:2", "2 Unknown keyword 'own' ; 2 '{' is missing after block ; " +
+			"3 Unknown keyword 'once' ; 3 Unexpected '{' ; 4 Unknown keyword '}' ; 5 Unexpected '}' ; 5 Unknown keyword '}'"},
+		{"missing brace inside", "block {\ninner\nleaf 1\n}\nown 2\n}", "block[inner[leaf:1] own:2]", "3 '{' is missing after inner ; 5 Unknown keyword 'own' ; " +
+			"6 Unexpected '}' ; 6 Unknown keyword '}'"},
+		{"missing brace at the end", "block", "block", ""},
+		{"a list twice", "block {\nonce {\nx\n}\nonce {\ny\n}\n}\nleaf", "leaf", "5 once is already specified ; 8 Unknown keyword '}'"},
+		{"missing brace of a list", "block {\nlist\nx\n}\nown 1", "block[list[x] own:1]", "2 '{' is missing after list ; 5 Unknown keyword 'own'"},
 		{"words before a list", "list a {\nx\n}", "list:a[x]", "1 Unexpected 'a' between list and its block"},
 		{"second brace", "block { {\nleaf\n}", "block[leaf]", "1 Unexpected '{' ; 0 There are 1 missing '}'s"},
 		{"surplus brace", "leaf\n}", "leaf", "2 Unexpected '}' ; 2 Unknown keyword '}'"},
