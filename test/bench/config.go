@@ -21,9 +21,9 @@ import (
 	"github.com/keepalived-go/keepalived-go/test/lab"
 )
 
-// configuration measures whole configuration tests (-t): one process for each, on the same file, in turn. CPU time is what to compare on a
+// configBench measures whole configuration tests (-t): one process for each, on the same file, in turn. CPU time is what to compare on a
 // busy machine. The peak of memory is never less than this program's own, which Linux counts in.
-var configuration = command{"config", "what a configuration test costs: time and memory of the process", runConfig}
+var configBench = command{"config", "what a configuration test costs: time and memory of the process", runConfig}
 
 // shape is one kind of file.
 type shape struct {
