@@ -38,7 +38,7 @@ func (v *vrrpPart) net(now time.Time, events []hostnet.Event) {
 		case hostnet.LinkNew, hostnet.LinkDel:
 			v.link(now, ev, touched)
 		case hostnet.AddrNew, hostnet.AddrDel:
-			if v.addr(ev, touched) && ev.Kind == hostnet.AddrDel && v.running && (v.virtual(ev.Addr.Prefix.Addr()) || v.static(ev.Addr)) {
+			if v.addr(ev, touched) && ev.Kind == hostnet.AddrDel && !ev.Ours && v.running && (v.virtual(ev.Addr.Prefix.Addr()) || v.static(ev.Addr)) {
 				v.miss(now, ev.Addr, ev.By)
 			}
 		}

@@ -49,11 +49,11 @@ func (v *vrrpPart) pollLinks() {
 	registers := false
 	for i := range polls {
 		p := &polls[i]
-		up, used, err := watch.Beat(p.Interface, p.Method)
-		if err != nil && !errors.Is(err, unix.ENODEV) && p.Method != model.LinkAuto {
+		up, used, err := watch.Beat(p.Interface, p.By)
+		if err != nil && !errors.Is(err, unix.ENODEV) && p.By != model.LinkAuto {
 			up, used, err = watch.Beat(p.Interface, model.LinkAuto)
 			if err == nil {
-				v.log.Info(fmt.Sprintf("(%s): Configured linkbeat type %s not supported, using %s", p.Interface, p.Method, used))
+				v.log.Info(fmt.Sprintf("(%s): Configured linkbeat type %s not supported, using %s", p.Interface, p.By, used))
 			}
 		}
 		b.up[p.Interface], b.used[p.Interface] = err == nil && up, used

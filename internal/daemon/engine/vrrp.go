@@ -131,6 +131,7 @@ func (v *vrrpPart) open() error {
 		watch.Close()
 		return fmt.Errorf("open address lane: %w", err)
 	}
+	watch.Own(v.lane)
 	v.log.Info("Registering gratuitous ARP shared channel")
 	if v.frame, err = rawnet.OpenSender(); err != nil {
 		watch.Close()
