@@ -74,9 +74,6 @@ func (v *vrrpPart) link(now time.Time, ev hostnet.Event, touched map[string]bool
 	if !exists {
 		return
 	}
-	if !known {
-		v.promote(v.conf.Instances)
-	}
 	if is.Up() && (!known || !was.Up()) {
 		// Differs from keepalived: IPv4 routes go with their link without a word; it sets only those again that name the interface.
 		v.lane.Refresh()

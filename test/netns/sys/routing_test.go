@@ -226,24 +226,6 @@ func TestRoutingWatch(t *testing.T) {
 	}
 }
 
-func TestPromoteSecondaries(t *testing.T) {
-	a, _ := pair(t)
-	set := func(on bool) (was bool) {
-		a.in(func() (err error) { was, err = netlink.PromoteSecondaries("eth0", on); return err })
-		return was
-	}
-	before := set(true)
-	if !set(true) || !set(false) || set(before) {
-		t.Error("it does not say what was")
-	}
-	a.in(func() error {
-		if _, err := netlink.PromoteSecondaries("gone0", true); err == nil {
-			t.Error("an interface that is not there has it")
-		}
-		return nil
-	})
-}
-
 func TestBeat(t *testing.T) {
 	a, b := pair(t)
 	ask := func(name string, m model.LinkMethod) (up bool, used model.LinkMethod, err error) {
