@@ -386,7 +386,7 @@ func (res *resolver) upDown(v *model.VRRP) (out []model.Debounce) {
 				method = m
 			}
 		}
-		v.Linkbeat = append(v.Linkbeat, model.Linkbeat{Interface: l.V.Interface, Method: method})
+		v.Linkbeat = append(v.Linkbeat, model.Linkbeat{Interface: l.V.Interface, By: method})
 	}
 	v.LinkbeatAll = res.c.LinkbeatAll.V
 	for _, i := range res.c.Instances {

@@ -57,7 +57,7 @@ type TrackGroup struct {
 // Linkbeat is an interface whose link is polled.
 type Linkbeat struct {
 	Interface string
-	Method    LinkMethod
+	By        LinkMethod
 }
 
 // LinkMethod is a way of asking an interface for its link.

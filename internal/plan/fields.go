@@ -28,6 +28,9 @@ var keywords = map[string]string{
 	"DynamicInterface": "dynamic_interfaces", "FIFOStatesOnReload": "fifo_write_vrrp_states_on_reload", "JSONVersion": "json_version",
 	"LogUnknownVRIDs": "log_unknown_vrids", "StartupDelay": "vrrp_startup_delay", "DelayAfterBoot": "vrrp_delay_after_boot",
 	"IfDebounce": "interface_up_down_delays", "GARPDelay": "garp_group", "LogAllFailures": "log_all_failures",
+	"RxBuf": "receive buffer", "CommandRxBuf": "vrrp_netlink_cmd_rcv_bufs", "MonitorRxBuf": "vrrp_netlink_monitor_rcv_bufs",
+	"ProcessRxBuf": "process_monitor_rcv_bufs", "RxBufs": "vrrp_rx_bufs", "Linkbeat": "linkbeat_interfaces", "LinkbeatAll": "linkbeat_use_polling",
+	"IPRouteUsr": "iproute_usr_dir", "IPRouteEtc": "iproute_etc_dir", "TrackGroups": "track_group", "StaticInterfaces": "interfaces of static entries",
 	"UThreshold": "uthreshold", "LThreshold": "lthreshold", "NetNamespaceIPVS": "net_namespace_ipvs",
 }
 

@@ -41,8 +41,10 @@ type Plan []Item
 func Compare(old, new *model.Model) Plan {
 	var p Plan
 	p = settings(p, "global_defs", "process", old.Process, new.Process)
-	p = settings(p, "global_defs", "VRRP", old.VRRP, new.VRRP, "Instances", "Groups", "Scripts", "Files", "Processes")
+	p = settings(p, "global_defs", "VRRP", old.VRRP, new.VRRP, "Instances", "Groups", "Scripts", "Files", "Processes", "Statics")
 	p = settings(p, "global_defs", "LVS", old.LVS, new.LVS, "Services", "Groups")
+	p = append(p, compare("static_ipaddress", old.VRRP.Statics.Addresses, new.VRRP.Statics.Addresses, (*model.Address).String, (*model.Address).String, nil)...)
+	p = append(p, routing("static", old.VRRP.Statics, new.VRRP.Statics)...)
 	p = append(p, compare("vrrp_script", old.VRRP.Scripts, new.VRRP.Scripts,
 		func(s *model.TrackScript) string { return s.Name }, func(s *model.TrackScript) string { return s.Name }, nil)...)
 	p = append(p, compare("track_file", old.VRRP.Files, new.VRRP.Files,
@@ -50,7 +52,7 @@ func Compare(old, new *model.Model) Plan {
 	p = append(p, compare("vrrp_track_process", old.VRRP.Processes, new.VRRP.Processes,
 		func(t *model.TrackProcess) string { return t.Name }, func(t *model.TrackProcess) string { return t.Name }, nil)...)
 	p = append(p, compare("vrrp_instance", old.VRRP.Instances, new.VRRP.Instances, (*model.Instance).Key, instanceName, instanceItems,
-		"VIPs", "ExcludedVIPs", "Peers", "TrackInterfaces", "TrackScripts", "TrackFiles", "TrackProcesses")...)
+		"VIPs", "ExcludedVIPs", "Routes", "Rules", "Peers", "TrackInterfaces", "TrackScripts", "TrackFiles", "TrackProcesses")...)
 	p.moves()
 	p = append(p, compare("vrrp_sync_group", old.VRRP.Groups, new.VRRP.Groups,
 		func(g *model.SyncGroup) string { return g.Name }, func(g *model.SyncGroup) string { return g.Name }, groupItems,
@@ -173,6 +175,13 @@ func instanceItems(old, new *model.Instance) []Item {
 	}
 	out := addresses("virtual_ipaddress", func(i *model.Instance) []model.Address { return i.VIPs })
 	out = append(out, addresses("virtual_ipaddress_excluded", func(i *model.Instance) []model.Address { return i.ExcludedVIPs })...)
+	objects := func(i *model.Instance) (o model.Objects) {
+		if i != nil {
+			o = i.Objects()
+		}
+		return o
+	}
+	out = append(out, routing("virtual", objects(old), objects(new))...)
 	peers := func(i *model.Instance) []model.Peer { return i.Peers }
 	out = append(out, compare("unicast_peer", of(old, peers), of(new, peers), func(p *model.Peer) string { return p.Addr.String() },
 		func(p *model.Peer) string { return p.Addr.String() }, nil)...)
@@ -180,6 +189,12 @@ func instanceItems(old, new *model.Instance) []Item {
 	out = append(out, tracks("track_script", old, new, func(i *model.Instance) []model.Track { return i.TrackScripts })...)
 	out = append(out, tracks("track_file", old, new, func(i *model.Instance) []model.Track { return i.TrackFiles })...)
 	return append(out, tracks("track_process", old, new, func(i *model.Instance) []model.Track { return i.TrackProcesses })...)
+}
+
+// routing are the routes and rules of a kind ("static", "virtual"); one that changes is another.
+func routing(kind string, old, new model.Objects) []Item {
+	return append(compare(kind+"_routes", old.Routes, new.Routes, (*model.Route).String, (*model.Route).String, nil),
+		compare(kind+"_rules", old.Rules, new.Rules, (*model.Rule).String, (*model.Rule).String, nil)...)
 }
 
 func groupItems(old, new *model.SyncGroup) []Item {

@@ -95,6 +95,7 @@ type Event struct {
 	Link Link   // of LinkNew and LinkDel
 	Addr Addr   // of AddrNew and AddrDel
 	By   string // who removed the address, if it can be told
+	Ours bool   // we did
 }
 
 // Host is what the kernel is known to have. The zero Host is empty.

@@ -358,9 +358,6 @@ func (e *engine) maybeEnd(now time.Time) {
 	}
 	e.mails.box.Close()
 	e.ended = true
-	if e.vrrp != nil {
-		e.vrrp.promote(nil)
-	}
 	if e.checkers != nil {
 		e.checkers.close()
 	}

@@ -38,7 +38,7 @@ func (v *vrrpPart) net(now time.Time, events []hostnet.Event) {
 		case hostnet.LinkNew, hostnet.LinkDel:
 			v.link(now, ev, touched)
 		case hostnet.AddrNew, hostnet.AddrDel:
-			if v.addr(ev, touched) && ev.Kind == hostnet.AddrDel && v.running && (v.virtual(ev.Addr.Prefix.Addr()) || v.static(ev.Addr)) {
+			if v.addr(ev, touched) && ev.Kind == hostnet.AddrDel && !ev.Ours && v.running && (v.virtual(ev.Addr.Prefix.Addr()) || v.static(ev.Addr)) {
 				v.miss(now, ev.Addr, ev.By)
 			}
 		}
@@ -73,9 +73,6 @@ func (v *vrrpPart) link(now time.Time, ev hostnet.Event, touched map[string]bool
 	}
 	if !exists {
 		return
-	}
-	if !known {
-		v.promote(v.conf.Instances)
 	}
 	if is.Up() && (!known || !was.Up()) {
 		// Differs from keepalived: IPv4 routes go with their link without a word; it sets only those again that name the interface.

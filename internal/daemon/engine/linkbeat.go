@@ -12,7 +12,6 @@ import (
 
 	"github.com/keepalived-go/keepalived-go/internal/core/hostnet"
 	"github.com/keepalived-go/keepalived-go/internal/model"
-	"github.com/keepalived-go/keepalived-go/internal/sys/netlink"
 	"github.com/keepalived-go/keepalived-go/internal/sys/watch"
 )
 
@@ -49,11 +48,11 @@ func (v *vrrpPart) pollLinks() {
 	registers := false
 	for i := range polls {
 		p := &polls[i]
-		up, used, err := watch.Beat(p.Interface, p.Method)
-		if err != nil && !errors.Is(err, unix.ENODEV) && p.Method != model.LinkAuto {
+		up, used, err := watch.Beat(p.Interface, p.By)
+		if err != nil && !errors.Is(err, unix.ENODEV) && p.By != model.LinkAuto {
 			up, used, err = watch.Beat(p.Interface, model.LinkAuto)
 			if err == nil {
-				v.log.Info(fmt.Sprintf("(%s): Configured linkbeat type %s not supported, using %s", p.Interface, p.Method, used))
+				v.log.Info(fmt.Sprintf("(%s): Configured linkbeat type %s not supported, using %s", p.Interface, p.By, used))
 			}
 		}
 		b.up[p.Interface], b.used[p.Interface] = err == nil && up, used
@@ -93,44 +92,4 @@ func (v *vrrpPart) linkUp(l hostnet.Link) bool {
 		return up
 	}
 	return l.Up()
-}
-
-// promote sets promote_secondaries on the interfaces of the instances that ask for it, and puts it back on those which none does any more.
-//
-// Differs from keepalived: it puts it back at the end only, not at a reload.
-func (v *vrrpPart) promote(instances []model.Instance) {
-	wanted := map[string]bool{}
-	for i := range instances {
-		if n := &instances[i]; n.PromoteSecondary && n.Interface != "" {
-			wanted[n.Interface] = true
-		}
-	}
-	for name := range wanted {
-		if _, done := v.promoted[name]; done {
-			continue
-		}
-		if _, ok := v.host.Link(name); !ok {
-			continue
-		}
-		was, err := netlink.PromoteSecondaries(name, true)
-		if err != nil {
-			v.log.Error(err.Error())
-			continue
-		}
-		if v.promoted == nil {
-			v.promoted = map[string]bool{}
-		}
-		v.promoted[name] = !was
-	}
-	for name, ours := range v.promoted {
-		if wanted[name] {
-			continue
-		}
-		delete(v.promoted, name)
-		if _, ok := v.host.Link(name); ok && ours {
-			if _, err := netlink.PromoteSecondaries(name, false); err != nil {
-				v.log.Error(err.Error())
-			}
-		}
-	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/keepalived-go/keepalived-go/internal/core/hostnet"
 	"github.com/keepalived-go/keepalived-go/internal/core/vrrp"
 	"github.com/keepalived-go/keepalived-go/internal/model"
+	"github.com/keepalived-go/keepalived-go/internal/sys/netlink"
 )
 
 // judgeDelay is how long something of ours may be away before somebody is said to have removed it: the kernel removes with the first
@@ -69,7 +70,7 @@ func (v *vrrpPart) judgeMissing(now time.Time) {
 			v.judgeSoon(now)
 			continue
 		}
-		if v.stopping || v.host.Has(a.IfIndex, a.Prefix.Addr()) {
+		if v.stopping || v.host.Has(a.IfIndex, a.Prefix.Addr()) || netlink.HasIPv6(a.IfIndex, a.Prefix.Addr()) {
 			delete(v.missing, a)
 			continue
 		}

@@ -187,7 +187,7 @@ func (v *vrrpPart) snapshot(s *status.Snapshot) {
 		if !ok {
 			n = len(s.Sockets)
 			pool[r.sock] = n
-			s.Sockets = append(s.Sockets, status.Socket{FDs: i.Socket, Interface: i.Interface, Family: i.Family, Unicast: r.sock.spec.Source, RxBuf: i.RxBufSize})
+			s.Sockets = append(s.Sockets, status.Socket{FDs: i.Socket, Interface: i.Interface, Family: i.Family, Unicast: r.sock.spec.Source, RxBuf: r.sock.rxBuf})
 		}
 		s.Sockets[n].Users = append(s.Sockets[n].Users, fmt.Sprintf("%s vrid %d", i.Name, i.VRID))
 	}

@@ -46,11 +46,10 @@ type vrrpPart struct {
 	routing    *netlink.RoutingWatch // nil until there is one to watch
 	statics    statics
 	beats      linkbeats
-	promoted   map[string]bool // interfaces with promote_secondaries on, and whether that is our doing
-	judgeAt    time.Time       // when that is to be judged
-	slots      []*router       // by the number that due knows them by; nil: free
-	due        loop.Deadlines  // of the routers, by slot
-	leases     loop.Deadlines  // by slot: when the lifetimes of its addresses are set anew
+	judgeAt    time.Time      // when that is to be judged
+	slots      []*router      // by the number that due knows them by; nil: free
+	due        loop.Deadlines // of the routers, by slot
+	leases     loop.Deadlines // by slot: when the lifetimes of its addresses are set anew
 	scriptDue  loop.Deadlines
 	groups     map[string]*vrrp.Group
 	track      *track.Set
@@ -131,6 +130,7 @@ func (v *vrrpPart) open() error {
 		watch.Close()
 		return fmt.Errorf("open address lane: %w", err)
 	}
+	watch.Own(v.lane)
 	v.log.Info("Registering gratuitous ARP shared channel")
 	if v.frame, err = rawnet.OpenSender(); err != nil {
 		watch.Close()
@@ -164,7 +164,6 @@ func (v *vrrpPart) begin(now time.Time) {
 	v.track = track.New(v.conf, nil)
 	v.debounce = track.NewDebounce(v.conf.IfDebounce)
 	v.pollLinks()
-	v.promote(v.conf.Instances)
 	for _, l := range v.host.Links() {
 		v.debounce.Link(now, l.Name, v.linkUp(l), l.Flags)
 	}
@@ -708,7 +707,6 @@ func (v *vrrpPart) reconfigure(now time.Time, next *model.VRRP) {
 	v.track = track.New(next, v.track)
 	v.debounce.Reconfigure(now, next.IfDebounce)
 	v.pollLinks()
-	v.promote(next.Instances)
 	v.linkFacts()
 	v.watchFiles()
 	v.reloadProcesses(now)

@@ -21,6 +21,7 @@ type Watch struct {
 	dumps *socket // answers to our questions, apart so that neither can displace the other
 	known hostnet.Host
 	who   culprits
+	mine  uint32 // port of our lane
 }
 
 // OpenWatch opens the sockets in the calling thread's network namespace. What happens from then on will be told. rxBuf is the size
@@ -56,8 +57,10 @@ func (w *Watch) Run(ctx context.Context, sink func([]hostnet.Event)) error {
 		var events []hostnet.Event
 		for i := range msgs {
 			if e, ok := decode(&msgs[i]); ok && w.known.Apply(e) {
-				if e.Kind == hostnet.AddrDel {
-					e.By = w.who.name(msgs[i].Header.Pid)
+				if port := msgs[i].Header.Pid; e.Kind == hostnet.AddrDel {
+					if e.Ours = port != 0 && port == w.mine; !e.Ours {
+						e.By = w.who.name(port)
+					}
 				}
 				events = append(events, e)
 			}
@@ -71,6 +74,9 @@ func (w *Watch) Run(ctx context.Context, sink func([]hostnet.Event)) error {
 	}
 	return fmt.Errorf("watch links and addresses: %w", err)
 }
+
+// Own has removals by l told as ours. It must be called before Run.
+func (w *Watch) Own(l *Lane) { w.mine = l.sock.port() }
 
 // Close closes the sockets; Run must have returned.
 func (w *Watch) Close() error { return errors.Join(w.notes.close(), w.dumps.close()) }

@@ -120,7 +120,7 @@ func Linkbeat(ctx context.Context, polls []model.Linkbeat, sink func(name string
 	defer tick.Stop()
 	for {
 		for _, p := range polls {
-			up, _, err := Beat(p.Interface, p.Method)
+			up, _, err := Beat(p.Interface, p.By)
 			if err != nil && !errors.Is(err, unix.ENODEV) {
 				up, _, _ = Beat(p.Interface, model.LinkAuto)
 			}

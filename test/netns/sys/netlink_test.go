@@ -28,10 +28,13 @@ type watcher struct {
 }
 
 // watch starts a Watch and waits for its first Synced.
-func (h *host) watch(rxBuf int) *watcher {
+func (h *host) watch(rxBuf int, lanes ...*lane) *watcher {
 	h.t.Helper()
 	var nw *netlink.Watch
 	h.in(func() (err error) { nw, err = netlink.OpenWatch(model.RxBuf{Bytes: rxBuf, Force: true}); return err })
+	for _, l := range lanes {
+		nw.Own(l.Lane)
+	}
 	w := &watcher{t: h.t}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

@@ -226,24 +226,6 @@ func TestRoutingWatch(t *testing.T) {
 	}
 }
 
-func TestPromoteSecondaries(t *testing.T) {
-	a, _ := pair(t)
-	set := func(on bool) (was bool) {
-		a.in(func() (err error) { was, err = netlink.PromoteSecondaries("eth0", on); return err })
-		return was
-	}
-	before := set(true)
-	if !set(true) || !set(false) || set(before) {
-		t.Error("it does not say what was")
-	}
-	a.in(func() error {
-		if _, err := netlink.PromoteSecondaries("gone0", true); err == nil {
-			t.Error("an interface that is not there has it")
-		}
-		return nil
-	})
-}
-
 func TestBeat(t *testing.T) {
 	a, b := pair(t)
 	ask := func(name string, m model.LinkMethod) (up bool, used model.LinkMethod, err error) {
@@ -288,4 +270,39 @@ func (h *host) ip(lines ...string) {
 			return err
 		})
 	}
+}
+
+// A removal by the lane is told as ours, by another process as its.
+func TestWatchTellsWho(t *testing.T) {
+	a, _ := pair(t)
+	l := a.lane()
+	w := a.watch(0, l)
+	eth0 := a.index("eth0")
+	has := func(addr string) (there bool) {
+		a.in(func() error { there = netlink.HasIPv6(eth0, netip.MustParseAddr(addr)); return nil })
+		return there
+	}
+	l.mustOwn("A", vip("10.1.0.100/32", "eth0"), vip("fd01::100/128", "eth0"))
+	w.waitAddr(eth0, "fd01::100", true)
+	if !has("fd01::100") || has("fd01::101") || has("10.1.0.100") {
+		t.Error("HasIPv6 is wrong")
+	}
+	l.mustOwn("A")
+	w.waitAddr(eth0, "fd01::100", false)
+	if has("fd01::100") {
+		t.Error("HasIPv6 sees what is gone")
+	}
+	l.mustOwn("A", vip("10.1.0.100/32", "eth0"))
+	w.waitAddr(eth0, "10.1.0.100", true)
+	a.ip("addr del 10.1.0.100/32 dev eth0")
+	w.waitAddr(eth0, "10.1.0.100", false)
+	w.wait("both removals", func(events []hostnet.Event, _ *hostnet.Host) bool {
+		var told []string
+		for _, e := range events {
+			if e.Kind == hostnet.AddrDel && e.Addr.Prefix.String() == "10.1.0.100/32" {
+				told = append(told, strconv.FormatBool(e.Ours)+" "+e.By)
+			}
+		}
+		return len(told) == 2 && told[0] == "true " && strings.Contains(told[1], "false ") && strings.Contains(told[1], "process")
+	})
 }
