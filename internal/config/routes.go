@@ -262,10 +262,10 @@ const (
 	mostRTT  = 120 * time.Second
 )
 
-// duration takes a round-trip time: a decimal with a unit, or a number of the kernel's unit, of which there are perMS in a millisecond.
-func (e *entry) duration(perMS time.Duration) uint32 {
+// duration takes a round-trip time: a decimal with a unit, or a number of the kernel's unit, a fraction of a millisecond.
+func (e *entry) duration(fraction time.Duration) uint32 {
 	s := strings.ToLower(e.next())
-	unit, number := time.Millisecond/perMS, s
+	unit, number := time.Millisecond/fraction, s
 	for suffix, u := range map[string]time.Duration{"s": time.Second, "sec": time.Second, "secs": time.Second,
 		"ms": time.Millisecond, "msec": time.Millisecond, "msecs": time.Millisecond} {
 		if t, ok := strings.CutSuffix(s, suffix); ok && t != "" && ('0' <= t[len(t)-1] && t[len(t)-1] <= '9' || t[len(t)-1] == '.') {
@@ -283,7 +283,7 @@ func (e *entry) duration(perMS time.Duration) uint32 {
 	if d > mostRTT {
 		e.complain("%s is above %v - using that", s, mostRTT)
 	}
-	return uint32(min(max(d, leastRTT), mostRTT) * perMS / time.Millisecond)
+	return uint32(min(max(d, leastRTT), mostRTT) * fraction / time.Millisecond)
 }
 
 // encap takes a lightweight tunnel; its mistakes leave the route as it is.

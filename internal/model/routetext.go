@@ -186,9 +186,9 @@ func (w *words) metrics(r *Route) {
 			w.add("%s %s%d", name, lock(n), m.Value[n])
 		}
 	}
-	rtt := func(name string, n int, perMS time.Duration) {
+	rtt := func(name string, n int, fraction time.Duration) {
 		if has(n) {
-			w.add("%s %s%s", name, lock(n), ms(time.Duration(m.Value[n])*time.Millisecond/perMS))
+			w.add("%s %s%s", name, lock(n), ms(time.Duration(m.Value[n])*time.Millisecond/fraction))
 		}
 	}
 	if r.Expires != 0 {

@@ -18,17 +18,16 @@ import (
 
 var update = flag.Bool("update", false, "write the transcripts as they come out")
 
-// TestTranscripts replays testdata/*.txt. A line at the margin is an input, the indented lines after it are what comes out:
-//
-//	check KIND [key=value]…       a new checker (the defaults are those of newPlayer); reload … makes a second one adopt its state
-//	[+delay] event [argument]     tick goes to the deadline; ok, fail, unable, exit, signal, timeout answer the newest probe
-//
 // scenario is the row of the list of scenarios that a transcript plays.
 var scenario = map[string]string{
 	"tcp": "L-F1", "tcp-dead-at-start": "L-F2", "tcp-unable": "L-F3", "warmup": "L-F7", "web-fast-recovery": "L-F20", "web-urls": "L-F21",
 	"web-one-url": "L-F22", "smtp": "L-F32", "misc": "L-F44",
 }
 
+// TestTranscripts replays testdata/*.txt. A line at the margin is an input, the indented lines after it are what comes out:
+//
+//	check KIND [key=value]…       a new checker (the defaults are those of newPlayer); reload … makes a second one adopt its state
+//	[+delay] event [argument]     tick goes to the deadline; ok, fail, unable, exit, signal, timeout answer the newest probe
 func TestTranscripts(t *testing.T) {
 	files, _ := filepath.Glob("testdata/*.txt")
 	if len(files) == 0 {

@@ -38,11 +38,6 @@ func (s scenario) up(addr, want string) {
 	s.is(addr+" up", s.c.Step(Event{Check: s.only(addr), Kind: CheckUp}, nil), want)
 }
 
-func (s scenario) reload(l *model.LVS, want string) {
-	s.t.Helper()
-	s.is("reload", s.c.Reload(l, nil), want)
-}
-
 func (s scenario) stop(want string) { s.t.Helper(); s.is("stop", s.c.Stop(nil), want) }
 
 // only is the checker of the only real server whose address ends so.

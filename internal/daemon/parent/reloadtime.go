@@ -82,7 +82,8 @@ func parseReloadTime(text string, now time.Time) (at time.Time, dated bool, err 
 	}
 	clock, err := time.ParseInLocation(time.TimeOnly, s, zone)
 	if err != nil {
-		return at, false, fmt.Errorf("Reload date/time %s invalid - ignoring", text) //nolint:staticcheck // keepalived's line
+		//lint:ignore ST1005 keepalived's line
+		return at, false, fmt.Errorf("Reload date/time %s invalid - ignoring", text)
 	}
 	there := now.In(zone)
 	at = time.Date(there.Year(), there.Month(), there.Day(), clock.Hour(), clock.Minute(), clock.Second(), 0, zone)

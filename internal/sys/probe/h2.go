@@ -25,7 +25,9 @@ const (
 
 // exchange sends one HTTP/2 request over a connection whose deadline is set, and returns the head of the answer.
 func exchange(ctx context.Context, conn net.Conn, r *http.Request) (*http.Response, func(), error) {
+	//lint:ignore SA1019 a check has its connection already, with its options; net/http dials itself
 	t := &http2.Transport{DisableCompression: true, MaxHeaderListSize: maxH2Header, MaxReadFrameSize: maxH2Frame, AllowHTTP: true}
+	//lint:ignore SA1019 as above
 	client, err := t.NewClientConn(conn)
 	if err != nil {
 		return nil, nil, err
