@@ -202,7 +202,8 @@ func (res *resolver) syncDaemon(instances []model.Instance) *model.SyncDaemon {
 		return &d
 	}
 	if !res.c.names.has("vrrp_instance " + d.Instance) {
-		res.r.Errorf(o.At, "lvs_sync_daemon: there is no vrrp_instance %s - ignoring", d.Instance)
+		// keepalived finds that out when it runs, not under -t.
+		res.r.Notef(o.At, "lvs_sync_daemon: there is no vrrp_instance %s - ignoring", d.Instance)
 		return nil
 	}
 	for i := range instances {
