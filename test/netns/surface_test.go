@@ -107,7 +107,7 @@ func TestProcessSurface(t *testing.T) {
 	at = a.Reload(conf("  no_such_keyword\n"))
 	a.WaitLogAfter(at, soon, `New config failed validation, see .*/findings for details`)
 	if text := n.ReadFile("findings"); !strings.Contains(text, "Unknown keyword 'no_such_keyword'") {
-		t.Errorf("findings: %q", text)
+		t.Errorf("V-E13 reload_check_config: findings %q", text)
 	}
 
 	// The file says when.
