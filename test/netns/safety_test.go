@@ -66,10 +66,10 @@ func TestPausedMaster(t *testing.T) {
 	}
 	l.WaitFrame(soon+backup.Down(), "advert of b", lab.Adverts("b"))
 	l.Wait(soon+4*time.Second, "the lease has run out", func() bool { return !l.Has("a", vip) })
+	resumed := time.Now() // before the worker can be
 	for _, pid := range a.Pids() {
 		syscall.Kill(pid, syscall.SIGCONT)
 	}
-	resumed := time.Now()
 	a.WaitLogAfter(resumed, soon, `VRRP thread timer expired \d+\.\d+ seconds ago`)
 	a.WaitLogAfter(resumed, soon, `\(VI_1\) Entering BACKUP STATE`)
 	first := l.WaitFrame(soon+master.Down(), "advert of a", lab.Adverts("a"), lab.After(resumed))
