@@ -194,6 +194,9 @@ const (
 	mplsLabelPos = 12
 )
 
+// encodeEncap returns the attribute of an encapsulation.
+//
+// Differs from keepalived: it loses the encapsulation of a hop among several, and that of "encap ip6" with src (2.3.4).
 func encodeEncap(e *model.Encap) *nl.RtAttr {
 	inside := nested{nl.NewRtAttr(unix.RTA_ENCAP|unix.NLA_F_NESTED, nil)}
 	switch e.Kind {
