@@ -332,15 +332,23 @@ func TestStop(t *testing.T) {
 		until(t, "the script has gone", gone(pid))
 	})
 	t.Run("terminates the rest at once", func(t *testing.T) {
-		r, _ := openRunner(t)
-		start(t, r, Job{ID: 1, Script: shell("trap 'touch " + file("term") + "; exit' TERM; echo $$ >" + file("pid2") + "; while :; do sleep 0.01; done")})
-		readPID(t, file("pid2"))
-		before := time.Now()
-		r.Stop()
-		if d := time.Since(before); d >= stopWait {
-			t.Errorf("Stop took %v", d)
+		// A busy machine may take as long as Stop waits, but not time after time.
+		for try := 1; ; try++ {
+			r, _ := openRunner(t)
+			term, pid := file(fmt.Sprint("term", try)), file(fmt.Sprint("pid2.", try))
+			start(t, r, Job{ID: 1, Script: shell("trap 'touch " + term + "; exit' TERM; echo $$ >" + pid + "; while :; do sleep 0.01; done")})
+			readPID(t, pid)
+			before := time.Now()
+			r.Stop()
+			d := time.Since(before)
+			if d < stopWait {
+				until(t, "the script was terminated", exists(term))
+				break
+			}
+			if try == 3 {
+				t.Fatalf("Stop took %v, three times", d)
+			}
 		}
-		until(t, "the script was terminated", exists(file("term")))
 	})
 	t.Run("starts what was accepted", func(t *testing.T) {
 		r, _ := openRunner(t)
