@@ -218,6 +218,19 @@ func (d *Daemon) Reload(config string) time.Time {
 	return d.Signal(syscall.SIGHUP)
 }
 
+// hasOpen reports whether a process of the daemon has a file open.
+func (d *Daemon) hasOpen(path string) bool {
+	for _, pid := range d.Pids() {
+		fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+		for _, fd := range fds {
+			if to, err := os.Readlink(fd); err == nil && to == path {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Dump sends a signal and returns the file of the temporary directory which the daemon writes at it.
 func (d *Daemon) Dump(sig syscall.Signal, name string) string {
 	d.Node.lab.t.Helper()
@@ -228,9 +241,10 @@ func (d *Daemon) Dump(sig syscall.Signal, name string) string {
 	d.Signal(sig)
 	var got, last string
 	d.Node.lab.Wait(5*time.Second, name+" written", func() bool {
-		// Not all of them are renamed into place: complete is what stays the same.
+		// Not all of them are renamed into place: complete is what nobody had open before it was read, and what stays the same.
+		open := d.hasOpen(filepath.Join(d.Node.Dir, path))
 		got, last = d.Node.ReadFile(path), got
-		return got != "" && got == last
+		return got != "" && got == last && !open
 	})
 	return got
 }
