@@ -20,14 +20,14 @@ const (
 	batch      = 64 // services between two looks at newer wishes
 
 	// The kernel does not tell of changes by others, so the table is read again and again. Reading may take one part in lookShare of
-	// the time: up to some ten thousand destinations a look comes every lookInterval.
+	// the time, so that very large tables are looked at less often than every lookInterval.
 	lookInterval = 500 * time.Millisecond
 	lookShare    = 50
 )
 
 // Lane keeps the kernel's table in agreement with the newest wish for each service. Services for which there never was a wish
 // are not touched. What the kernel already holds at the first wish is adopted: compared and corrected, not removed. What others
-// change later is put right within a second, see lookInterval.
+// change later is put right within a second, or later if the table is very large, see lookInterval.
 //
 // Differs from keepalived: after a crash its entries are kept as they are found, wrong weights included; a refused command is not
 // repeated before the next change; what others delete or edit stays so; a sync daemon is stopped and started at each start.
