@@ -30,6 +30,8 @@ func TestMain(m *testing.M) {
 		if err := Main(slog.New(slog.DiscardHandler), model.Scheduling{}); err != nil {
 			os.Exit(1)
 		}
+	case "webserver":
+		serveBench()
 	case "broken":
 		os.Exit(3)
 	}
