@@ -38,6 +38,7 @@ func TestParse(t *testing.T) {
 			o.logFile, o.noBFD, o.noVRRP, o.noSyslog = "/x", true, true, true
 			o.keepVRRP, o.keepIPVS, o.noRespawn, o.addressMonitoring, o.checkAll, o.configID = true, true, true, true, true, "id"
 			o.dumpConf = true
+			o.noMeaning = []string{"--release-vips"}
 		}},
 		{args: "-c c -b b -s ns -m", want: func(o *options) {
 			o.pids.Checkers, o.pids.BFD, o.namespace, o.core = "c", "b", "ns", true
