@@ -100,7 +100,7 @@ var table = []option[options]{
 	{0, "flush-log-file", none, "", "Accepted: every line is flushed", func(*options, string) string { return "" }},
 	{'G', "no-syslog", none, "", "Do not log to syslog", flag(func(o *options) *bool { return &o.noSyslog })},
 	{'u', "umask", required, "MASK", "Umask, in C notation, default 0177", setUmask},
-	{'X', "release-vips", none, "", "Accepted: no signal makes an instance backup, and addresses are released whenever one becomes backup", func(*options, string) string { return "" }},
+	{'X', "release-vips", none, "", "Accepted without effect: no signal makes an instance backup, and addresses are released whenever one becomes backup", noMeaning("--release-vips")},
 	{'V', "dont-release-vrrp", none, "", "Keep VIPs, routes and rules at stop", flag(func(o *options) *bool { return &o.keepVRRP })},
 	{'I', "dont-release-ipvs", none, "", "Keep the IPVS table at stop", flag(func(o *options) *bool { return &o.keepIPVS })},
 	{'R', "dont-respawn", none, "", "End when the worker dies instead of restarting it", flag(func(o *options) *bool { return &o.noRespawn })},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -37,6 +38,7 @@ func TestParse(t *testing.T) {
 			o.logFile, o.noBFD, o.noVRRP, o.noSyslog = "/x", true, true, true
 			o.keepVRRP, o.keepIPVS, o.noRespawn, o.addressMonitoring, o.checkAll, o.configID = true, true, true, true, true, "id"
 			o.dumpConf = true
+			o.noMeaning = []string{"--release-vips"}
 		}},
 		{args: "-c c -b b -s ns -m", want: func(o *options) {
 			o.pids.Checkers, o.pids.BFD, o.namespace, o.core = "c", "b", "ns", true
@@ -103,6 +105,28 @@ O,openssl-mem-check v,version h,help`
 	}
 	if d := cmp.Diff(strings.Fields(want), got); d != "" {
 		t.Error(d)
+	}
+}
+
+// Every option changes what is done, or is named at the start as one without effect; its help says which.
+func TestEveryOptionActs(t *testing.T) {
+	plain := options{configFile: defaultConfig, umask: -1, facility: 3}
+	for _, row := range table {
+		arg := "--" + row.long
+		if row.arg == required {
+			arg += "=" + map[string]string{"umask": "022", "log-facility": "local3"}[row.long]
+			if strings.HasSuffix(arg, "=") {
+				arg += "x"
+			}
+		}
+		o, _, ok := parse([]string{arg}, io.Discard)
+		acts := !cmp.Equal(plain, o, cmp.AllowUnexported(options{}))
+		if !ok || acts == (row.long == "flush-log-file") { // which every line is anyway
+			t.Errorf("%s: read %v, acts %v", arg, ok, acts)
+		}
+		if without := strings.Contains(row.help, "without effect"); without != slices.Equal(o.noMeaning, []string{"--" + row.long}) {
+			t.Errorf("%s: its help says %q, at the start it is named among %q", arg, row.help, o.noMeaning)
+		}
 	}
 }
 

@@ -110,13 +110,25 @@ func (o *options) netNamespace() string {
 // load is the loader. It lives for one configuration, so that most of what it allocates need not be looked through again and again.
 func load(o options) int {
 	debug.SetGCPercent(400)
+	can, err := process.Capabilities()
+	if err != nil {
+		fmt.Println(err)
+	}
 	if code, yes := parent.Elsewhere(o.netNamespace); yes {
+		r := &source.Report{}
+		if f := o.foreseen(); o.namespace == "" {
+			f.TellMissing(can.Has, r)
+		}
+		r.Write(os.Stdout, false)
 		return code
 	}
 	if _, err := os.Stat(o.configFile); err == nil {
 		fmt.Printf("Opening file '%s'.\nConfiguration file %s\n", o.configFile, o.configFile)
 	}
 	c, m, r := o.read()
+	if err == nil && m != nil {
+		c.TellMissing(can.Has, !o.noVRRP, !o.noCheckers, r)
+	}
 	r.Write(os.Stdout, false)
 	if m == nil {
 		for _, d := range r.All() {

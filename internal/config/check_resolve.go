@@ -32,6 +32,7 @@ func (res *resolver) checker(v *VirtualServer, s *RealServer, rs *model.RealServ
 	if kind.connects && !res.connection(v, s, rs, c, &out.Conn) {
 		return out, false
 	}
+	res.needProbe(c)
 	switch c.Kind {
 	case model.HTTPGet, model.SSLGet:
 		ok = res.web(v, rs, c, &out.HTTP)
@@ -199,6 +200,7 @@ func (res *resolver) misc(v *VirtualServer, c *Checker, out *model.MiscOpts) boo
 	switch fail {
 	case scriptFine:
 		out.Script = script
+		res.needUser(&script, m.Path.At)
 		return true
 	case scriptNoUser:
 		at := m.Path.At

@@ -88,7 +88,8 @@ type Config struct {
 
 	LVS LVS
 
-	names seen // of blocks that may not stand twice
+	needs []need // of capabilities; set by Resolve
+	names seen   // of blocks that may not stand twice
 	lines []source.Line
 }
 

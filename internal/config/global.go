@@ -16,12 +16,13 @@ import (
 
 // Global is the global_defs block.
 type Global struct {
-	RouterID        opt[string]
-	MailTo          []opt[string]
-	MailFrom        opt[string]
-	SMTPServer      opt[smtpServer]
-	HELO            opt[string]
-	SMTPTimeout     opt[time.Duration]
+	RouterID    opt[string]
+	MailTo      []opt[string]
+	MailFrom    opt[string]
+	SMTPServer  opt[smtpServer]
+	HELO        opt[string]
+	SMTPTimeout opt[time.Duration]
+	mailSecurity
 	NoEmailFaults   opt[bool]
 	NoCheckerEmails opt[bool]
 	DynamicIf       opt[dynamic]
@@ -162,6 +163,7 @@ var globalDefs = concat(gtable{
 		return time.Duration(n) * time.Second, err
 	}), 30*time.Second, func(g *Global) *opt[time.Duration] { return &g.SMTPTimeout },
 		"How long the mail server may take to connect, and for each reply."),
+}, mailSecurityRows, gtable{
 	schema.WordList("notification_email", schema.Word, func(g *Global) *[]opt[string] { return &g.MailTo },
 		"Recipients of alert mails.").NotEmpty(),
 	schema.Inherited("smtp_alert", schema.Bool, func(g *Global) *opt[bool] { return &g.SMTPAlert },

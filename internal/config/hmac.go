@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -25,10 +24,8 @@ type HMAC struct {
 
 // hmacKey is a key of auth_hmac, or where it is.
 type hmacKey struct {
-	ID            int
-	Key           model.Secret
-	File          string // a path, or with InCredentials the name of a credential of the service manager
-	InCredentials bool
+	ID int
+	secret
 }
 
 var hmacTable = schema.Table[HMAC]{
@@ -62,14 +59,12 @@ func readHMACKey(h *HMAC, n *syntax.Node, r *source.Report) {
 			return
 		}
 	}
-	at, k := n.Args[1].At, hmacKey{ID: id}
-	if path, ok := strings.CutPrefix(n.Args[1].Text, "file:"); ok {
-		k.File = path
-	} else if name, ok := strings.CutPrefix(n.Args[1].Text, "credential:"); ok {
-		k.File, k.InCredentials = name, true
-	} else if k.Key, err = parseHMACKey(n.Args[1].Text); err != nil {
-		r.Errorf(at, "auth_hmac key %d %v - ignoring", id, err)
-		return
+	at, k := n.Args[1].At, hmacKey{id, parseSecret(n.Args[1].Text)}
+	if k.File == "" {
+		if k.Text, err = parseHMACKey(string(k.Text)); err != nil {
+			r.Errorf(at, "auth_hmac key %d %v - ignoring", id, err)
+			return
+		}
 	}
 	h.Keys = append(h.Keys, opt[hmacKey]{V: k, At: at})
 }
@@ -98,7 +93,7 @@ func (res *resolver) hmac(i *Instance, out *model.Instance, say sayer) {
 	h := model.HMAC{Window: conf.Window.V, Monotonic: conf.Monotonic.V, Mode: conf.Mode.V}
 	lost := false
 	for _, k := range conf.Keys {
-		key := k.V.Key
+		key := k.V.Text
 		if k.V.File != "" {
 			var ok bool
 			if key, ok = res.keyFile(i, k, say); !ok {
@@ -128,27 +123,18 @@ func (res *resolver) hmac(i *Instance, out *model.Instance, say sayer) {
 
 // keyFile reads a key of auth_hmac from its file.
 func (res *resolver) keyFile(i *Instance, k opt[hmacKey], say sayer) (model.Secret, bool) {
-	path := k.V.File
-	if k.V.InCredentials {
-		dir := res.host.CredentialsDirectory()
-		if dir == "" || !filepath.IsLocal(path) {
-			say(k.At, "auth_hmac: there is no credential %q - ignoring key %d", path, k.V.ID)
-			return nil, false
-		}
-		path = filepath.Join(dir, path)
-	}
-	text, mode, err := res.host.ReadSecret(path)
+	text, err := res.read(k.V.secret)
 	switch {
-	case err != nil:
-		say(k.At, "auth_hmac: the key file %q cannot be read - ignoring key %d", path, k.V.ID)
+	case errors.As(err, new(*exposed)):
+		res.r.Add(source.Security, k.At, "(%s) auth_hmac: the key %v - ignoring key %d", i.Name, err, k.V.ID)
 		return nil, false
-	case mode.Perm()&0o077 != 0 && !k.V.InCredentials:
-		res.r.Add(source.Security, k.At, "(%s) auth_hmac: the key file %q is readable by others - ignoring key %d", i.Name, path, k.V.ID)
+	case err != nil:
+		say(k.At, "auth_hmac: the key %v - ignoring key %d", err, k.V.ID)
 		return nil, false
 	}
-	key, err := parseHMACKey(strings.TrimRight(string(text), "\r\n"))
+	key, err := parseHMACKey(string(text))
 	if err != nil {
-		say(k.At, "auth_hmac key %d in %q %v - ignoring", k.V.ID, path, err)
+		say(k.At, "auth_hmac key %d in %q %v - ignoring", k.V.ID, k.V.File, err)
 		return nil, false
 	}
 	return key, true

@@ -35,15 +35,20 @@ type resolver struct {
 // Resolve applies defaults, inheritance and corrections. Findings that keepalived makes after parsing have no place of their own in its
 // messages; here they point at the block or keyword they are about.
 func Resolve(c *Config, host Host, r *source.Report) *model.Model {
+	c.needs = nil
 	res := &resolver{c: c, host: host, r: r, missing: map[string]bool{}, found: map[string]Interface{}, virtual: map[*Instance]virtualRouting{}}
 	m := &model.Model{}
 	res.checkScriptUsers()
 	res.process(&m.Process)
+	res.part = 0
+	res.needProcess(&m.Process)
 	res.part = vrrpScripts
 	res.vrrp(&m.VRRP)
+	res.needVRRP(&m.VRRP)
 	res.part = checkScripts
 	res.lvsGlobal(&m.LVS, m.VRRP.Instances)
 	resolveLVS(res, &m.LVS)
+	res.needLVS()
 	res.scriptSecurity()
 	return m
 }

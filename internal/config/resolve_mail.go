@@ -32,6 +32,7 @@ func (res *resolver) mail() model.Mail {
 		From:     mailbox(cmp.Or(g.MailFrom.V, res.host.Username()+"@"+host)),
 		NoFaults: g.NoEmailFaults.V,
 	}
+	res.mailSecurity(&m)
 	for _, to := range g.MailTo {
 		m.To = append(m.To, mailbox(to.V))
 	}

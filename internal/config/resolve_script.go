@@ -32,6 +32,7 @@ func (res *resolver) script(what string, c opt[Command]) *model.Script {
 	s, fail, why := res.command(c.V, account{c.V.User, c.V.Group}, c.At)
 	switch {
 	case fail == scriptFine:
+		res.needUser(&s, c.At)
 		return &s
 	case fail == scriptInsecure && res.part != startScripts:
 		res.r.Errorf(c.At, "Disabling %s script %s due to insecure", what, c.V.Args[0]).Hint = why

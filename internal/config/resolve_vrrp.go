@@ -610,6 +610,7 @@ func (res *resolver) usedScripts(scripts map[string]*trackScript) (out []model.T
 		case !s.named:
 			res.r.Notef(d.At, "Warning - script %s is not used", d.Name)
 		case s.used:
+			res.needUser(&s.model.Script, d.Script.At)
 			out = append(out, s.model)
 		}
 	}

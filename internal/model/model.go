@@ -109,7 +109,25 @@ type Mail struct {
 	From     Mailbox        // notification_email_from
 	To       []Mailbox      // notification_email
 	NoFaults bool           // no_email_faults: nothing about FAULT
+
+	TLS            MailTLS // smtp_tls
+	TLSName        string  // smtp_tls_name: whom the server's certificate must be for; default the host of smtp_server; empty without TLS
+	TLSCAFile      string  // smtp_tls_ca_file: authorities (PEM); empty: those of the system
+	AuthUser       string  // smtp_auth_user; empty: no authentication
+	AuthPassword   Secret  // smtp_auth_password
+	AuthWithoutTLS bool    // smtp_auth_without_tls: authenticate even if others can read along
 }
+
+// MailTLS is when the connection to a mail server becomes TLS.
+type MailTLS uint8
+
+const (
+	NoTLS       MailTLS = iota
+	StartTLS            // after the STARTTLS command (RFC 3207), without which no mail is sent
+	ImplicitTLS         // at once (RFC 8314)
+)
+
+func (t MailTLS) String() string { return [...]string{"off", "starttls", "tls"}[t] }
 
 // Mailbox is a sender or recipient of mails.
 type Mailbox struct {

@@ -31,7 +31,7 @@ var keywords = map[string]string{
 	"RxBuf": "receive buffer", "CommandRxBuf": "vrrp_netlink_cmd_rcv_bufs", "MonitorRxBuf": "vrrp_netlink_monitor_rcv_bufs",
 	"ProcessRxBuf": "process_monitor_rcv_bufs", "RxBufs": "vrrp_rx_bufs", "Linkbeat": "linkbeat_interfaces", "LinkbeatAll": "linkbeat_use_polling",
 	"IPRouteUsr": "iproute_usr_dir", "IPRouteEtc": "iproute_etc_dir", "TrackGroups": "track_group", "StaticInterfaces": "interfaces of static entries",
-	"UThreshold": "uthreshold", "LThreshold": "lthreshold", "NetNamespaceIPVS": "net_namespace_ipvs",
+	"Mail": "smtp", "TLSCAFile": "tls_ca_file", "HELO": "helo_name", "UThreshold": "uthreshold", "LThreshold": "lthreshold", "NetNamespaceIPVS": "net_namespace_ipvs",
 }
 
 // fixed are the process settings that a reload leaves as they are.

@@ -34,7 +34,8 @@ func (n *Node) Start(binary, config string, args ...string) *Daemon {
 	n.lab.mark(n.Name, "start "+binary)
 	d.started = time.Now()
 
-	d.cmd = n.Command(binary, append(n.Args(), append([]string{"-n", "-l", "-D", "-G", "-P"}, args...)...)...)
+	words := slices.Concat(n.Wrapper, []string{binary}, n.Args(), []string{"-n", "-l", "-D", "-G", "-P"}, args)
+	d.cmd = n.Command(words[0], words[1:]...)
 	d.cmd.Env = append(os.Environ(), "TMPDIR="+filepath.Join(n.Dir, "tmp"))
 	// Nothing is left behind when the test is killed; and a ^C on the terminal is the test's alone.
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}

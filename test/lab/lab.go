@@ -68,6 +68,9 @@ type Node struct {
 	Name string
 	Dir  string // files of the daemons started here; removed with the lab
 
+	// Wrapper is the program, and its words, that executes the daemons started here; empty: none.
+	Wrapper []string
+
 	lab   *Lab
 	index int // from 1
 	ns    string

@@ -2,6 +2,8 @@ package lab
 
 import (
 	"bufio"
+	"crypto/tls"
+	"encoding/base64"
 	"fmt"
 	"net"
 	"strings"
@@ -9,6 +11,10 @@ import (
 
 // MailServer takes every mail that it is sent, and notes the client's side of each dialogue.
 type MailServer struct {
+	// What a server wants that only talks TLS, after STARTTLS; to be set before a client comes.
+	Cert     *tls.Certificate
+	Password string // of any user, by AUTH PLAIN; empty: nobody has to say who he is
+
 	tl  *Timeline
 	got []*strings.Builder
 }
@@ -44,7 +50,8 @@ func (n *Node) MailServer(port int) *MailServer {
 func (m *MailServer) talk(n *Node, c net.Conn, text *strings.Builder) {
 	defer c.Close()
 	in := bufio.NewReader(c)
-	reply, body := "220 lab", false
+	reply, body, known := "220 lab", false, m.Password == ""
+	readable := m.Cert != nil // still
 	for {
 		if reply != "" {
 			if _, err := fmt.Fprint(c, reply+"\r\n"); err != nil {
@@ -66,6 +73,22 @@ func (m *MailServer) talk(n *Node, c net.Conn, text *strings.Builder) {
 			if reply = ""; cmd == "Subject:" {
 				m.tl.mark(n.Name, "mail: "+rest)
 			}
+		case cmd == "EHLO":
+			reply = "250-lab\r\n250-STARTTLS\r\n250 AUTH PLAIN"
+		case cmd == "STARTTLS":
+			fmt.Fprint(c, "220 go on\r\n")
+			secured := tls.Server(c, &tls.Config{Certificates: []tls.Certificate{*m.Cert}})
+			c, in, reply = secured, bufio.NewReader(secured), ""
+			readable = false
+		case cmd == "AUTH":
+			proof, _ := base64.StdEncoding.DecodeString(strings.TrimPrefix(rest, "PLAIN "))
+			if known = strings.HasSuffix(string(proof), "\x00"+m.Password); known {
+				reply = "235 welcome"
+			} else {
+				reply = "535 no"
+			}
+		case readable && cmd != "QUIT", !known && cmd == "MAIL":
+			reply = "530 not so"
 		case cmd == "DATA":
 			reply, body = "354 go on", true
 		case cmd == "QUIT":

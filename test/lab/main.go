@@ -49,6 +49,7 @@ func Build() (path string, remove func(), err error) {
 		return "", nil, err
 	}
 	remove = func() { os.RemoveAll(dir) }
+	os.Chmod(dir, 0o755) // for daemons of other users
 	path = filepath.Join(dir, "keepalived-go")
 	build := exec.Command("go", "build", "-o", path, "github.com/keepalived-go/keepalived-go/cmd/keepalived-go")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")

@@ -253,6 +253,8 @@ func TestSecrets(t *testing.T) {
 	for _, conf := range []string{
 		"vrrp_instance A {\n interface eth0\n virtual_router_id 1\n authentication {\n auth_type PASS\n auth_pass s3cr3t-1\n auth_pass \"s3cr3t-2 and more\"\n }\n" +
 			"auth_hmac {\n key 1 s3cr3t-s3cr3t-s3cr3t-s3cr3t-s3cr3t\n key 2 s3cr3t\n active_key 1\n }\n virtual_ipaddress {\n 192.0.2.1\n }\n}\n",
+		"global_defs {\n smtp_server 192.0.2.25\n smtp_tls tls\n smtp_auth_user ka\n smtp_auth_password \"s3cr3t 1\"\n smtp_auth_password s3cr3t\n}\n",
+		"global_defs {\n smtp_auth_password s3cr3t\n smtp_server 192.0.2.25\n}\n",
 		"SSL {\n password s3cr3t\n password \"s3cr3t 2\"\n}\n",
 	} {
 		e, _, _ := Explain(file(conf), "k", config.Options{}, host())

@@ -103,6 +103,7 @@ var globalFields = []field[model.Model]{
 	{"router_id", func(m *model.Model) value { return text(m.Process.RouterID) }, nil},
 	{"json_version", func(m *model.Model) value { return number(m.Process.JSONVersion) }, nil},
 	{"smtp_helo_name", func(m *model.Model) value { return text(m.Process.Mail.HELO) }, nil},
+	{"smtp_tls_name", func(m *model.Model) value { return text(m.Process.Mail.TLSName) }, nil},
 	{"startup_script", func(m *model.Model) value { return script(m.Process.StartupScript) }, nil},
 	{"shutdown_script", func(m *model.Model) value { return script(m.Process.ShutdownScript) }, nil},
 	{"notify_fifo_script", func(m *model.Model) value { return script(m.Process.NotifyFIFO.Script) }, nil},

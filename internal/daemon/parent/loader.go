@@ -53,7 +53,9 @@ func (p *Parent) load(ctx context.Context) loaded {
 	}
 	l := p.loadIn(ctx, "", false)
 	if l.code == exitElsewhere && l.model != nil {
-		return p.loadIn(ctx, l.model.Process.NetNamespace, true)
+		there := p.loadIn(ctx, l.model.Process.NetNamespace, true)
+		there.lines = append(l.lines, there.lines...)
+		return there
 	}
 	return l
 }

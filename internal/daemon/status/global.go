@@ -260,6 +260,18 @@ func (p page) mail(m *model.Mail) {
 	p.line(1, "Smtp server port = %d", m.Server.Port())
 	p.line(1, "Smtp HELO name = %s", m.HELO)
 	p.line(1, "Smtp server connection timeout = %s", plain(m.Timeout))
+	if m.TLS != model.NoTLS {
+		p.line(1, "Smtp TLS = %s", m.TLS)
+		p.line(1, "Smtp TLS name = %s", m.TLSName)
+		if m.TLSCAFile != "" {
+			p.line(1, "Smtp TLS CA file = %s", m.TLSCAFile)
+		}
+	}
+	if m.AuthUser != "" {
+		p.line(1, "Smtp auth user = %s", m.AuthUser)
+		p.line(1, "Smtp auth password = %s", m.AuthPassword)
+		p.line(1, "Smtp auth without TLS = %t", m.AuthWithoutTLS)
+	}
 	p.line(1, "Email notification from = %s", m.From.Header)
 	if len(m.To) > 0 {
 		p.line(1, "Email notification to:")

@@ -207,6 +207,12 @@ func TestGlobal(t *testing.T) {
 	s.LVS = model.LVS{NoCheckerEmails: true, Flush: true, FlushOnStop: model.FlushVS, TimeoutTCP: 100 * time.Second, TimeoutUDP: 20 * time.Second, RSInitNotifies: true}
 	s.VRRP = model.VRRP{StartupDelay: 1500 * time.Millisecond, LogUnknownVRIDs: true}
 	golden(t, "global.data", render(t, WriteGlobal, s))
+
+	s = &Snapshot{Process: settings()}
+	s.Process.Mail = model.Mail{Server: netip.MustParseAddrPort("127.0.0.1:587"), HELO: "vm", Timeout: 30 * time.Second, TLS: model.StartTLS,
+		TLSName: "mail.example.com", TLSCAFile: "/etc/ssl/mail.pem", AuthUser: "alerts", AuthPassword: model.Secret("s3cr3t")}
+	got := render(t, WriteGlobal, s)
+	golden(t, "mail-secure.data", got[strings.Index(got, " Smtp server ="):strings.Index(got, " Email notification from")])
 }
 
 func TestAddress(t *testing.T) {

@@ -39,8 +39,9 @@ const (
 	Failed          // at whatever: the message is lost, but if it was taken before
 )
 
-// Send delivers m in keepalived's dialogue: plain SMTP, with HELO, on a connection of its own. It tells say of each stage, with a line for
-// the log. The connection, and each command with its reply, may take conf.Timeout; the end of ctx ends it all.
+// Send delivers m in keepalived's dialogue: plain SMTP, with HELO, on a connection of its own; only what conf says of TLS and
+// authentication changes that (secure.go). It tells say of each stage, with a line for the log. The connection, and each command with its
+// reply, may take conf.Timeout; the end of ctx ends it all.
 //
 // Differs from keepalived: replies may end in a bare line feed, a refused QUIT is not repeated, a reply without a code has code 0 and is
 // read at most to its 64th line and each line to its 1024th byte; the line about a refused connection gives the reason.
@@ -64,7 +65,10 @@ func Send(ctx context.Context, conf *model.Mail, m Message, say func(s Stage, li
 	say(Connected, "Remote SMTP server "+name+" connected.")
 
 	s := session{conn: conn, in: bufio.NewReaderSize(conn, maxReplyLine), timeout: conf.Timeout}
-	err = s.deliver(conf, m, func() { say(Taken, "SMTP alert successfully sent.") })
+	err = s.open(conf)
+	if err == nil {
+		err = s.deliver(conf, m, func() { say(Taken, "SMTP alert successfully sent.") })
+	}
 	var refused *refusal
 	if errors.As(err, &refused) && refused.cmd != "QUIT" {
 		say(Failed, refused.line(name))
@@ -83,11 +87,28 @@ func Send(ctx context.Context, conf *model.Mail, m Message, say func(s Stage, li
 	}
 }
 
+// open begins the dialogue, up to where a message may come.
+func (s *session) open(conf *model.Mail) error {
+	if conf.TLS == model.ImplicitTLS {
+		if err := s.encrypt(conf); err != nil {
+			return err
+		}
+	}
+	if err := s.command("(E)SMTP", 220, ""); err != nil {
+		return err
+	}
+	if conf.TLS != model.NoTLS || conf.AuthUser != "" {
+		return s.secure(conf)
+	}
+	return s.command("HELO", 250, "HELO "+oneLine(conf.HELO)+"\r\n")
+}
+
 // session is one connection.
 type session struct {
 	conn    net.Conn
 	in      *bufio.Reader
 	timeout time.Duration
+	secured bool // conn is TLS
 }
 
 // refusal is a reply with another code than the one hoped for.
@@ -103,12 +124,6 @@ func (r *refusal) line(server string) string {
 }
 
 func (s *session) deliver(conf *model.Mail, m Message, taken func()) error {
-	if err := s.command("(E)SMTP", 220, ""); err != nil {
-		return err
-	}
-	if err := s.command("HELO", 250, "HELO "+oneLine(conf.HELO)+"\r\n"); err != nil {
-		return err
-	}
 	if err := s.command("MAIL", 250, "MAIL FROM:<"+oneLine(conf.From.Addr)+">\r\n"); err != nil {
 		return err
 	}
@@ -129,44 +144,51 @@ func (s *session) deliver(conf *model.Mail, m Message, taken func()) error {
 
 // command sends text, if any, and wants a reply with the code.
 func (s *session) command(name string, want int, text string) error {
-	if err := s.conn.SetDeadline(time.Now().Add(s.timeout)); err != nil {
-		return err
-	}
-	if _, err := io.WriteString(s.conn, text); err != nil {
-		return err
-	}
-	code, err := readReply(s.in)
+	code, _, err := s.ask(text)
 	if err == nil && code != want {
 		err = &refusal{name, code}
 	}
 	return err
 }
 
+// ask sends text, if any, and returns the code of the reply, and the texts of its lines.
+func (s *session) ask(text string) (code int, lines []string, err error) {
+	if err := s.conn.SetDeadline(time.Now().Add(s.timeout)); err != nil {
+		return 0, nil, err
+	}
+	if _, err := io.WriteString(s.conn, text); err != nil {
+		return 0, nil, err
+	}
+	return readReply(s.in)
+}
+
 var errTooLong = errors.New("reply too long")
 
-// readReply returns the code of a reply of one or more lines; the last line's counts. 0: it has none.
-func readReply(in *bufio.Reader) (int, error) {
+// readReply returns the code of a reply, and the texts of its lines; the last line's code counts. 0: it has none.
+func readReply(in *bufio.Reader) (code int, lines []string, err error) {
 	for range maxReplyLines {
 		line, err := in.ReadSlice('\n')
 		if errors.Is(err, bufio.ErrBufferFull) {
-			return 0, errTooLong
+			return 0, nil, errTooLong
 		}
 		if err != nil {
-			return 0, err // an unfinished line is no reply
+			return 0, nil, err // an unfinished line is no reply
 		}
 		text := strings.TrimRight(string(line), "\r\n")
 		if len(text) < 3 {
-			return 0, nil
+			return 0, nil, nil
 		}
 		code, err := strconv.ParseUint(text[:3], 10, 16)
 		switch {
 		case err != nil || len(text) > 3 && text[3] != ' ' && text[3] != '-':
-			return 0, nil
-		case len(text) == 3 || text[3] == ' ':
-			return int(code), nil
+			return 0, nil, nil
+		}
+		lines = append(lines, strings.TrimSpace(text[min(len(text), 4):]))
+		if len(text) == 3 || text[3] == ' ' {
+			return int(code), lines, nil
 		}
 	}
-	return 0, errTooLong
+	return 0, nil, errTooLong
 }
 
 // compose is the message with its end mark. Headers and their order are keepalived's, of 2.3.4 and later.

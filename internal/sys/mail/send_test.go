@@ -363,7 +363,7 @@ func FuzzReply(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		code, err := readReply(bufio.NewReaderSize(strings.NewReader(s), maxReplyLine))
+		code, _, err := readReply(bufio.NewReaderSize(strings.NewReader(s), maxReplyLine))
 		if code < 0 || code > 999 || err != nil && code != 0 {
 			t.Errorf("code %d, %v", code, err)
 		}
