@@ -115,11 +115,9 @@ func load(o options) int {
 		fmt.Println(err)
 	}
 	if code, yes := parent.Elsewhere(o.netNamespace); yes {
-		r := &source.Report{}
 		if f := o.foreseen(); o.namespace == "" {
-			f.TellMissing(can.Has, r)
+			f.Missing(can.Has).Write(os.Stdout, false)
 		}
-		r.Write(os.Stdout, false)
 		return code
 	}
 	if _, err := os.Stat(o.configFile); err == nil {

@@ -116,7 +116,7 @@ func (res *resolver) connection(v *VirtualServer, s *RealServer, rs *model.RealS
 	ip, bind := c.ConnectIP, c.BindTo
 	if ip.IsSet() && bind.IsSet() && ip.V.Is4() != bind.V.Is4() {
 		late, name := &bind, "bindto"
-		if ip.At.Seq > bind.At.Seq {
+		if bind.At.Before(ip.At) {
 			late, name = &ip, "connect_ip"
 		}
 		res.r.Errorf(late.At, "%s: connect_ip and bindto are of different families - ignoring", name)
@@ -234,7 +234,7 @@ func (res *resolver) fileCheck(c *Checker) (out model.FileOpts, ok bool) {
 func (res *resolver) trackedBy(c *Checker, name opt[string], keyword string, kind trackKind, block string) bool {
 	if name.IsSet() {
 		for _, t := range res.c.Trackers {
-			if t.Kind == kind && t.Name == name.V && t.At.Seq < name.At.Seq {
+			if t.Kind == kind && t.Name == name.V && t.At.Before(name.At) {
 				return true
 			}
 		}

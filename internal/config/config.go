@@ -37,9 +37,9 @@ func Load(files source.Files, name string, opt Options, host Host) (*model.Model
 // LoadWritten is Load that also returns the configuration as written.
 func LoadWritten(files source.Files, name string, opt Options, host Host) (*Config, *model.Model, *source.Report) {
 	r := &source.Report{}
-	lines := load(files, name, opt, host, r)
-	c := Read(syntax.Parse(lines, root(), r), r)
-	c.lines = lines
+	text := load(files, name, opt, host, r)
+	c := Read(syntax.Parse(text, root(), r), r)
+	c.text, c.report = text, r
 	if r.Ended() {
 		return c, nil, r
 	}
@@ -55,7 +55,7 @@ func Parse(files source.Files, name string, opt Options, host Host, r *source.Re
 	return syntax.Parse(load(files, name, opt, host, r), root(), r)
 }
 
-func load(files source.Files, name string, opt Options, host Host, r *source.Report) []source.Line {
+func load(files source.Files, name string, opt Options, host Host, r *source.Report) *source.Reading {
 	if opt.ConfigID == "" {
 		opt.ConfigID = shortName(host.Hostname())
 	}
@@ -88,9 +88,10 @@ type Config struct {
 
 	LVS LVS
 
-	needs []need // of capabilities; set by Resolve
-	names seen   // of blocks that may not stand twice
-	lines []source.Line
+	needs  []need // of capabilities; set by Resolve
+	names  seen   // of blocks that may not stand twice
+	text   *source.Reading
+	report *source.Report // of its reading
 }
 
 // Save writes the configuration as it was read: without remarks, with what was included, chosen and substituted in place. It reads back
@@ -101,8 +102,8 @@ type Config struct {
 func (c *Config) Save(w io.Writer) error {
 	out := bufio.NewWriter(w)
 	depth, file := 0, ""
-	for _, l := range c.lines {
-		if f := l.At.File; f != file {
+	for l := range c.text.All() {
+		if f := c.report.Place(l.At).File; f != file {
 			fmt.Fprintf(out, "# %s\n", f)
 			file = f
 		}

@@ -29,7 +29,7 @@ func (res *resolver) need(n need) {
 	n.part = res.part
 	for i := range res.c.needs {
 		if o := &res.c.needs[i]; o.capability == n.capability && o.effect == n.effect && o.part == n.part {
-			if o.more++; n.at.Seq < o.at.Seq {
+			if o.more++; n.at.Before(o.at) {
 				o.at, o.what = n.at, n.what
 			}
 			return
@@ -56,11 +56,13 @@ func (c *Config) TellMissing(has func(string) bool, vrrp, checkers bool, r *sour
 	}
 }
 
-// TellMissing is that of a Config for net_namespace, without which no Config comes about.
-func (f *Foreknown) TellMissing(has func(string) bool, r *source.Report) {
+// Missing is what TellMissing tells of net_namespace, without which no Config comes about.
+func (f *Foreknown) Missing(has func(string) bool) *source.Report {
+	r := f.report.Blank()
 	if f.NetNamespace != "" {
 		(&Config{needs: []need{needNamespace("net_namespace", f.namespaceAt)}}).TellMissing(has, false, false, r)
 	}
+	return r
 }
 
 func needNamespace(what string, at source.Pos) need {

@@ -6,7 +6,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/keepalived-go/keepalived-go/internal/config/source"
 )
 
 // What a daemon without capabilities is told of a configuration. What runs is told only to who runs it, and of other users' scripts only if
@@ -120,9 +119,8 @@ vrrp_instance V {
 		t.Errorf("with all: %q", all)
 	}
 
-	r := &source.Report{}
 	f := Foresee(oneFile("net_namespace blue\n"), "k", Options{}, newFakeHost())
-	if f.TellMissing(none, r); len(r.All()) != 1 || r.All()[0].String() != "(k: Line 1) net_namespace needs CAP_SYS_ADMIN"+lacks+"the network namespace cannot be entered" {
+	if r := f.Missing(none); len(r.All()) != 1 || r.All()[0].String() != "(k: Line 1) net_namespace needs CAP_SYS_ADMIN"+lacks+"the network namespace cannot be entered" {
 		t.Errorf("net_namespace: %v", r.All())
 	}
 }

@@ -24,9 +24,9 @@ type resolver struct {
 	probes     map[string]model.TrackScript // of track_tcp and the like, by name
 	probeOrder []string
 
-	badUsers map[int]bool // script_user lines, by their order, whose user is not known
-	part     part         // being resolved
-	scripts  part         // has a script to run
+	badUsers map[source.Pos]bool // script_user lines, by their order, whose user is not known
+	part     part                // being resolved
+	scripts  part                // has a script to run
 	rxBufs   model.RxBufPolicy
 	virtual  map[*Instance]virtualRouting
 	stopped  bool // an instance was refused: the checks after it are left out
@@ -250,7 +250,7 @@ func (res *resolver) iface(name string, at source.Pos) (Interface, bool) {
 // dynamic reports whether dynamic_interfaces stands above a place.
 func (res *resolver) dynamic(at source.Pos) bool {
 	d := res.c.Global.DynamicIf
-	return d.V != 0 && d.At.Seq < at.Seq
+	return d.V != 0 && d.At.Before(at)
 }
 
 // vrrp resolves in the order of keepalived's checks: an absent interface stops them, since what they say would depend on it.
@@ -328,7 +328,7 @@ func (res *resolver) garpGroups() (out []model.GARPDelay) {
 		for _, name := range grp.Interfaces {
 			at := name.At
 			for _, list := range grp.Lists {
-				if list[0].Seq < at.Seq && at.Seq <= list[1].Seq {
+				if list[0].Before(at) && !list[1].Before(at) {
 					at = list[1] // keepalived judges a list at its end
 				}
 			}

@@ -80,7 +80,7 @@ func (res *resolver) rulePriorities() {
 	for _, i := range res.c.Instances {
 		all = append(all, i.Rules...)
 	}
-	slices.SortStableFunc(all, func(a, b opt[*Rule]) int { return a.At.Seq - b.At.Seq })
+	slices.SortStableFunc(all, func(a, b opt[*Rule]) int { return a.At.Compare(b.At) })
 	next := uint32(firstPriority)
 	for _, e := range all {
 		if !e.V.PrioritySet {
@@ -93,7 +93,7 @@ func (res *resolver) rulePriorities() {
 
 // trackGroup returns the name of a group if it is defined above.
 func (res *resolver) trackGroup(t opt[string]) string {
-	known := slices.ContainsFunc(res.c.TrackGroup, func(g *TrackGroup) bool { return g.Name == t.V && g.At.Seq < t.At.Seq })
+	known := slices.ContainsFunc(res.c.TrackGroup, func(g *TrackGroup) bool { return g.Name == t.V && g.At.Before(t.At) })
 	if t.IsSet() && !known {
 		res.r.Errorf(t.At, "track_group %s is not defined above - ignoring it", t.V)
 		return ""

@@ -91,8 +91,8 @@ func (res *resolver) scriptUser(a account, at source.Pos) (User, bool) {
 	}
 	users := res.c.Global.ScriptUsers
 	for _, u := range slices.Backward(users) {
-		if u.At.Seq < at.Seq {
-			if res.badUsers[u.At.Seq] {
+		if u.At.Before(at) {
+			if res.badUsers[u.At] {
 				return User{}, false
 			}
 			return res.account(u.V, u.At)
@@ -100,7 +100,7 @@ func (res *resolver) scriptUser(a account, at source.Pos) (User, bool) {
 	}
 	if len(users) > 0 {
 		u := users[0]
-		if res.badUsers[u.At.Seq] {
+		if res.badUsers[u.At] {
 			return User{}, false
 		}
 		return res.account(u.V, u.At)
@@ -119,10 +119,10 @@ func (res *resolver) scriptUser(a account, at source.Pos) (User, bool) {
 
 // checkScriptUsers reports each script_user that is not known; scripts below it that name no user are then dropped.
 func (res *resolver) checkScriptUsers() {
-	res.badUsers = map[int]bool{}
+	res.badUsers = map[source.Pos]bool{}
 	for _, u := range res.c.Global.ScriptUsers {
 		if _, ok := res.account(u.V, u.At); !ok {
-			res.badUsers[u.At.Seq] = true
+			res.badUsers[u.At] = true
 			res.r.Errorf(u.At, "script_user: there is no user or group %s - scripts below that name no user are dropped", u.V)
 		}
 	}

@@ -75,7 +75,7 @@ func (res *resolver) fileProblem(path string) string {
 
 // find returns what an entry of a track_* block names; it has to be defined above.
 func (set trackerSet) find(kind trackKind, e opt[trackEntry]) *tracker {
-	i := slices.IndexFunc(set, func(t *tracker) bool { return t.Kind == kind && t.Name == e.V.Name && t.At.Seq < e.At.Seq })
+	i := slices.IndexFunc(set, func(t *tracker) bool { return t.Kind == kind && t.Name == e.V.Name && t.At.Before(e.At) })
 	if i < 0 {
 		return nil
 	}
@@ -200,7 +200,7 @@ func (t *Tracker) processModel() model.TrackProcess {
 
 // last is the value that was written last.
 func last(a, b opt[time.Duration]) time.Duration {
-	if a.IsSet() && (!b.IsSet() || a.At.Seq > b.At.Seq) {
+	if a.IsSet() && (!b.IsSet() || b.At.Before(a.At)) {
 		return a.V
 	}
 	return b.V

@@ -593,7 +593,7 @@ func (res *resolver) trackScripts() map[string]*trackScript {
 // trackedScript returns the script of a track_script entry and the weight it has there.
 func (res *resolver) trackedScript(t opt[trackEntry], scripts map[string]*trackScript) (*trackScript, weight) {
 	s, ok := scripts[t.V.Name]
-	if !ok || s.def.At.Seq > t.At.Seq {
+	if !ok || t.At.Before(s.def.At) {
 		res.r.Errorf(t.At, "track script %s not found, ignoring...", t.V.Name).Hint = "it must be defined above"
 		return nil, weight{}
 	}

@@ -35,7 +35,7 @@ type Explanation []*Setting
 
 // Explain reads a configuration as config.Load does. One that the report refuses is explained as it is written.
 func Explain(files source.Files, name string, opt config.Options, host config.Host) (Explanation, *model.Model, *source.Report) {
-	e := &explainer{rows: map[string][]schema.Row{}, held: map[source.Pos]map[string]held{}, found: map[int][]source.Diagnostic{},
+	e := &explainer{rows: map[string][]schema.Row{}, held: map[source.Pos]map[string]held{}, found: map[source.Pos][]source.Diagnostic{},
 		kept: map[source.Pos]bool{}, bodies: map[source.Pos][]*syntax.Node{}, outcomes: map[source.Pos]outcome{},
 		groups: map[string]*config.SyncGroup{}}
 	config.Tables().Walk(schema.Root, func(r schema.Row) {
@@ -53,6 +53,7 @@ func Explain(files source.Files, name string, opt config.Options, host config.Ho
 		}
 		e.held[block][keyword] = held{value, at}
 	}}
+	e.report = r
 	nodes := config.Parse(files, name, opt, host, r)
 	e.c = config.Read(nodes, r)
 	m := config.Resolve(e.c, host, r)
@@ -64,7 +65,7 @@ func Explain(files source.Files, name string, opt config.Options, host config.Ho
 	}
 	for _, d := range r.All() {
 		if d.At.IsSet() && !strings.Contains(d.Text, "has no effect yet") {
-			e.found[d.At.Seq] = append(e.found[d.At.Seq], d)
+			e.found[d.At.Pos] = append(e.found[d.At.Pos], d)
 		}
 	}
 	return e.whole(nodes), m, r
@@ -77,11 +78,12 @@ type held struct {
 }
 
 type explainer struct {
-	rows  map[string][]schema.Row        // by block
-	held  map[source.Pos]map[string]held // by the place of the block, and keyword
-	found map[int][]source.Diagnostic    // by Seq of their place
-	c     *config.Config
-	m     *model.Model // nil: refused
+	rows   map[string][]schema.Row        // by block
+	held   map[source.Pos]map[string]held // by the place of the block, and keyword
+	found  map[source.Pos][]source.Diagnostic
+	report *source.Report
+	c      *config.Config
+	m      *model.Model // nil: refused
 
 	kept   map[source.Pos]bool           // the entries of lists that were taken
 	bodies map[source.Pos][]*syntax.Node // of the outermost blocks
@@ -112,7 +114,7 @@ func (e *explainer) whole(nodes []*syntax.Node) (out Explanation) {
 		if n.Key.Text == global.key {
 			global.at = n.At()
 			global.nodes = append(global.nodes, n.Body...)
-			places = append(places, place(n.At()))
+			places = append(places, e.place(n.At()))
 		}
 	}
 	if e.m != nil {
@@ -196,7 +198,7 @@ func (e *explainer) leaf(s *scope, row schema.Row) []*Setting {
 	switch {
 	case n != nil:
 		was := words(n)
-		set.Value, set.Origin, set.Notes = was, place(n.At()), e.notes(n, row)
+		set.Value, set.Origin, set.Notes = was, e.place(n.At()), e.notes(n, row)
 		now := printed(h.value)
 		if _, timed := h.value.(time.Duration); timed && !strings.Contains(row.Usage, "seconds") {
 			now = "" // of another unit
@@ -209,17 +211,17 @@ func (e *explainer) leaf(s *scope, row schema.Row) []*Setting {
 			set.Value, set.Off = v.text, v.off
 			set.Notes = append(set.Notes, v.notes...)
 			if was != "" && !same(was, v.text) && !v.off {
-				set.Origin = "corrected from " + masked(row.Name, was) + " at " + place(n.At())
+				set.Origin = "corrected from " + masked(row.Name, was) + " at " + e.place(n.At())
 			}
-		case traced && now != "" && len(n.Args) > 0 && !same(n.Args[0].Text, now) && len(e.notesAt(n.At())) > 0:
-			set.Value, set.Origin = now, "corrected from "+masked(row.Name, was)+" at "+place(n.At())
+		case traced && now != "" && len(n.Args) > 0 && !same(n.Args[0].Text, now) && len(e.notesOn(n)) > 0:
+			set.Value, set.Origin = now, "corrected from "+masked(row.Name, was)+" at "+e.place(n.At())
 		}
 		if set.Off {
-			set.Value, set.Origin = was, "dropped, "+place(n.At())
+			set.Value, set.Origin = was, "dropped, "+e.place(n.At())
 		}
 		if !traced && !known {
 			for i, o := range others { // lines that add up, or of which each is a correction of those before
-				earlier := &Setting{Keyword: row.Name, Value: words(o), Origin: place(o.At()), Notes: e.notes(o, row)}
+				earlier := &Setting{Keyword: row.Name, Value: words(o), Origin: e.place(o.At()), Notes: e.notes(o, row)}
 				out = append(out[:i], earlier, set)
 			}
 			return out
@@ -238,7 +240,7 @@ func (e *explainer) leaf(s *scope, row schema.Row) []*Setting {
 		if why == "" {
 			why = "does not count"
 		}
-		set.Notes = append(set.Notes, fmt.Sprintf("%s at %s: %s", masked(row.Name, words(o)), place(o.At()), why))
+		set.Notes = append(set.Notes, fmt.Sprintf("%s at %s: %s", masked(row.Name, words(o)), e.place(o.At()), why))
 	}
 	return out
 }
@@ -258,7 +260,7 @@ func (e *explainer) inherited(s *scope, v value) string {
 			if n == nil {
 				continue
 			}
-			origin := "inherited from " + strings.TrimPrefix(from, "./") + " at " + place(n.At())
+			origin := "inherited from " + strings.TrimPrefix(from, "./") + " at " + e.place(n.At())
 			if was := words(n); !v.verbatim && !same(was, v.text) {
 				origin = "corrected from " + masked(keyword, was) + ", " + origin
 			}
@@ -270,7 +272,7 @@ func (e *explainer) inherited(s *scope, v value) string {
 
 // body explains a block or a list.
 func (e *explainer) body(outer *scope, row schema.Row, n *syntax.Node) *Setting {
-	set := &Setting{Keyword: row.Name, Value: words(n), Origin: place(n.At()), Block: true, Notes: e.notes(n, row)}
+	set := &Setting{Keyword: row.Name, Value: words(n), Origin: e.place(n.At()), Block: true, Notes: e.notes(n, row)}
 	if row.Shape == syntax.List {
 		set.Value = ""
 		in, known := outer.tracked[row.Name]
@@ -308,11 +310,11 @@ func (e *explainer) body(outer *scope, row schema.Row, n *syntax.Node) *Setting 
 }
 
 func (e *explainer) entry(n *syntax.Node) *Setting {
-	return &Setting{Keyword: quoted(n.Key.Text), Value: words(n), Origin: place(n.At()), Notes: e.notesAt(n.At())}
+	return &Setting{Keyword: quoted(n.Key.Text), Value: words(n), Origin: e.place(n.At()), Notes: e.notesOn(n)}
 }
 
 func (e *explainer) notes(n *syntax.Node, row schema.Row) []string {
-	out := e.notesAt(n.At())
+	out := e.notesOn(n)
 	if row.Pending != "" {
 		out = append(out, "no effect yet: "+row.Pending)
 	}
@@ -322,18 +324,28 @@ func (e *explainer) notes(n *syntax.Node, row schema.Row) []string {
 	return out
 }
 
-func (e *explainer) notesAt(at source.Pos) (out []string) {
-	if !at.IsSet() {
-		return nil
+// notesOn are the findings on a statement, which are on its words.
+func (e *explainer) notesOn(n *syntax.Node) (out []string) {
+	last := source.Pos{}
+	for _, w := range n.Words() {
+		if w.At != last { // what a definition became is all at one place
+			out = append(out, e.notesAt(w.At)...)
+		}
+		last = w.At
 	}
-	for _, d := range e.found[at.Seq] {
+	return out
+}
+
+func (e *explainer) notesAt(at source.Pos) (out []string) {
+	for _, d := range e.found[at] {
 		out = append(out, d.Text)
 	}
 	return out
 }
 
 // place is where something is written, and how it came there.
-func place(at source.Pos) string {
+func (e *explainer) place(pos source.Pos) string {
+	at := e.report.Place(pos)
 	s := at.String()
 	for v := at.Via; v != nil; v = v.At.Via {
 		s += fmt.Sprintf(", %s %s:%d", v.How, v.At.File, v.At.Line)

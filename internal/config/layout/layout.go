@@ -338,7 +338,7 @@ func difference(a, b []byte) string {
 // meaning lists the logical lines of a text and the findings on it. What it includes is not there.
 func meaning(text []byte) (out []string) {
 	var r source.Report
-	for _, l := range source.Load(single(text), name, source.Env{}, &r) {
+	for l := range source.Load(single(text), name, source.Env{}, &r).All() {
 		out = append(out, fmt.Sprintf("%d %q %s", l.Kind, words(l.Words), strings.Join(strings.FieldsFunc(l.Raw, isBlank), " ")))
 	}
 	for _, d := range r.All() {

@@ -253,12 +253,13 @@ func passOfSamples(s *subject) {
 func secretsReadable(s *subject) {
 	told := map[string]bool{}
 	look := func(at source.Pos) {
-		if !at.IsSet() || told[at.File] {
+		if !at.IsSet() {
 			return
 		}
-		if f, err := s.host.Stat(at.File); err == nil && f.Mode&fs.ModeSymlink == 0 && f.Mode.Perm()&0o044 != 0 {
-			told[at.File] = true
-			s.say(at, "%s has mode %04o", at.File, f.Mode.Perm())
+		name := s.report.Place(at).File
+		if f, err := s.host.Stat(name); !told[name] && err == nil && f.Mode&fs.ModeSymlink == 0 && f.Mode.Perm()&0o044 != 0 {
+			told[name] = true
+			s.say(at, "%s has mode %04o", name, f.Mode.Perm())
 		}
 	}
 	for _, i := range s.instances {

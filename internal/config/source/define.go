@@ -11,7 +11,7 @@ import (
 type definition struct {
 	lines [][]char // one, or the body of a multi-line definition
 	multi bool
-	at    Pos
+	at    Place
 }
 
 func identifier(c []char) (name string, rest []char) {
@@ -39,7 +39,7 @@ func (l *loader) definition(c []char) (name string, value []char, ok bool) {
 
 // expand replaces the parameters of a line, recursively. It returns nil if there was none to replace. If the line ends in a multi-line
 // parameter, line ends in the first line of its body and rest has the others.
-func (l *loader) expand(c []char, at Pos) (line []char, rest [][]char, def definition) {
+func (l *loader) expand(c []char, at Place) (line []char, rest [][]char, def definition) {
 	changed := false
 	for i, count := 0, 0; i < len(c); {
 		if c[i].b != '$' {
@@ -56,9 +56,9 @@ func (l *loader) expand(c []char, at Pos) (line []char, rest [][]char, def defin
 		if count > maxExpands || l.work > maxWork {
 			at.Col = int(c[i].col)
 			if l.work > maxWork {
-				l.giveUp(at, "the definitions expand to too much text")
+				l.giveUp(l.pos(at), "the definitions expand to too much text")
 			} else {
-				l.report.Errorf(at, "parameters refer to each other in a circle - leaving them as written")
+				l.report.Errorf(l.pos(at), "parameters refer to each other in a circle - leaving them as written")
 			}
 			break
 		}
@@ -82,7 +82,7 @@ func (l *loader) expand(c []char, at Pos) (line []char, rest [][]char, def defin
 }
 
 // reference reads the $NAME or ${NAME} at i and returns its value and where it ends.
-func (l *loader) reference(c []char, i int, at Pos) (value []char, end int, d definition, ok bool) {
+func (l *loader) reference(c []char, i int, at Place) (value []char, end int, d definition, ok bool) {
 	col := c[i].col
 	at.Col = int(col)
 	braced := i+1 < len(c) && c[i+1].b == '{'
@@ -128,7 +128,7 @@ func (l *loader) reference(c []char, i int, at Pos) (value []char, end int, d de
 }
 
 // builtin returns the value of a predefined parameter.
-func (l *loader) builtin(name, args string, hasArgs bool, at Pos) (string, bool) {
+func (l *loader) builtin(name, args string, hasArgs bool, at Place) (string, bool) {
 	switch name {
 	case "_RANDOM":
 		return l.random(args, hasArgs, at)
@@ -169,13 +169,13 @@ func clean(s string) string {
 	}, s)
 }
 
-func (l *loader) complain(at Pos, msg string) {
-	if l.report.Once(fmt.Sprintf("%d %s %s", at.Seq, at, msg)) {
-		l.report.Errorf(at, "%s", msg)
+func (l *loader) complain(at Place, msg string) {
+	if l.report.Once(fmt.Sprintf("%d %s %s", l.begin, at, msg)) {
+		l.report.Errorf(l.pos(at), "%s", msg)
 	}
 }
 
-func (l *loader) random(args string, hasArgs bool, at Pos) (string, bool) {
+func (l *loader) random(args string, hasArgs bool, at Place) (string, bool) {
 	bounds := [2]int{0, 32767}
 	if hasArgs {
 		words := strings.Split(args, " ")
@@ -203,7 +203,7 @@ func (l *loader) random(args string, hasArgs bool, at Pos) (string, bool) {
 }
 
 // generator carries out a ~SEQ or ~LST line; it returns false if the line is none.
-func (l *loader) generator(c []char, at Pos, depth int) bool {
+func (l *loader) generator(c []char, at Place, depth int) bool {
 	if c[0].b != '~' {
 		return false
 	}
@@ -213,7 +213,7 @@ func (l *loader) generator(c []char, at Pos, depth int) bool {
 	}
 	at.Col = int(c[0].col)
 	reject := func(why string) bool {
-		l.report.Errorf(at, "invalid ~%s specification: %s - ignoring the line", name, why)
+		l.report.Errorf(l.pos(at), "invalid ~%s specification: %s - ignoring the line", name, why)
 		return true
 	}
 	end := slices.IndexFunc(rest, func(c char) bool { return c.b == ')' })

@@ -32,7 +32,7 @@ var checkWords = map[string]check{
 }
 
 // include carries out an include line; it returns false if the line is none.
-func (l *loader) include(c []char, at Pos) bool {
+func (l *loader) include(c []char, at Place) bool {
 	end := slices.IndexFunc(c, func(c char) bool { return blank(c.b) })
 	if end < 0 {
 		return false
@@ -51,10 +51,10 @@ func (l *loader) include(c []char, at Pos) bool {
 			refused = true
 			class, ends = FatalInclude, " - the configuration is refused"
 		}
-		l.report.Add(class, at, "include %s: %s%s", pattern, what, ends)
+		l.report.Add(class, l.pos(at), "include %s: %s%s", pattern, what, ends)
 	}
 	if len(l.stack) >= maxDepth {
-		l.report.Errorf(at, "include %s: files include each other too deeply - ignoring", pattern)
+		l.report.Errorf(l.pos(at), "include %s: files include each other too deeply - ignoring", pattern)
 		return true
 	}
 	alternatives := braceList(pattern)
@@ -109,14 +109,14 @@ func (l *loader) isThere(name string) bool {
 // includeWork is what an included file counts as, so that small files that include each other in all orders come to an end.
 const includeWork = 4096
 
-func (l *loader) includeFile(name string, at Pos, complain func(check, string)) {
+func (l *loader) includeFile(name string, at Place, complain func(check, string)) {
 	if slices.Contains(l.stack, name) {
 		// Differs from keepalived: it goes on until it has no file handles left.
-		l.report.Errorf(at, "include %s: the file includes itself - ignoring", name)
+		l.report.Errorf(l.pos(at), "include %s: the file includes itself - ignoring", name)
 		return
 	}
 	if l.work += includeWork; l.work > maxWork {
-		l.giveUp(at, "too many files are included")
+		l.giveUp(l.pos(at), "too many files are included")
 		return
 	}
 	text, problem := l.read(name)

@@ -1,7 +1,6 @@
 package source
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"io"
@@ -9,36 +8,6 @@ import (
 	"slices"
 	"strings"
 )
-
-// Pos is a place in the configuration. The zero Pos has no Origin.
-type Pos struct {
-	*Origin
-	Line int // physical line, from 1; 0: no place
-	Col  int // byte in that line, from 1
-	Seq  int // order of reading over all files, from 1
-}
-
-// Origin is what the places of one reading of a file have in common.
-type Origin struct {
-	File string
-	Via  *Via // how the text came there; nil: it is written there
-}
-
-// Via is one step of the chain by which text reached the parser.
-type Via struct {
-	How string // "included from", "expanded from $NAME defined at"
-	At  Pos
-}
-
-// IsSet reports whether p is a place; the zero Pos stands for a default or for a finding about the whole.
-func (p Pos) IsSet() bool { return p.Line > 0 }
-
-func (p Pos) String() string {
-	if !p.IsSet() {
-		return "-"
-	}
-	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col)
-}
 
 // Class is the severity of a finding. The order is keepalived's: the highest class seen decides the exit code of a configuration test.
 type Class uint8
@@ -91,7 +60,7 @@ func (c Class) exitCode() int {
 // Diagnostic is one finding.
 type Diagnostic struct {
 	Class Class
-	At    Pos
+	At    Place
 	Text  string
 	Hint  string // what to write instead, or what happens instead; may be empty
 	Rule  string // identifier of the lint rule that found it; empty: keepalived's parser would have found it too
@@ -101,7 +70,7 @@ type Diagnostic struct {
 // With adds a place that belongs to the finding; how says in which way ("first defined at"). The zero Pos adds nothing.
 func (d *Diagnostic) With(how string, at Pos) *Diagnostic {
 	if at.IsSet() {
-		d.Also = append(d.Also, Via{how, at})
+		d.Also = append(d.Also, Via{how, Place{Pos: at}})
 	}
 	return d
 }
@@ -128,7 +97,7 @@ type Report struct {
 	worst   Class
 	refused bool
 	once    map[string]bool
-	files   map[string][]byte // for the snippets
+	spans   []span // what places come to
 	dropped int
 }
 
@@ -145,7 +114,7 @@ func (r *Report) Add(c Class, at Pos, format string, args ...any) *Diagnostic {
 		r.dropped++
 		return &Diagnostic{}
 	}
-	d := Diagnostic{Class: c, At: at, Text: fmt.Sprintf(format, args...)}
+	d := Diagnostic{Class: c, At: Place{Pos: at}, Text: fmt.Sprintf(format, args...)}
 	r.list = append(r.list, d)
 	return &r.list[len(r.list)-1]
 }
@@ -169,10 +138,13 @@ func (r *Report) Refuse(c Class, at Pos, format string, args ...any) *Diagnostic
 	return r.Add(c, at, format, args...)
 }
 
+// Blank returns a report without findings on the same reading.
+func (r *Report) Blank() *Report { return &Report{spans: r.spans} }
+
 // Forget drops the findings about keywords after one place and up to another: those of a block that is skipped.
 func (r *Report) Forget(after, to Pos) {
 	r.list = slices.DeleteFunc(r.list, func(d Diagnostic) bool {
-		return d.Class == UnknownKeyword && d.At.Seq > after.Seq && d.At.Seq <= to.Seq
+		return d.Class == UnknownKeyword && after.Before(d.At.Pos) && !to.Before(d.At.Pos)
 	})
 }
 
@@ -195,17 +167,25 @@ func (r *Report) Once(key string) bool {
 // failed. What depends on the whole is not judged then.
 func (r *Report) Ended() bool { return r.worst >= MissingWord }
 
-// All returns the findings in reading order, those about the whole last. The first missing word ends the test, as in keepalived.
+// All returns the findings in reading order, those of one line as they were found, and those about the whole last. The first missing word
+// ends the test, as in keepalived.
 func (r *Report) All() []Diagnostic {
 	out := slices.Clone(r.list)
 	if r.worst >= MissingWord {
-		end := math.MaxInt
+		end := Pos{math.MaxUint32}
 		for _, d := range out {
-			if d.Class == MissingWord {
-				end = min(end, d.At.Seq)
+			if d.Class == MissingWord && d.At.Pos.Before(end) {
+				end = d.At.Pos
 			}
 		}
-		out = slices.DeleteFunc(out, func(d Diagnostic) bool { return d.At.Seq > end })
+		out = slices.DeleteFunc(out, func(d Diagnostic) bool { return end.Before(d.At.Pos) })
+	}
+	for i := range out {
+		d := &out[i]
+		d.At, d.Also = r.Place(d.At.Pos), slices.Clone(d.Also)
+		for j := range d.Also {
+			d.Also[j].At = r.Place(d.Also[j].At.Pos)
+		}
 	}
 	slices.SortStableFunc(out, func(a, b Diagnostic) int {
 		if a.At.IsSet() != b.At.IsSet() {
@@ -214,7 +194,7 @@ func (r *Report) All() []Diagnostic {
 			}
 			return 1
 		}
-		return cmp.Compare(a.At.Seq, b.At.Seq)
+		return cmp.Compare(a.At.line(), b.At.line())
 	})
 	return out
 }
@@ -260,7 +240,7 @@ func (r *Report) Write(w io.Writer, terminal bool) error {
 }
 
 // snippet writes the line of a place with a mark under its column, and how the text came there.
-func (r *Report) snippet(b *strings.Builder, at Pos) {
+func (r *Report) snippet(b *strings.Builder, at Place) {
 	if line, ok := r.sourceLine(at); ok {
 		fmt.Fprintf(b, "  %5d | %s\n        | %s^\n", at.Line, line, margin(line, at.Col))
 	}
@@ -272,29 +252,20 @@ func (r *Report) snippet(b *strings.Builder, at Pos) {
 	}
 }
 
-func (r *Report) sourceLine(at Pos) (string, bool) {
-	if !at.IsSet() {
+func (r *Report) sourceLine(at Place) (string, bool) {
+	if !at.IsSet() || at.file == nil {
 		return "", false
 	}
-	text, ok := r.files[at.File]
+	line, ok := at.file.line(at.Line)
 	if !ok {
 		return "", false
 	}
-	for n := 1; n < at.Line; n++ {
-		i := bytes.IndexByte(text, '\n')
-		if i < 0 {
-			return "", false
-		}
-		text = text[i+1:]
-	}
-	line, _, _ := bytes.Cut(text, []byte{'\n'})
-	line = maskSecret(line)
 	clean := strings.Map(func(c rune) rune {
 		if c < ' ' && c != '\t' || c == 0x7f {
 			return '.' // a configuration must not be able to drive the terminal
 		}
 		return c
-	}, string(bytes.TrimRight(line, "\r")))
+	}, strings.TrimRight(MaskSecret(line), "\r"))
 	return clean, true
 }
 
@@ -302,12 +273,10 @@ func (r *Report) sourceLine(at Pos) (string, bool) {
 var secretWords = []string{"auth_pass", "password", "key"}
 
 // MaskSecret hides what follows a word in a line that announces a secret: one of secretWords, or one that ends in _ and one of them.
-func MaskSecret(line string) string { return string(maskSecret([]byte(line))) }
-
-func maskSecret(line []byte) []byte {
+func MaskSecret(line string) string {
 	for _, w := range secretWords {
 		for from := 0; from < len(line); {
-			i := bytes.Index(line[from:], []byte(w))
+			i := strings.Index(line[from:], w)
 			if i < 0 {
 				break
 			}
@@ -315,7 +284,7 @@ func maskSecret(line []byte) []byte {
 			end := i + len(w)
 			begins := i == 0 || !inKeyword(line[i-1]) || line[i-1] == '_' && w != "key"
 			if begins && end < len(line) && (blank(line[end]) || line[end] == '"') {
-				return append(bytes.Clone(line[:end]), " ********"...)
+				return line[:end] + " ********"
 			}
 			from = end
 		}

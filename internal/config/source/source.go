@@ -3,11 +3,11 @@
 package source
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -66,8 +66,8 @@ const (
 // Load reads the configuration called name, which may be a pattern, and everything it includes.
 //
 // Differs from keepalived: a missing or unusable main file is always an error, not only with -e.
-func Load(files Files, name string, env Env, r *Report) []Line {
-	l := &loader{files: files, env: env, report: r, defs: map[string]definition{}}
+func Load(files Files, name string, env Env, r *Report) *Reading {
+	l := &loader{files: files, env: env, report: r, defs: map[string]definition{}, out: &Reading{}, next: 1}
 	if env.CheckAll {
 		l.level = checkAll
 	}
@@ -76,14 +76,14 @@ func Load(files Files, name string, env Env, r *Report) []Line {
 		var err error
 		if names, err = files.Glob(name); err != nil || len(names) == 0 {
 			r.Refuse(FileNotFound, Pos{}, "Config files missing '%s'.", name)
-			return nil
+			return l.out
 		}
 	}
 	for _, n := range names {
 		if text, problem := l.read(n); problem != "" {
 			r.Refuse(FileNotFound, Pos{}, "Configuration file '%s' %s", n, problem)
 		} else {
-			l.file(n, text, Pos{})
+			l.file(n, text, Place{})
 		}
 	}
 	if len(names) > 1 {
@@ -98,19 +98,26 @@ type loader struct {
 	report *Report
 
 	defs   map[string]definition
-	out    []Line
-	seq    int
+	out    *Reading
 	level  check    // include checks in force
 	stack  []string // files being read, outermost first
 	bytes  int
 	work   int
 	nested int // definitions and generators that the text comes through
 	made   int // logical lines from there
+	lines  int // logical lines that are not left to a Cursor
 	gaveUp bool
 	chars  [maxLine]char // of the line being read
-	slab   []Word        // where the next words go: one allocation serves many lines
+	words  Cursor        // for its slab
+	spare  []Word        // of lines that nothing keeps
 	depth  int           // of braces
 	block  string        // the keyword outside of all braces whose block this may be
+
+	here  span   // of the file and line being read
+	begin uint32 // place of that line
+	last  uint32 // place of the last logical line
+	next  uint32 // the first place that is nothing's yet
+	moved bool   // it is beyond the end of that line
 }
 
 // char is one byte of text with the column it was read from, which survives substitution.
@@ -163,20 +170,19 @@ func reason(err error) string {
 }
 
 // file reads one file's lines; from is the place of the include.
-func (l *loader) file(name string, text []byte, from Pos) {
-	if l.report.files == nil {
-		l.report.files = map[string][]byte{}
-	}
-	l.report.files[name] = text
-	origin := &Origin{File: name}
+func (l *loader) file(name string, text []byte, from Place) {
+	all := string(text)
+	origin := &Origin{File: name, file: &file{text: all}}
 	if from.IsSet() {
 		origin.Via = &Via{How: "included from", At: from}
 	}
-	level := l.level
+	level, here, begin := l.level, l.here, l.begin
 	l.stack = append(l.stack, name)
-	defer func() { l.stack, l.level = l.stack[:len(l.stack)-1], level }()
+	l.moved = true
+	defer func() {
+		l.stack, l.level, l.here, l.begin, l.moved = l.stack[:len(l.stack)-1], level, here, begin, true
+	}()
 
-	l.out = slices.Grow(l.out, min(bytes.Count(text, []byte{'\n'}), maxLines))
 	collecting := "" // name of the multi-line definition whose body is being read
 	var body definition
 	finish := func() {
@@ -185,23 +191,33 @@ func (l *loader) file(name string, text []byte, from Pos) {
 			collecting = ""
 		}
 	}
-	all := string(text)
-	l.out = slices.Grow(l.out, strings.Count(all, "\n")+strings.Count(all, "{")+strings.Count(all, "}"))
-	for n := 1; len(all) > 0 && !l.gaveUp; n++ {
-		var raw string
-		raw, all, _ = strings.Cut(all, "\n")
-		l.seq++
-		at := Pos{Origin: origin, Line: n, Col: 1, Seq: l.seq}
+	for n, offset := 1, 0; offset < len(all) && !l.gaveUp; n++ {
+		if l.moved {
+			l.here = span{first: l.next, offset: uint32(offset), origin: origin}
+			l.report.spans = append(l.report.spans, l.here)
+			l.moved = false
+		}
+		l.begin = l.here.first + uint32(offset) - l.here.offset
+		if collecting == "" {
+			if lines, end := l.plain(all[offset:]); end > 0 {
+				l.leave(all[offset:offset+end], l.begin)
+				n += lines - 1
+				offset += end
+				l.next = l.begin + uint32(end)
+				continue
+			}
+		}
+		raw, _, _ := strings.Cut(all[offset:], "\n")
+		offset += len(raw) + 1
+		l.next = l.begin + uint32(len(raw)) + 1
+		at := Place{Origin: origin, Line: n, Col: 1}
 		if len(raw) > maxLine {
 			// Differs from keepalived: the line is skipped whole, its rest is not taken as a further line.
-			l.report.Errorf(at, "line is too long: at most %d bytes - ignoring it", maxLine)
-			continue
-		}
-		if collecting == "" && l.plain(raw, at) {
+			l.report.Errorf(l.pos(at), "line is too long: at most %d bytes - ignoring it", maxLine)
 			continue
 		}
 		if strings.IndexByte(raw, 0) >= 0 {
-			l.report.Errorf(at, "line has a NUL byte - ignoring it")
+			l.report.Errorf(l.pos(at), "line has a NUL byte - ignoring it")
 			continue
 		}
 		// Nothing keeps these characters: definitions have copies.
@@ -237,86 +253,124 @@ func (l *loader) file(name string, text []byte, from Pos) {
 	finish()
 }
 
-// special are the bytes that need more than splitting; at the begin of a line there are further ones.
-var special = [256]bool{0: true, '\\': true, '"': true, '$': true}
-
-// plain treats a line of words and braces without anything special, which most are, and returns false for others.
-func (l *loader) plain(raw string, at Pos) bool {
-	begin, end := 0, len(raw)
-	for begin < end && blank(raw[begin]) {
-		begin++
-	}
-	if begin == end {
-		return true
-	}
-	if raw[begin] == '@' || raw[begin] == '~' || strings.HasPrefix(raw[begin:], "include") {
-		return false
-	}
-	for i := begin; i < end; i++ {
-		if special[raw[i]] {
-			return false
-		}
-		if raw[i] == '#' || raw[i] == '!' {
-			end = i
-		}
-	}
-	var words []Word
-	start := 0
-	place := func(i int) Pos { at.Col = i + 1; return at }
-	for i := begin; i < end; {
-		switch b := raw[i]; {
-		case blank(b):
+// plain returns how many lines at the begin of a text have nothing in them but words, braces and remarks, which most have, and where
+// they end.
+func (l *loader) plain(text string) (lines, end int) {
+	for begin := 0; begin < len(text); {
+		i := begin
+		for i < len(text) && classes[text[i]] == isBlank {
 			i++
-		case b == '{' || b == '}':
-			if l.statement(words, raw[start:i]); l.gaveUp {
-				return true
-			}
-			words, start = nil, i+1
-			l.brace(b, place(i))
-			i++
-		default:
-			from := i
-			for i < end && !blank(raw[i]) && raw[i] != '{' && raw[i] != '}' {
-				i++
-			}
-			words = l.word(words, Word{Text: raw[from:i], At: place(from)})
 		}
+		if i < len(text) && (text[i] == '@' || text[i] == '~' || text[i] == 'i' && strings.HasPrefix(text[i:], "include")) {
+			return lines, begin
+		}
+		braces := false
+	line:
+		for ; i < len(text); i++ {
+			switch classes[text[i]] {
+			case isSpecial:
+				return lines, begin
+			case isBrace:
+				braces = true
+			case isRemark:
+				if n := strings.IndexByte(text[i:], '\n'); n >= 0 {
+					i += n
+				} else {
+					i = len(text)
+				}
+				break line
+			case isEnd:
+				break line
+			}
+		}
+		if i-begin > maxLine {
+			return lines, begin
+		}
+		if braces || l.depth == 0 || l.block == "global_defs" {
+			l.followAll(text[begin:i], l.begin+uint32(begin))
+		}
+		lines++
+		begin = min(i+1, len(text))
+		end = begin
 	}
-	l.statement(words, raw[start:end])
-	return true
+	return lines, end
 }
 
-// word appends to the words of a line.
-func (l *loader) word(words []Word, w Word) []Word {
-	if len(l.slab) == cap(l.slab) {
-		size := min(max(2*cap(l.slab), 32), 8192)
-		l.slab = append(make([]Word, 0, size+len(words)), words...)
+// leave adds lines that are left to a Cursor.
+func (l *loader) leave(text string, first uint32) {
+	l.out.parts = append(l.out.parts, part{text: text, first: first})
+}
+
+// followAll follows the lines of a text that is left to a Cursor.
+func (l *loader) followAll(text string, first uint32) {
+	p := part{text: text, first: first}
+	c := Cursor{slab: l.spare[:0]}
+	for line, ok := c.split(&p); ok; line, ok = c.split(&p) {
+		l.follow(&line)
 	}
-	l.slab = append(l.slab, w)
-	n := len(words) + 1
-	return l.slab[len(l.slab)-n : len(l.slab) : len(l.slab)]
+	l.spare = c.slab
+}
+
+// follow keeps account of the block that the text is in, and of what is said there about includes.
+func (l *loader) follow(line *Line) {
+	switch line.Kind {
+	case Open:
+		l.depth++
+	case Close:
+		l.depth = max(l.depth-1, 0)
+		if l.depth == 0 {
+			l.block = ""
+		}
+	default:
+		l.includeCheck(line.Words)
+		if l.depth == 0 {
+			l.block = line.Words[0].Text
+		}
+	}
+}
+
+// maxPlaces bounds the places, of which an expanded line takes as many as it has columns.
+const maxPlaces = math.MaxUint32 - 4*maxBytes
+
+// pos returns the Pos of a place in what is being read.
+func (l *loader) pos(at Place) Pos {
+	if at.Origin == l.here.origin {
+		return Pos{l.begin + uint32(at.Col) - 1}
+	}
+	return Pos{l.make(at) + uint32(at.Col) - 1}
+}
+
+// place returns the place of column 0 for the words of a logical line that begins at a place: that in the file, unless
+// there was a line there already. What several lines are made of is one place, and they are not one line.
+func (l *loader) place(at Place) uint32 {
+	first := l.begin
+	if at.Origin != l.here.origin || first+uint32(at.Col)-1 <= l.last {
+		first = l.make(at)
+	}
+	l.last = first + uint32(at.Col) - 1
+	return first - 1
+}
+
+// make returns places for the columns of a line that something is made of.
+func (l *loader) make(at Place) (first uint32) {
+	if s := &l.report.spans[len(l.report.spans)-1]; s.made > 0 && s.origin == at.Origin && int(s.made) == at.Line && s.first+uint32(at.Col)-1 > l.last {
+		return s.first
+	}
+	first = l.next
+	l.report.spans = append(l.report.spans, span{first: first, made: uint32(at.Line), origin: at.Origin})
+	l.moved = true
+	if l.next += maxLine + 2; l.next > maxPlaces && !l.gaveUp {
+		l.gaveUp = true
+		l.report.Refuse(Error, Pos{first}, "the definitions make too many lines - the rest of the configuration is not read")
+	}
+	return first
 }
 
 // statement emits the words of a statement, if there are any.
 func (l *loader) statement(words []Word, raw string) {
-	if len(words) == 0 {
-		return
+	if len(words) > 0 {
+		l.emit(Line{Words: words, Raw: strings.TrimFunc(raw, func(r rune) bool { return r < 0x80 && blank(byte(r)) }), At: words[0].At})
 	}
-	l.emit(Line{Words: words, Raw: strings.TrimFunc(raw, func(r rune) bool { return r < 0x80 && blank(byte(r)) }), At: words[0].At})
-	l.includeCheck(words)
-	if l.depth == 0 {
-		l.block = words[0].Text
-	}
-}
-
-// brace emits a brace.
-func (l *loader) brace(b byte, at Pos) {
-	kind := Open
-	if b == '}' {
-		kind = Close
-	}
-	l.nest(kind)
-	l.emit(Line{Kind: kind, At: at})
 }
 
 // continued cuts the backslash that continues a definition, and the blanks before it.
@@ -328,12 +382,12 @@ func continued(c []char) (rest []char, more bool) {
 }
 
 // line treats one line from the condition step on; c has no remarks and no outer blanks.
-func (l *loader) line(c []char, at Pos, depth int) {
+func (l *loader) line(c []char, at Place, depth int) {
 	if depth > maxDepth {
-		l.giveUp(at, "definitions and generators are nested too deeply")
+		l.giveUp(l.pos(at), "definitions and generators are nested too deeply")
 	}
 	if l.work += len(c) + 64; l.work > maxWork {
-		l.giveUp(at, "the definitions and generators make too much text")
+		l.giveUp(l.pos(at), "the definitions and generators make too much text")
 	}
 	outer := l.nested
 	l.nested = depth
@@ -366,8 +420,8 @@ func (l *loader) line(c []char, at Pos, depth int) {
 		if len(c) > 0 {
 			l.logical(c, at)
 		}
-		defined := Pos{Origin: &Origin{File: def.at.File, Via: at.Via}, Line: def.at.Line, Col: 1}
-		at.Origin = &Origin{File: at.File, Via: &Via{How: "expanded from a definition at", At: defined}}
+		defined := Place{Origin: &Origin{File: def.at.File, Via: at.Via, file: def.at.file}, Line: def.at.Line, Col: 1}
+		at.Origin = &Origin{File: at.File, file: at.file, Via: &Via{How: "expanded from a definition at", At: defined}}
 		for _, b := range rest {
 			l.line(b, at, depth+1)
 		}
@@ -404,7 +458,7 @@ func (l *loader) condition(c []char) []char {
 }
 
 // stripRemarks cuts the line at a remark, resolves \# and \!, and cuts outer blanks.
-func (l *loader) stripRemarks(c []char, at Pos) []char {
+func (l *loader) stripRemarks(c []char, at Place) []char {
 	out := make([]char, 0, len(c))
 	quoted, quote := false, 0
 scan:
@@ -434,83 +488,87 @@ scan:
 	return trim(out)
 }
 
-func (l *loader) unmatchedQuote(at Pos) {
+func (l *loader) unmatchedQuote(at Place) {
 	if l.report.Once(fmt.Sprintf("quote %s", at)) {
-		l.report.Add(UnmatchedQuote, at, `Unterminated quoted string: the closing " is missing`)
+		l.report.Add(UnmatchedQuote, l.pos(at), `Unterminated quoted string: the closing " is missing`)
 	}
 }
 
 // logical splits a line at braces and blanks.
-func (l *loader) logical(c []char, at Pos) {
-	place := func(i int) Pos { at.Col = int(c[i].col); return at }
+func (l *loader) logical(c []char, at Place) {
 	raw := text(c)
-	var words []Word
+	words, zero := 0, uint32(0)
+	word := func(i, from, to int, quoted bool) {
+		if words == 0 {
+			at.Col = int(c[i].col)
+			zero = l.place(at)
+		}
+		words++
+		l.words.word(Word{Text: raw[from:to], Quoted: quoted, At: Pos{zero + uint32(c[i].col)}}, words)
+	}
 	start := 0
+	statement := func(end int) {
+		n := len(l.words.slab)
+		l.statement(l.words.slab[n-words:n:n], raw[start:end])
+		words, start = 0, end+1
+	}
 	for i := 0; i < len(c); {
 		switch b := c[i].b; {
 		case c[i].lit && l.readTwice():
-			l.statement(words, raw[start:i])
+			statement(i)
 			return
 		case blank(b):
 			i++
 		case b == '{' || b == '}':
-			l.statement(words, raw[start:i])
-			words, start = nil, i+1
-			l.brace(b, place(i))
+			statement(i)
+			at.Col = int(c[i].col)
+			kind := Open
+			if b == '}' {
+				kind = Close
+			}
+			l.emit(Line{Kind: kind, At: Pos{l.place(at) + uint32(at.Col)}})
 			i++
 		case b == '"':
 			n := strings.IndexByte(raw[i+1:], '"')
 			if n < 0 {
-				l.unmatchedQuote(place(i))
-				l.statement(words, raw[start:]) // the word is lost, but Raw shows it
+				at.Col = int(c[i].col)
+				l.unmatchedQuote(at)
+				statement(len(raw)) // the word is lost, but Raw shows it
 				return
 			}
-			words = l.word(words, Word{Text: raw[i+1 : i+1+n], Quoted: true, At: place(i)})
+			word(i, i+1, i+1+n, true)
 			i += n + 2
 		default:
 			end := i
 			for end < len(c) && !blank(c[end].b) && c[end].b != '{' && c[end].b != '}' && c[end].b != '"' && !(c[end].lit && l.readTwice()) {
 				end++
 			}
-			words = l.word(words, Word{Text: raw[i:end], At: place(i)})
+			word(i, i, end, false)
 			i = end
 		}
 	}
-	l.statement(words, raw[start:])
-}
-
-// nest follows the braces.
-func (l *loader) nest(kind Kind) {
-	if kind == Open {
-		l.depth++
-		return
-	}
-	if l.depth > 0 {
-		l.depth--
-	}
-	if l.depth == 0 {
-		l.block = ""
-	}
+	statement(len(raw))
 }
 
 // readTwice reports whether the text belongs to a block that keepalived's processes read from a copy in which \# and \! are remarks again.
 func (l *loader) readTwice() bool { return l.depth > 0 && l.block != "global_defs" }
 
+// emit adds a line that is not left to a Cursor.
 func (l *loader) emit(line Line) {
+	l.follow(&line)
 	if l.nested > 0 {
 		l.made++
 	}
-	if len(l.out) >= maxLines || l.made > maxMade {
+	if l.lines++; l.lines > maxLines || l.made > maxMade {
 		l.giveUp(line.At, "the configuration has too many lines")
 		return
 	}
-	// Several logical lines may come from one physical line: their order is their own.
-	l.seq++
-	line.At.Seq = l.seq
-	for i := range line.Words {
-		line.Words[i].At.Seq = l.seq
+	n := len(l.out.parts)
+	if n == 0 || l.out.parts[n-1].text != "" {
+		l.out.parts = append(l.out.parts, part{})
+		n++
 	}
-	l.out = append(l.out, line)
+	l.out.parts[n-1].lines = append(l.out.parts[n-1].lines, line)
 }
 
 // dir is the directory of the file being read.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -39,14 +40,15 @@ func (t tree) Glob(pattern string) (names []string, err error) {
 var testEnv = Env{ConfigID: "node1", Getenv: func(n string) string { return "<" + n + ">" }, Random: func(low, high int) int { return high }}
 
 // render shows lines as: line number, then the words with | between them, quoted ones in quotes.
-func render(lines []Line) string {
+func render(lines *Reading, r *Report) string {
 	var b strings.Builder
-	for _, l := range lines {
+	for l := range lines.All() {
+		at := r.Place(l.At)
 		switch l.Kind {
 		case Open:
-			fmt.Fprintf(&b, "%d {\n", l.At.Line)
+			fmt.Fprintf(&b, "%d {\n", at.Line)
 		case Close:
-			fmt.Fprintf(&b, "%d }\n", l.At.Line)
+			fmt.Fprintf(&b, "%d }\n", at.Line)
 		default:
 			var words []string
 			for _, w := range l.Words {
@@ -56,7 +58,7 @@ func render(lines []Line) string {
 					words = append(words, w.Text)
 				}
 			}
-			fmt.Fprintf(&b, "%d %s\n", l.At.Line, strings.Join(words, "|"))
+			fmt.Fprintf(&b, "%d %s\n", at.Line, strings.Join(words, "|"))
 		}
 	}
 	return b.String()
@@ -101,7 +103,7 @@ func TestLines(t *testing.T) {
 	} {
 		r := &Report{}
 		lines := Load(tree{"/etc/k.conf": c.in}, "/etc/k.conf", testEnv, r)
-		if got := render(lines); got != c.want || len(r.All()) > 0 {
+		if got := render(lines, r); got != c.want || len(r.All()) > 0 {
 			t.Errorf("%s:\n%s\ngot\n%swant\n%s%v", c.name, c.in, got, c.want, r.All())
 		}
 	}
@@ -158,9 +160,10 @@ func TestIncludeOrderAndPlaces(t *testing.T) {
 	}
 	r := &Report{}
 	var got []string
-	for _, l := range Load(files, "/etc/k.conf", Env{}, r) {
-		line := fmt.Sprintf("%s %s", l.At, l.Raw)
-		for v := l.At.Via; v != nil; v = v.At.Via {
+	for l := range Load(files, "/etc/k.conf", Env{}, r).All() {
+		at := r.Place(l.At)
+		line := fmt.Sprintf("%s %s", at, l.Raw)
+		for v := at.Via; v != nil; v = v.At.Via {
 			line += fmt.Sprintf(" (%s %s)", v.How, v.At)
 		}
 		got = append(got, line)
@@ -261,7 +264,7 @@ func TestBombs(t *testing.T) {
 		"endless definition":  "$A= \\\n$A \\\nx\n$A",
 	} {
 		r := &Report{}
-		lines := Load(tree{"/k": in}, "/k", Env{}, r)
+		lines := slices.Collect(Load(tree{"/k": in}, "/k", Env{}, r).All())
 		if len(lines) > maxLines || len(r.All()) == 0 {
 			t.Errorf("%s: %d lines, findings %v", name, len(lines), r.All())
 		}
@@ -288,13 +291,18 @@ func FuzzLoad(f *testing.F) {
 	f.Fuzz(func(t *testing.T, main, other string) {
 		r := &Report{}
 		files := tree{"/k": main, "/a": other}
-		for _, l := range Load(files, "/k", Env{ConfigID: "id"}, r) {
-			inside(t, files, l.At)
+		last := Pos{}
+		for l := range Load(files, "/k", Env{ConfigID: "id"}, r).All() {
+			inside(t, files, r.Place(l.At))
+			if !last.Before(l.At) {
+				t.Fatalf("line %v comes after one at %v", r.Place(l.At), r.Place(last))
+			}
+			last = l.At
 			if (l.Kind == Text) != (len(l.Words) > 0) {
-				t.Fatalf("line %v has %d words", l.At, len(l.Words))
+				t.Fatalf("line %v has %d words", r.Place(l.At), len(l.Words))
 			}
 			for _, w := range l.Words {
-				inside(t, files, w.At)
+				inside(t, files, r.Place(w.At))
 			}
 		}
 		for _, d := range r.All() {
@@ -305,7 +313,7 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
-func inside(t *testing.T, files tree, at Pos) {
+func inside(t *testing.T, files tree, at Place) {
 	t.Helper()
 	lines := strings.Split(files[at.File], "\n")
 	if at.Line < 1 || at.Line > len(lines) || at.Col < 1 || at.Col > len(lines[at.Line-1])+1 {

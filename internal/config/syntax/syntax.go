@@ -7,7 +7,6 @@
 package syntax
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 
@@ -69,31 +68,33 @@ type Root interface {
 }
 
 // Parse builds the tree of a whole configuration: what each process understands of it, in the order of the text.
-func Parse(lines []source.Line, root Root, r *source.Report) []*Node {
+func Parse(text *source.Reading, root Root, r *source.Report) []*Node {
 	var all []*Node
-	taken := map[int]bool{}
+	taken := map[source.Pos]bool{}
 	told := map[finding]bool{}
 	for part := Parent; part <= BFD; part <<= 1 {
-		p := &parser{lines: lines, report: r, part: part, root: root, told: told}
+		p := newParser(text, root, r)
+		p.part, p.told = part, told
 		nodes, _, _ := p.block(root, 0)
 		if p.open > 0 {
 			p.add(source.MissingClose, source.Pos{}, "There are %d missing '}'s or extra '{'s", p.open)
 		}
 		for _, n := range nodes {
-			if !taken[n.At().Seq] {
-				taken[n.At().Seq] = true
+			if !taken[n.At()] {
+				taken[n.At()] = true
 				all = append(all, n)
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b *Node) int { return cmp.Compare(a.At().Seq, b.At().Seq) })
+	slices.SortFunc(all, func(a, b *Node) int { return a.At().Compare(b.At()) })
 	return all
 }
 
 type parser struct {
-	lines  []source.Line
-	i      int
-	open   int // braces open, stray ones included
+	text   source.Cursor
+	ahead  source.Line // to be taken next
+	more   bool        // there is one
+	open   int         // braces open, stray ones included
 	report *source.Report
 	part   Parts // one
 	root   Root
@@ -119,13 +120,19 @@ func (p *parser) add(c source.Class, at source.Pos, format string, args ...any) 
 	return p.report.Add(c, at, "%s", f.text)
 }
 
-// next takes a line and counts its brace; nil at the end.
-func (p *parser) next() *source.Line {
-	if p.i >= len(p.lines) {
-		return nil
+func newParser(text *source.Reading, root Root, r *source.Report) *parser {
+	p := &parser{text: text.Cursor(), report: r, root: root}
+	p.ahead, p.more = p.text.Next()
+	return p
+}
+
+// next takes a line and counts its brace; false at the end.
+func (p *parser) next() (line source.Line, ok bool) {
+	if !p.more {
+		return line, false
 	}
-	line := &p.lines[p.i]
-	p.i++
+	line = p.ahead
+	p.ahead, p.more = p.text.Next()
 	switch line.Kind {
 	case source.Open:
 		p.open++
@@ -135,16 +142,16 @@ func (p *parser) next() *source.Line {
 			p.add(source.UnexpectedClose, line.At, "Unexpected '}' - there is no open '{'")
 		}
 	}
-	return line
+	return line, true
 }
 
-func (p *parser) peek(k source.Kind) bool { return p.i < len(p.lines) && p.lines[p.i].Kind == k }
+func (p *parser) peek(k source.Kind) bool { return p.more && p.ahead.Kind == k }
 
 // block reads statements until the block's closing brace, or the end for the root (depth 0). It returns false for a block that has to be
 // dropped.
 func (p *parser) block(g Grammar, depth int) (nodes []*Node, end source.Pos, ok bool) {
 	lists := map[string]*Node{}
-	for line := p.next(); line != nil; line = p.next() {
+	for line, more := p.next(); more; line, more = p.next() {
 		switch line.Kind {
 		case source.Open:
 			p.add(source.UnexpectedOpen, line.At, "Unexpected '{' - ignoring").Hint =
@@ -203,8 +210,8 @@ func (p *parser) block(g Grammar, depth int) (nodes []*Node, end source.Pos, ok 
 func (p *parser) begin(n *Node) {
 	if p.peek(source.Open) {
 		p.next()
-	} else if p.i < len(p.lines) {
-		p.add(source.MissingOpen, p.lines[p.i].At, "'{' is missing after %s - going on as if it were there", n.Key.Text).
+	} else if p.more {
+		p.add(source.MissingOpen, p.ahead.At, "'{' is missing after %s - going on as if it were there", n.Key.Text).
 			With("which begins at", n.At())
 	}
 }
@@ -215,8 +222,12 @@ func (p *parser) skip() {
 		return
 	}
 	p.next()
-	for depth := 1; depth > 0 && p.i < len(p.lines); {
-		switch p.next().Kind {
+	for depth := 1; depth > 0; {
+		line, more := p.next()
+		if !more {
+			return
+		}
+		switch line.Kind {
 		case source.Open:
 			depth++
 		case source.Close:
@@ -226,7 +237,7 @@ func (p *parser) skip() {
 }
 
 func (p *parser) list(of *Node) (entries []*Node, end source.Pos) {
-	for line := p.next(); line != nil; line = p.next() {
+	for line, more := p.next(); more; line, more = p.next() {
 		switch line.Kind {
 		case source.Open:
 			p.add(source.UnexpectedOpen, line.At, "Unexpected '{' in %s - ignoring it", of.Key.Text)

@@ -108,8 +108,8 @@ func TestRecovery(t *testing.T) {
 }
 
 func TestEndAndRaw(t *testing.T) {
-	nodes, _ := parse("block \"a b\" {\n  leaf 'x\n}\n")
-	if n := nodes[0]; n.Raw != `block "a b"` || n.End.Line != 3 || n.Body[0].Raw != "leaf 'x" {
-		t.Errorf("raw %q, ends at %v, body raw %q", n.Raw, n.End, n.Body[0].Raw)
+	nodes, r := parse("block \"a b\" {\n  leaf 'x\n}\n")
+	if n := nodes[0]; n.Raw != `block "a b"` || r.Place(n.End).Line != 3 || n.Body[0].Raw != "leaf 'x" {
+		t.Errorf("raw %q, ends at %v, body raw %q", n.Raw, r.Place(n.End), n.Body[0].Raw)
 	}
 }

@@ -55,9 +55,6 @@ func (p *Parent) release() {
 	if !p.o.Detached {
 		return
 	}
-	ready := os.NewFile(readyFD, "ready")
-	ready.Write([]byte{1})
-	ready.Close()
 	os.Chdir("/")
 	if null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0); err == nil {
 		for fd := range 3 {
@@ -65,4 +62,7 @@ func (p *Parent) release() {
 		}
 		unix.Close(null)
 	}
+	ready := os.NewFile(readyFD, "ready") // last, since who waits for it may look at the rest
+	ready.Write([]byte{1})
+	ready.Close()
 }

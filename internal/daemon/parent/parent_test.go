@@ -415,7 +415,7 @@ func TestDetach(t *testing.T) {
 	if err != nil || pid == d.cmd.Process.Pid {
 		t.Fatalf("keepalived.pid: %d, %v", pid, err)
 	}
-	d.lines("Startup complete")
+	d.says("log", "Startup complete", 1)
 	if sid, _, _ := syscall.RawSyscall(syscall.SYS_GETSID, uintptr(pid), 0, 0); int(sid) != pid {
 		t.Errorf("the daemon %d is in session %d", pid, sid)
 	}

@@ -1,0 +1,122 @@
+package source
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Pos is a place in a configuration, kept in four bytes since there are millions of them. The Report of the reading tells what it comes to.
+// Places of one reading are in the order of reading, over all files. The zero Pos is no place: it stands for a default or for a
+// finding about the whole.
+type Pos struct{ n uint32 }
+
+// IsSet reports whether p is a place.
+func (p Pos) IsSet() bool { return p.n > 0 }
+
+// Before reports whether p was read before q.
+func (p Pos) Before(q Pos) bool { return p.n < q.n }
+
+// Compare is negative if p was read before q.
+func (p Pos) Compare(q Pos) int { return cmp.Compare(p.n, q.n) }
+
+// Place is what a Pos comes to. That of the zero Pos has no Origin.
+type Place struct {
+	*Origin
+	Line int // physical line, from 1; 0: no place
+	Col  int // byte in that line, from 1
+	Pos  Pos
+}
+
+// Origin is what the places of one reading of a file have in common.
+type Origin struct {
+	File string
+	Via  *Via // how the text came there; nil: it is written there
+
+	file *file
+}
+
+// Via is one step of the chain by which text reached the parser.
+type Via struct {
+	How string // "included from", "expanded from $NAME defined at"
+	At  Place
+}
+
+// IsSet reports whether p is a place.
+func (p Place) IsSet() bool { return p.Line > 0 }
+
+// line is the place of column 0.
+func (p Place) line() uint32 { return p.Pos.n - uint32(p.Col) }
+
+func (p Place) String() string {
+	if !p.IsSet() {
+		return "-"
+	}
+	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col)
+}
+
+// span is a range of places, up to that of the next span: text of a file from an offset on, or what was made of one line of it.
+type span struct {
+	first  uint32
+	offset uint32 // in the file
+	made   uint32 // the line of a span of what was made, whose places are the columns of that line; 0: text as it stands in the file
+	origin *Origin
+}
+
+// file is the text of a file, for the places in it.
+type file struct {
+	text   string
+	starts []uint32 // of its lines; nil: not looked for yet
+}
+
+// line returns a line of the file, from 1, without its newline.
+func (f *file) line(n int) (string, bool) {
+	f.index()
+	if n < 1 || n > len(f.starts) {
+		return "", false
+	}
+	line, _, _ := strings.Cut(f.text[f.starts[n-1]:], "\n")
+	return line, true
+}
+
+func (f *file) index() {
+	if f.starts != nil {
+		return
+	}
+	f.starts = append(make([]uint32, 0, strings.Count(f.text, "\n")+1), 0)
+	for at := 0; ; {
+		i := strings.IndexByte(f.text[at:], '\n')
+		if i < 0 {
+			return
+		}
+		at += i + 1
+		f.starts = append(f.starts, uint32(at))
+	}
+}
+
+// Place returns what p comes to.
+func (r *Report) Place(p Pos) Place {
+	if !p.IsSet() {
+		return Place{}
+	}
+	i, found := slices.BinarySearchFunc(r.spans, p.n, func(s span, n uint32) int { return cmp.Compare(s.first, n) })
+	if !found {
+		i--
+	}
+	if i < 0 {
+		return Place{}
+	}
+	s := &r.spans[i]
+	if s.made > 0 {
+		return Place{s.origin, int(s.made), int(p.n-s.first) + 1, p}
+	}
+	f := s.origin.file
+	f.index()
+	offset := s.offset + p.n - s.first
+	line, found := slices.BinarySearch(f.starts, offset)
+	if found {
+		line++
+	}
+	return Place{s.origin, line, int(offset-f.starts[line-1]) + 1, p}
+}
