@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
 )
 
 // What a daemon without capabilities is told of a configuration. What runs is told only to who runs it, and of other users' scripts only if
