@@ -71,6 +71,7 @@ type Config struct {
 	NetNamespaceIPVS opt[string]
 	InstanceName     opt[string]
 	UsePIDDir        opt[bool]
+	NamespaceIPSets  opt[bool]
 	ChildWaitTime    opt[time.Duration]
 
 	Scripts      []*VRRPScript
@@ -184,7 +185,7 @@ var rootScalars = schema.Table[Config]{
 		"Network namespace to run in; fixed at start.").Lenient().FirstWins(),
 	schema.Inherited("net_namespace_ipvs", orEmpty(schema.Word), func(c *Config) *opt[string] { return &c.NetNamespaceIPVS },
 		"Network namespace of IPVS; without a value that of process 1.").FirstWins(),
-	schema.Flag("namespace_with_ipsets", true, ignored[Config],
+	schema.Flag("namespace_with_ipsets", true, func(c *Config) *opt[bool] { return &c.NamespaceIPSets },
 		"Allow ipsets while in a namespace.").Pending("ipsets are not used"),
 	schema.Inherited("instance", schema.Word, func(c *Config) *opt[string] { return &c.InstanceName },
 		"Name of this daemon among several on the host, added to the names of its files and logs.").Lenient().FirstWins(),
@@ -193,9 +194,6 @@ var rootScalars = schema.Table[Config]{
 	schema.Value("child_wait_time", schema.WholeSeconds(0, 4294967295), 5*time.Second,
 		func(c *Config) *opt[time.Duration] { return &c.ChildWaitTime }, "How long children get to end."),
 }
-
-// ignored is the field of flags that are accepted without effect.
-func ignored[T any](*T) *opt[bool] { return new(opt[bool]) }
 
 // orEmpty makes a kind take a missing word for the zero value.
 func orEmpty[V any](k schema.Kind[V]) schema.Kind[V] {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,7 +31,7 @@ type Global struct {
 	VMACPrefix, VMACAddrPrefix opt[string]
 	DisableLocalIGMP           opt[bool]
 	ExtraIf                    opt[model.ExtraIf]
-	IPTables, NFTables         opt[[]string]
+	IPTables, NFTables, IPSets opt[[]string]
 	NFTPriority                opt[int]
 	NFTIfIndex                 opt[bool]
 	DefaultInterface           opt[string]
@@ -38,6 +39,12 @@ type Global struct {
 	JSONVersion                opt[int]
 
 	SMTPAlert, SMTPAlertVRRP, SMTPAlertChecker opt[bool]
+
+	SNMPVRRP, SNMPChecker, SNMPRFC, SNMPRFCv2, SNMPRFCv3, SNMPTraps opt[bool]
+	SNMPSocket                                                      opt[string]
+	SNMPServiceAge, SNMPServerAge                                   opt[time.Duration]
+	DBus                                                            opt[bool]
+	DBusName, DBusNoInterface                                       opt[string]
 
 	Startup, Shutdown               opt[Command]
 	StartupTimeout, ShutdownTimeout opt[time.Duration]
@@ -59,6 +66,7 @@ type Global struct {
 	AutoPriorityDelay                                      opt[int] // µs
 	RandomSeed                                             opt[int]
 	ReloadCheck, ReloadTimeFile, ReloadFile, ConfigSaveDir opt[string]
+	TmpConfigDir                                           opt[string]
 	ReloadRepeat, DataUseInstance                          opt[bool]
 	StateDump, StatsDump, JSONDump                         opt[string]
 
@@ -296,7 +304,8 @@ var globalDefs = concat(gtable{
 
 	schema.Inherited("vrrp_iptables", filterNames, func(g *Global) *opt[[]string] { return &g.IPTables },
 		"Filter; with nftables, for iptables is not used."),
-	schema.Check[Global]("vrrp_ipsets", filterNames, "No effect: nftables has its own sets."),
+	schema.Inherited("vrrp_ipsets", setNames, func(g *Global) *opt[[]string] { return &g.IPSets },
+		"Names of ipsets, which only iptables uses.").Pending("nftables has its own sets"),
 	schema.Inherited("nftables", filterNames, func(g *Global) *opt[[]string] { return &g.NFTables },
 		"Filter, in this table; default keepalived.").FirstWins(),
 	schema.Value("nftables_priority", schema.Int(math.MinInt32, math.MaxInt32), -1, func(g *Global) *opt[int] { return &g.NFTPriority },
@@ -320,19 +329,25 @@ var globalDefs = concat(gtable{
 	schema.Flag("fifo_write_vrrp_states_on_reload", true, func(g *Global) *opt[bool] { return &g.FIFOStatesOnReload },
 		"Write all VRRP states to the pipes after a reload."),
 
-	schema.Check[Global]("snmp_socket", schema.Exactly(schema.Word), "AgentX master.").Lenient().Pending(noSNMP),
-	schema.Flag("enable_traps", true, ignored[Global], "Send notifications.").Pending(noSNMP),
-	schema.Flag("enable_snmp_vrrp", true, ignored[Global], "Serve the VRRP part of the keepalived MIB.").
+	schema.Inherited("snmp_socket", schema.Exactly(schema.Word), func(g *Global) *opt[string] { return &g.SNMPSocket },
+		"AgentX master; default unix:/var/agentx/master.").Lenient().Pending(noSNMP),
+	schema.Flag("enable_traps", true, func(g *Global) *opt[bool] { return &g.SNMPTraps }, "Send notifications.").Pending(noSNMP),
+	schema.Flag("enable_snmp_vrrp", true, func(g *Global) *opt[bool] { return &g.SNMPVRRP }, "Serve the VRRP part of the keepalived MIB.").
 		Alias("enable_snmp_keepalived").Pending(noSNMP),
-	schema.Flag("enable_snmp_rfc", true, ignored[Global], "Serve the MIBs of both RFCs.").Pending(noSNMP),
-	schema.Flag("enable_snmp_rfcv2", true, ignored[Global], "Serve the MIB of RFC 2787.").Pending(noSNMP),
-	schema.Flag("enable_snmp_rfcv3", true, ignored[Global], "Serve the MIB of RFC 6527.").Pending(noSNMP),
-	schema.Flag("enable_snmp_checker", true, ignored[Global], "Serve the checker part of the keepalived MIB.").Pending(noSNMP),
-	schema.Check[Global]("snmp_vs_stats_update_interval", statsAge, "Age limit of service statistics.").Pending(noSNMP),
-	schema.Check[Global]("snmp_rs_stats_update_interval", statsAge, "Age limit of server statistics.").Pending(noSNMP),
-	schema.Flag("enable_dbus", true, ignored[Global], "Offer the D-Bus service.").Pending(noDBus),
-	schema.Check[Global]("dbus_service_name", schema.Word, "Name on the bus.").Lenient().Pending(noDBus),
-	schema.Check[Global]("dbus_no_interface_name", schema.Word, "Name of what has no interface.").Lenient().Pending(noDBus),
+	schema.Flag("enable_snmp_rfc", true, func(g *Global) *opt[bool] { return &g.SNMPRFC }, "Serve the MIBs of both RFCs.").Pending(noSNMP),
+	schema.Flag("enable_snmp_rfcv2", true, func(g *Global) *opt[bool] { return &g.SNMPRFCv2 }, "Serve the MIB of RFC 2787.").Pending(noSNMP),
+	schema.Flag("enable_snmp_rfcv3", true, func(g *Global) *opt[bool] { return &g.SNMPRFCv3 }, "Serve the MIB of RFC 6527.").Pending(noSNMP),
+	schema.Flag("enable_snmp_checker", true, func(g *Global) *opt[bool] { return &g.SNMPChecker },
+		"Serve the checker part of the keepalived MIB.").Pending(noSNMP),
+	schema.Value("snmp_vs_stats_update_interval", statsAge, 5*time.Second, func(g *Global) *opt[time.Duration] { return &g.SNMPServiceAge },
+		"Age limit of service statistics.").Pending(noSNMP),
+	schema.Inherited("snmp_rs_stats_update_interval", statsAge, func(g *Global) *opt[time.Duration] { return &g.SNMPServerAge },
+		"Age limit of server statistics; default that of services.").Pending(noSNMP),
+	schema.Flag("enable_dbus", true, func(g *Global) *opt[bool] { return &g.DBus }, "Offer the D-Bus service.").Pending(noDBus),
+	schema.Inherited("dbus_service_name", schema.Word, func(g *Global) *opt[string] { return &g.DBusName },
+		"Name on the bus; default org.keepalived.Vrrp1.").Lenient().Pending(noDBus),
+	schema.Inherited("dbus_no_interface_name", schema.Word, func(g *Global) *opt[string] { return &g.DBusNoInterface },
+		"Name of what has no interface; default none.").Lenient().Pending(noDBus),
 
 	schema.Value("umask", umaskKind, -1, func(g *Global) *opt[int] { return &g.Umask }, "Mask of files that are created."),
 	schema.Inherited("random_seed", schema.Int(0, math.MaxUint32), func(g *Global) *opt[int] { return &g.RandomSeed },
@@ -351,8 +366,8 @@ var globalDefs = concat(gtable{
 	schema.Inherited("config_save_dir", schema.Word, func(g *Global) *opt[string] { return &g.ConfigSaveDir },
 		"Directory for a copy of each configuration as it was read, and of the status before and after each reload."),
 	// Differs from keepalived: there is no temporary copy.
-	schema.Check[Global]("tmp_config_directory", schema.Word,
-		"No effect: the copy that it is for is kept in memory.").Lenient(),
+	schema.Inherited("tmp_config_directory", schema.Word, func(g *Global) *opt[string] { return &g.TmpConfigDir },
+		"Where keepalived keeps a copy of the configuration.").Lenient().Pending("that copy is kept in memory"),
 	schema.Inherited("data_use_instance", schema.Bool, func(g *Global) *opt[bool] { return &g.DataUseInstance },
 		"Put the names of network namespace and instance into the names of the state dumps."),
 	schema.Value("json_version", schema.Int(1, 2), 1, func(g *Global) *opt[int] { return &g.JSONVersion }, "Layout of the JSON dump.").Lenient(),
@@ -385,6 +400,20 @@ var filterNames = schema.Kind[[]string]{Usage: "[NAME…]", Parse: func(w []sour
 	for _, x := range w {
 		if len(x.Text) > maxTableName {
 			return nil, fmt.Errorf("name %q is longer than %d bytes", x.Text, maxTableName)
+		}
+		names = append(names, x.Text)
+	}
+	return names, nil
+}}
+
+// setNames are those of ipsets: at most 30 bytes, which leaves room for what is added to them, and no two the same.
+var setNames = schema.Kind[[]string]{Usage: "[SET4 [SET6 [IFSET6 [IGMP [MLD [ND]]]]]]", Parse: func(w []source.Word) (names []string, err error) {
+	for _, x := range w[:min(len(w), 6)] {
+		switch {
+		case len(x.Text) > 30:
+			return nil, fmt.Errorf("name %q is longer than 30 bytes", x.Text)
+		case slices.Contains(names, x.Text):
+			return nil, fmt.Errorf("name %q is given twice", x.Text)
 		}
 		names = append(names, x.Text)
 	}

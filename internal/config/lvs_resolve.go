@@ -89,7 +89,7 @@ func (res *resolver) service(v *VirtualServer, l *model.LVS, seq int) (out model
 		Quorum: uint32(v.Quorum.V), Hysteresis: uint32(v.Hysteresis.V),
 		Alpha: v.Alpha.V, Omega: v.Omega.V, HASuspend: v.HASuspend.V,
 		SMTPAlert:   first(v.SMTPAlert, opt[bool]{V: first(g.SMTPAlertChecker, g.SMTPAlert)}),
-		VirtualHost: v.VirtualHost.V,
+		VirtualHost: v.VirtualHost.V, SNMPName: v.SNMPName.V,
 	}
 	if len(v.Real) == 0 {
 		res.r.Errorf(v.End, "Virtual server %s has no real servers - ignoring", &out)
@@ -260,7 +260,7 @@ func (res *resolver) realServer(v *VirtualServer, out *model.VirtualServer, entr
 		SlowStart:   s.SlowStart.V,
 		Alpha:       first(s.Alpha, v.Alpha),
 		SMTPAlert:   smtpAlert(s.SMTPAlert, v.SMTPAlert, g.SMTPAlertChecker, g.SMTPAlert),
-		VirtualHost: first(s.VirtualHost, v.VirtualHost),
+		VirtualHost: first(s.VirtualHost, v.VirtualHost), SNMPName: s.SNMPName.V,
 	}
 	if m.Forward != model.NAT {
 		res.realPort(out, entries, &rs, s.At)

@@ -23,7 +23,7 @@ type RealServer struct {
 	UThreshold, LThreshold opt[int]
 	Inhibit, Alpha         opt[bool]
 	SMTPAlert              opt[bool]
-	VirtualHost            opt[string]
+	VirtualHost, SNMPName  opt[string]
 	NotifyUp, NotifyDown   opt[Command]
 	SlowStart              opt[time.Duration]
 	Checkers               []*Checker
@@ -64,5 +64,6 @@ var realServer = concat(schema.Table[RealServer]{
 		"Host name of HTTP_GET and SSL_GET.").Lenient(),
 	schema.Inherited("slow_start", schema.Seconds(0, time.Hour), func(s *RealServer) *opt[time.Duration] { return &s.SlowStart },
 		"A server that comes up gets its weight little by little within this time.").Ours(),
-	schema.Check[RealServer]("snmp_name", schema.Exactly(schema.Word), "Name of the server in SNMP.").Lenient().Pending(noSNMP),
+	schema.Inherited("snmp_name", schema.Exactly(schema.Word), func(s *RealServer) *opt[string] { return &s.SNMPName },
+		"Name of the server in SNMP.").Lenient().Pending(noSNMP),
 }, timingRows(1, func(s *RealServer) *timing { return &s.timing }), checkerRows)

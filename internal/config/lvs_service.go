@@ -38,19 +38,19 @@ type VirtualServer struct {
 	Prefix6     opt[int]
 
 	timing
-	Weight               opt[int]
-	Inhibit              opt[bool]
-	Alpha, Omega         opt[bool]
-	HASuspend            opt[bool]
-	SMTPAlert            opt[bool]
-	VirtualHost          opt[string]
-	Quorum, Hysteresis   opt[int]
-	QuorumUp, QuorumDown opt[Command]
-	TrackVRRP            opt[string]
-	Sorry                opt[netip.AddrPort]
-	SorryInhibit         opt[bool]
-	SorryMethod          opt[model.Method]
-	Real                 []*RealServer
+	Weight                opt[int]
+	Inhibit               opt[bool]
+	Alpha, Omega          opt[bool]
+	HASuspend             opt[bool]
+	SMTPAlert             opt[bool]
+	VirtualHost, SNMPName opt[string]
+	Quorum, Hysteresis    opt[int]
+	QuorumUp, QuorumDown  opt[Command]
+	TrackVRRP             opt[string]
+	Sorry                 opt[netip.AddrPort]
+	SorryInhibit          opt[bool]
+	SorryMethod           opt[model.Method]
+	Real                  []*RealServer
 }
 
 // timing is when and how often a check is made; the blocks inside a block inherit it.
@@ -202,7 +202,8 @@ var virtualServer = concat(schema.Table[VirtualServer]{
 		"Host name of HTTP_GET and SSL_GET.").Lenient(),
 	schema.Inherited("track_vrrp", schema.Word, func(v *VirtualServer) *opt[string] { return &v.TrackVRRP },
 		"In the table only while this vrrp_instance is master.").Ours(),
-	schema.Check[VirtualServer]("snmp_name", schema.Exactly(schema.Word), "Name of the service in SNMP.").Lenient().Pending(noSNMP),
+	schema.Inherited("snmp_name", schema.Exactly(schema.Word), func(v *VirtualServer) *opt[string] { return &v.SNMPName },
+		"Name of the service in SNMP.").Lenient().Pending(noSNMP),
 	schema.Flag("alpha", true, func(v *VirtualServer) *opt[bool] { return &v.Alpha },
 		"Servers are down until their first successful check."),
 	schema.Flag("omega", true, func(v *VirtualServer) *opt[bool] { return &v.Omega },

@@ -80,6 +80,7 @@ func (res *resolver) process(p *model.Process) {
 		ShutdownScriptTimeout: g.ShutdownTimeout.V,
 		VRRPSched:             g.Sched.model(),
 		CheckerSched:          g.CheckerSched.model(),
+		BFDSched:              g.BFDSched.model(),
 		JSONVersion:           g.JSONVersion.V,
 		NotifySerialize:       g.NotifySerialize.V,
 		MaxAutoPriority:       g.MaxAutoPriority.V,
@@ -91,6 +92,9 @@ func (res *resolver) process(p *model.Process) {
 		ConfigSaveDir: g.ConfigSaveDir.V,
 		RandomSeed:    -1,
 		Defaults:      res.defaults(),
+		SNMP: model.SNMP{VRRP: g.SNMPVRRP.V, Checker: g.SNMPChecker.V, RFCv2: g.SNMPRFC.V || g.SNMPRFCv2.V, RFCv3: g.SNMPRFC.V || g.SNMPRFCv3.V,
+			Traps: g.SNMPTraps.V, Socket: g.SNMPSocket.V, ServiceAge: g.SNMPServiceAge.V, ServerAge: cmp.Or(g.SNMPServerAge.V, g.SNMPServiceAge.V)},
+		DBus: model.DBus{Enabled: g.DBus.V, Name: g.DBusName.V, NoInterface: g.DBusNoInterface.V},
 	}
 	if g.RandomSeed.IsSet() {
 		p.RandomSeed = g.RandomSeed.V
@@ -114,15 +118,15 @@ func (res *resolver) process(p *model.Process) {
 		}
 	}
 	p.Mail = res.mail()
-	for role, cpus := range map[string]opt[[]int]{"vrrp": g.Sched.CPUs, "checker": g.CheckerSched.CPUs} {
-		for _, n := range cpus.V {
+	for _, s := range []struct {
+		role string
+		cpus opt[[]int]
+		to   *model.Scheduling
+	}{{"vrrp", g.Sched.CPUs, &p.VRRPSched}, {"checker", g.CheckerSched.CPUs, &p.CheckerSched}, {"bfd", g.BFDSched.CPUs, &p.BFDSched}} {
+		for _, n := range s.cpus.V {
 			if n >= res.host.NumCPU() {
-				res.r.Errorf(cpus.At, "%s_cpu_affinity: there is no processor %d - using all", role, n)
-				if role == "vrrp" {
-					p.VRRPSched.CPUs = nil
-				} else {
-					p.CheckerSched.CPUs = nil
-				}
+				res.r.Errorf(s.cpus.At, "%s_cpu_affinity: there is no processor %d - using all", s.role, n)
+				s.to.CPUs = nil
 				break
 			}
 		}

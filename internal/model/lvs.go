@@ -180,6 +180,7 @@ type VirtualServer struct {
 	TrackVRRP          string // name of the VRRP instance that has to be master; empty: none
 	SMTPAlert          bool
 	VirtualHost        string
+	SNMPName           string // snmp_name
 
 	Sorry *RealServer // sorry_server: address, port, method, inhibit
 	Real  []RealServer
@@ -198,6 +199,7 @@ type RealServer struct {
 	Alpha       bool
 	SMTPAlert   bool
 	VirtualHost string
+	SNMPName    string // snmp_name
 	NotifyUp    *Script
 	NotifyDown  *Script
 	Checks      []Check

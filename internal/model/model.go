@@ -34,7 +34,7 @@ type Process struct {
 	StartupScript, ShutdownScript               *Script
 	StartupScriptTimeout, ShutdownScriptTimeout time.Duration
 
-	VRRPSched, CheckerSched Scheduling
+	VRRPSched, CheckerSched, BFDSched Scheduling
 
 	MaxAutoPriority   int           // max_auto_priority: the real-time priority is raised up to this when timers are late; <= 0: never
 	AutoPriorityDelay time.Duration // min_auto_priority_delay: how late
@@ -46,6 +46,9 @@ type Process struct {
 	RandomSeed    int    // random_seed, -1: none
 
 	JSONVersion int // 1 or 2
+
+	SNMP SNMP
+	DBus DBus
 
 	Mail Mail
 
@@ -71,6 +74,22 @@ type Reload struct {
 	Repeat   bool   // reload_repeat
 	Mark     bool   // reload_file: there is a file while a reload is going on
 	MarkFile string // its path; empty: beside the pid file
+}
+
+// SNMP says what an SNMP agent serves; there is none yet.
+type SNMP struct {
+	VRRP, RFCv2, RFCv3, Checker bool   // enable_snmp_vrrp, enable_snmp_rfc…, enable_snmp_checker
+	Traps                       bool   // enable_traps
+	Socket                      string // snmp_socket; empty: AgentX's own
+	// snmp_vs_stats_update_interval and snmp_rs_…: how old statistics may be
+	ServiceAge, ServerAge time.Duration
+}
+
+// DBus says what is offered on the bus; nothing is yet.
+type DBus struct {
+	Enabled     bool   // enable_dbus
+	Name        string // dbus_service_name; empty: org.keepalived.Vrrp1
+	NoInterface string // dbus_no_interface_name; empty: none
 }
 
 // Dump says where status files go besides the usual places.

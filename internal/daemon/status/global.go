@@ -26,8 +26,7 @@ func WriteGlobal(w io.Writer, s *Snapshot) error {
 	return p.close()
 }
 
-// global shows the global definitions, line by line as keepalived 2.3.4 does: its version of libnftnl is left out, and what keepalived-go
-// has no part for yet is shown as keepalived shows it when it is not configured.
+// global shows the global definitions, line by line as keepalived 2.3.4 does; its version of libnftnl is left out.
 //
 // Differs from keepalived: it calls the UDP timeout a TCP one.
 func (p page) global(s *Snapshot, of process) {
@@ -106,12 +105,11 @@ func (p page) global(s *Snapshot, of process) {
 	p.line(1, "Min auto priority delay = %d usecs", g.AutoPriorityDelay.Microseconds())
 	p.scheduling("VRRP", g.VRRPSched)
 	p.scheduling("Checker", g.CheckerSched)
-	p.scheduling("BFD", model.Scheduling{})
-	for _, line := range []string{"SNMP vrrp disabled", "SNMP checker disabled", "SNMP RFCv2 disabled", "SNMP RFCv3 disabled", "SNMP traps disabled",
-		"SNMP socket = default (unix:/var/agentx/master)", "SNMP VS stats update interval = 5.000000", "SNMP RS stats update interval = 5.000000",
-		"DBus disabled", "DBus service name = ", "DBus no interface name = none"} {
-		p.line(1, "%s", line)
-	}
+	p.scheduling("BFD", g.BFDSched)
+	p.snmp(&g.SNMP)
+	p.line(1, "DBus %s", enabled(g.DBus.Enabled))
+	p.line(1, "DBus service name = %s", g.DBus.Name)
+	p.line(1, "DBus no interface name = %s", orElse(g.DBus.NoInterface, "none"))
 	p.line(1, "Script security %s", enabled(d.ScriptSecurity))
 	p.line(1, "Default script uid:gid %d:%d", d.ScriptUID, d.ScriptGID)
 	p.buffer("vrrp_netlink_cmd_rcv_bufs", s.VRRP.CommandRxBuf)
@@ -174,6 +172,17 @@ func (p page) vlinks(v *model.VRRP) {
 		p.line(1, "nftables base chain priority = %d", f.Priority)
 		p.line(1, "nftables %sforce use ifindex for link local IPv6", choose(f.IfIndex, "", "don't "))
 	}
+}
+
+func (p page) snmp(s *model.SNMP) {
+	p.line(1, "SNMP vrrp %s", enabled(s.VRRP))
+	p.line(1, "SNMP checker %s", enabled(s.Checker))
+	p.line(1, "SNMP RFCv2 %s", enabled(s.RFCv2))
+	p.line(1, "SNMP RFCv3 %s", enabled(s.RFCv3))
+	p.line(1, "SNMP traps %s", enabled(s.Traps))
+	p.line(1, "SNMP socket = %s", orElse(s.Socket, "default (unix:/var/agentx/master)"))
+	p.line(1, "SNMP VS stats update interval = %.6f", s.ServiceAge.Seconds())
+	p.line(1, "SNMP RS stats update interval = %.6f", s.ServerAge.Seconds())
 }
 
 // optional shows a text that is configured.

@@ -31,10 +31,11 @@ var defaultGARP = model.GARP{
 }
 
 func settings() model.Process {
-	return model.Process{RouterID: "RTR1", Umask: -1, JSONVersion: 1, AutoPriorityDelay: time.Second, Defaults: model.Defaults{
-		SMTPAlert: "unset", SMTPAlertVRRP: "unset", SMTPAlertChecker: "unset", Interface: "eth0", ScriptSecurity: true,
-		McastGroup4: ip("224.0.0.18"), McastGroup6: ip("ff02::12"), GARP: defaultGARP, DownTimerAdverts: 3, Version: 2,
-	}}
+	return model.Process{RouterID: "RTR1", Umask: -1, JSONVersion: 1, AutoPriorityDelay: time.Second,
+		SNMP: model.SNMP{ServiceAge: 5 * time.Second, ServerAge: 5 * time.Second}, Defaults: model.Defaults{
+			SMTPAlert: "unset", SMTPAlertVRRP: "unset", SMTPAlertChecker: "unset", Interface: "eth0", ScriptSecurity: true,
+			McastGroup4: ip("224.0.0.18"), McastGroup6: ip("ff02::12"), GARP: defaultGARP, DownTimerAdverts: 3, Version: 2,
+		}}
 }
 
 func garp(name string, arp, na int64) GARP {

@@ -202,6 +202,9 @@ func TestGlobal(t *testing.T) {
 	g.StartupScript, g.StartupScriptTimeout = root("/usr/bin/true"), 10*time.Second
 	g.ShutdownScript, g.ShutdownScriptTimeout = root("/usr/bin/true", "x"), 3*time.Second
 	g.VRRPSched = model.Scheduling{Nice: -5, RTPriority: 10, NoSwap: true, CPUs: []int{0, 2}, RLimitRT: 10 * time.Millisecond}
+	g.BFDSched = model.Scheduling{Nice: 3, NoSwap: true, RTPriority: 5}
+	g.SNMP = model.SNMP{VRRP: true, RFCv3: true, Traps: true, Socket: "udp:127.0.0.1:161", ServiceAge: 3 * time.Second, ServerAge: 3500 * time.Millisecond}
+	g.DBus = model.DBus{Enabled: true, Name: "org.example.vrrp", NoInterface: "none0"}
 	g.Mail = model.Mail{Server: netip.MustParseAddrPort("127.0.0.1:2525"), HELO: "vm", Timeout: 30 * time.Second, NoFaults: true,
 		From: model.Mailbox{Header: "root@vm"}, To: []model.Mailbox{{Header: "Net Ops <net@example.com>"}, {Header: `"Net.Ops" <net2@example.com>`}}}
 	s.LVS = model.LVS{NoCheckerEmails: true, Flush: true, FlushOnStop: model.FlushVS, TimeoutTCP: 100 * time.Second, TimeoutUDP: 20 * time.Second, RSInitNotifies: true}
