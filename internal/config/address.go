@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/keepalived-go/keepalived-go/internal/config/schema"
@@ -73,8 +74,8 @@ func readAddress(n *syntax.Node, static bool, r *source.Report) (a Address, ok b
 		case w.Text == "scope":
 			s, known := scopes[value]
 			if !known {
-				v, err := schema.ParseInt(value, 0, 255)
-				known, s = err == nil, uint8(v)
+				v, err := cNumber(value, 8)
+				known, s = err == nil && value != "", uint8(v)
 			}
 			switch {
 			case !known:
@@ -189,6 +190,27 @@ func parsePrefix(s string) (netip.Prefix, error) {
 		return netip.PrefixFrom(addr, addr.BitLen()), fmt.Errorf("prefix length of %s: %w", s, err)
 	}
 	return netip.PrefixFrom(addr, n), nil
+}
+
+// parseNumbers reads an IPv4 address as inet_aton does: up to four numbers in C notation, of which the last fills what is left.
+func parseNumbers(s string) (netip.Addr, bool) {
+	parts := strings.Split(s, ".")
+	if len(parts) > 4 {
+		return netip.Addr{}, false
+	}
+	var v uint64
+	for i, part := range parts {
+		bits := 8
+		if i == len(parts)-1 {
+			bits = 32 - 8*i
+		}
+		n, err := strconv.ParseUint(part, 0, bits)
+		if err != nil || strings.Contains(part, "_") {
+			return netip.Addr{}, false
+		}
+		v = v<<bits | n
+	}
+	return netip.AddrFrom4([4]byte{byte(v >> 24), byte(v >> 16), byte(v >> 8), byte(v)}), true
 }
 
 // edgeOf is the highest or lowest address of an IPv4 prefix.

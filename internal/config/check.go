@@ -24,6 +24,7 @@ type Checker struct {
 	ConnectIP, BindTo     opt[netip.Addr]
 	ConnectPort, BindPort opt[int]
 	BindIf                opt[string]
+	ConnectSeen           source.Pos // the last connect_ip, right or wrong
 	FWMark                opt[int]
 
 	Web  webOptions
@@ -108,7 +109,7 @@ var connecting = concat(everyChecker, connectionRows)
 
 var connectionRows = ctable{
 	schema.Inherited("connect_ip", schema.Addr, func(c *Checker) *opt[netip.Addr] { return &c.ConnectIP },
-		"Address to connect to; default that of the server."),
+		"Address to connect to; default that of the server.").Begin(func(c *Checker, n *syntax.Node) { c.ConnectSeen = n.At() }),
 	schema.Inherited("connect_port", schema.Int(1, math.MaxUint16), func(c *Checker) *opt[int] { return &c.ConnectPort },
 		"Port to connect to; default that of the server."),
 	schema.Inherited("bindto", schema.Addr, func(c *Checker) *opt[netip.Addr] { return &c.BindTo }, "Source address."),

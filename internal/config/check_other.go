@@ -90,7 +90,7 @@ func hexString(wildcard bool) schema.Kind[hexBytes] {
 			return h, schema.ErrNoWord
 		}
 		for _, word := range w {
-			for s := strings.ToLower(word.Text); s != ""; {
+			for s := strings.ToLower(strings.Join(strings.Fields(word.Text), "")); s != ""; {
 				pair := s[:min(2, len(s))]
 				s = s[len(pair):]
 				var value, mask byte

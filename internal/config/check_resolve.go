@@ -114,13 +114,23 @@ func inherit[V any](def V, settings ...opt[V]) V {
 // with a firewall mark it is the only one there is.
 func (res *resolver) connection(v *VirtualServer, s *RealServer, rs *model.RealServer, c *Checker, out *model.Connect) bool {
 	ip, bind := c.ConnectIP, c.BindTo
-	if ip.IsSet() && bind.IsSet() && ip.V.Is4() != bind.V.Is4() {
-		late, name := &bind, "bindto"
-		if bind.At.Before(ip.At) {
-			late, name = &ip, "connect_ip"
+	// Each is compared with the other as it is by then; without connect_ip that is the server's address, but for SMTP_CHECK.
+	if to := ip; bind.IsSet() {
+		if c.Kind != model.SMTPCheck && (!c.ConnectSeen.IsSet() || bind.At.Before(c.ConnectSeen)) {
+			to.V = s.Addr.Addr()
 		}
-		res.r.Errorf(late.At, "%s: connect_ip and bindto are of different families - ignoring", name)
-		*late = opt[netip.Addr]{}
+		if to.V.IsValid() && to.V.Is4() != bind.V.Is4() {
+			res.r.Errorf(bind.At, "bindto: %v is of another family than the address to connect to - ignoring", bind.V)
+			bind = opt[netip.Addr]{}
+		}
+	}
+	if ip.IsSet() && bind.IsSet() && ip.V.Is4() != bind.V.Is4() {
+		res.r.Errorf(ip.At, "connect_ip: %v is of another family than bindto - ignoring", ip.V)
+		ip = opt[netip.Addr]{}
+	}
+	if to := first(ip, opt[netip.Addr]{V: s.Addr.Addr()}); c.Kind != model.SMTPCheck && bind.IsSet() && to.Is4() != bind.V.Is4() {
+		res.r.Notef(bind.At, "bindto: %v cannot be used for connections to %v", bind.V, to) // connect_ip above it was refused
+		bind = opt[netip.Addr]{}
 	}
 	*out = model.Connect{
 		Dst: netip.AddrPortFrom(first(ip, opt[netip.Addr]{V: s.Addr.Addr()}),
@@ -189,7 +199,7 @@ func (res *resolver) web(v *VirtualServer, rs *model.RealServer, c *Checker, out
 // misc resolves the script of a MISC_CHECK. A checker whose script cannot run is left out.
 func (res *resolver) misc(v *VirtualServer, c *Checker, out *model.MiscOpts) bool {
 	m := &c.Misc
-	if !m.Path.IsSet() {
+	if len(m.Path.V.Args) == 0 {
 		res.r.Errorf(c.End, "MISC_CHECK has no misc_path - ignoring it")
 		return false
 	}

@@ -44,8 +44,8 @@ var webTable = concat(connecting, webRows)
 var webRows = ctable{
 	schema.Inherited("nb_get_retry", schema.Int(0, math.MaxUint32), func(c *Checker) *opt[int] { return &c.Retry },
 		"Old name of retry.").Deprecated("retry"),
-	schema.Inherited("virtualhost", schema.Word, func(c *Checker) *opt[string] { return &c.Web.VirtualHost },
-		"Host header of urls that have none of their own; default that of the server.").Lenient(),
+	replaced("virtualhost", true, false, func(c *Checker) *opt[string] { return &c.Web.VirtualHost },
+		"Host header of urls that have none of their own; default that of the server."),
 	schema.Value("http_protocol", schema.Choice("1.0|1.0C|1.1|2", map[string]model.HTTPProtocol{
 		"1.0": model.HTTP10, "1.0C": model.HTTP10C, "1.0c": model.HTTP10C, "1.1": model.HTTP11, "2": model.HTTP2,
 	}), model.HTTP10, func(c *Checker) *opt[model.HTTPProtocol] { return &c.Web.Protocol },
@@ -88,7 +88,7 @@ func urlRow(table schema.Table[url]) schema.Keyword[Checker] {
 }
 
 var urlTable = schema.Table[url]{
-	replaced("path", false, func(u *url) *opt[string] { return &u.Path }, "Path of the request."),
+	replaced("path", false, false, func(u *url) *opt[string] { return &u.Path }, "Path of the request."),
 	schema.Inherited("digest", schema.One("32 hex digits", func(s string) ([]byte, error) {
 		if len(s) != 32 {
 			return nil, fmt.Errorf("%q has not 32 digits", s)
@@ -100,8 +100,8 @@ var urlTable = schema.Table[url]{
 		return sum, nil
 	}), func(u *url) *opt[[]byte] { return &u.Digest }, "MD5 of the page, as genhash prints it.").FirstWins(),
 	schema.Line("status_code", "CODE[-CODE] …", readStatus, "Accepted status codes, 100 to 599; default 200-299."),
-	schema.Inherited("virtualhost", schema.Word, func(u *url) *opt[string] { return &u.VirtualHost },
-		"Host header; default that of the checker.").Lenient(),
+	replaced("virtualhost", true, false, func(u *url) *opt[string] { return &u.VirtualHost },
+		"Host header; default that of the checker."),
 	schema.Line("regex", `"PATTERN"`, readRegex, "Perl-compatible pattern that the page must match."),
 	schema.Flag("regex_no_match", true, func(u *url) *opt[bool] { return &u.RegexNot }, "The page must not match."),
 	schema.Line("regex_options", "WORD …", func(u *url, n *syntax.Node, _ *source.Report) {

@@ -143,6 +143,9 @@ type gtable = schema.Table[Global]
 var seconds4294 = schema.WholeSeconds(0, 4294)
 var interval = schema.Seconds(time.Microsecond, 4294967295*time.Microsecond)
 
+// groupInterval may be 0, unlike the global one.
+var groupInterval = schema.Seconds(0, 4294967295*time.Microsecond)
+
 // garpSeconds sets a bad value to 0, as vrrp_garp_master_refresh does.
 var garpSeconds = schema.Fallback(schema.WholeSeconds(0, 4294967295), 0)
 
@@ -196,11 +199,11 @@ var globalDefs = concat(gtable{
 	schema.Inherited("bfd_process_name", schema.ShortWord(15), func(g *Global) *opt[string] { return &g.BFDProcess },
 		"Name of the process that runs BFD, if it runs nothing else. Acts at start."),
 
-	schema.Inherited("startup_script", command, func(g *Global) *opt[Command] { return &g.Startup },
+	schema.Inherited("startup_script", filled(command), func(g *Global) *opt[Command] { return &g.Startup },
 		"Run before anything starts.").Quoted().Lenient().FirstWins(),
 	schema.Value("startup_script_timeout", schema.WholeSeconds(1, 1000), 10*time.Second,
 		func(g *Global) *opt[time.Duration] { return &g.StartupTimeout }, "Limit of startup_script.").Lenient(),
-	schema.Inherited("shutdown_script", command, func(g *Global) *opt[Command] { return &g.Shutdown },
+	schema.Inherited("shutdown_script", filled(command), func(g *Global) *opt[Command] { return &g.Shutdown },
 		"Run after everything has stopped.").Quoted().Lenient().FirstWins(),
 	schema.Value("shutdown_script_timeout", schema.WholeSeconds(1, 1000), 10*time.Second,
 		func(g *Global) *opt[time.Duration] { return &g.ShutdownTimeout }, "Limit of shutdown_script.").Lenient(),
@@ -232,7 +235,7 @@ var globalDefs = concat(gtable{
 		return changingInterfaces, nil
 	}}, func(g *Global) *opt[dynamic] { return &g.DynamicIf },
 		"Accept interfaces that do not exist yet, from this line on."),
-	schema.Value("default_interface", schema.IfName, "eth0", func(g *Global) *opt[string] { return &g.DefaultInterface },
+	schema.Value("default_interface", schema.One("IFNAME", func(s string) (string, error) { return s, nil }), "eth0", func(g *Global) *opt[string] { return &g.DefaultInterface },
 		"Interface of static addresses that name none.").Lenient(),
 	schema.Flag("disable_local_igmp", true, func(g *Global) *opt[bool] { return &g.DisableLocalIGMP },
 		"Stop IGMP reports for link-local groups, of the whole network namespace."),
@@ -295,7 +298,7 @@ var globalDefs = concat(gtable{
 	schema.Value("vrrp_notify_priority_changes", schema.Bool, false, func(g *Global) *opt[bool] { return &g.NotifyPriority },
 		"Report priority changes to scripts and pipes."),
 	schema.Line("vrrp_rx_bufs_policy", "[MTU] [ADVERT] [BYTES]", readRxBufs, "Size of VRRP receive buffers."),
-	schema.Inherited("vrrp_rx_bufs_multiplier", schema.Exactly(schema.Int(1, math.MaxInt32)), func(g *Global) *opt[int] { return &g.RxBufsMultiplier },
+	schema.Inherited("vrrp_rx_bufs_multiplier", schema.Exactly(schema.Int(1, math.MaxUint32)), func(g *Global) *opt[int] { return &g.RxBufsMultiplier },
 		"Factor of that size; default 3.").Lenient(),
 	schema.Inherited("vmac_prefix", schema.Word, func(g *Global) *opt[string] { return &g.VMACPrefix },
 		"Name prefix of virtual MAC interfaces; default vrrp.").FirstWins(),
@@ -303,10 +306,10 @@ var globalDefs = concat(gtable{
 		"Name prefix of those of single addresses; default vmac_prefix.").FirstWins(),
 
 	schema.Inherited("vrrp_iptables", filterNames, func(g *Global) *opt[[]string] { return &g.IPTables },
-		"Filter; with nftables, for iptables is not used."),
+		"Filter; with nftables, for iptables is not used.").FirstWins(),
 	schema.Inherited("vrrp_ipsets", setNames, func(g *Global) *opt[[]string] { return &g.IPSets },
 		"Names of ipsets, which only iptables uses.").Pending("nftables has its own sets"),
-	schema.Inherited("nftables", filterNames, func(g *Global) *opt[[]string] { return &g.NFTables },
+	schema.Inherited("nftables", filled(filterNames), func(g *Global) *opt[[]string] { return &g.NFTables },
 		"Filter, in this table; default keepalived.").FirstWins(),
 	schema.Value("nftables_priority", schema.Int(math.MinInt32, math.MaxInt32), -1, func(g *Global) *opt[int] { return &g.NFTPriority },
 		"Priority of the chains."),
@@ -330,7 +333,7 @@ var globalDefs = concat(gtable{
 		"Write all VRRP states to the pipes after a reload."),
 
 	schema.Inherited("snmp_socket", schema.Exactly(schema.Word), func(g *Global) *opt[string] { return &g.SNMPSocket },
-		"AgentX master; default unix:/var/agentx/master.").Lenient().Pending(noSNMP),
+		"AgentX master; default unix:/var/agentx/master.").Lenient().FirstWins().Pending(noSNMP),
 	schema.Flag("enable_traps", true, func(g *Global) *opt[bool] { return &g.SNMPTraps }, "Send notifications.").Pending(noSNMP),
 	schema.Flag("enable_snmp_vrrp", true, func(g *Global) *opt[bool] { return &g.SNMPVRRP }, "Serve the VRRP part of the keepalived MIB.").
 		Alias("enable_snmp_keepalived").Pending(noSNMP),
@@ -367,7 +370,7 @@ var globalDefs = concat(gtable{
 		"Directory for a copy of each configuration as it was read, and of the status before and after each reload."),
 	// Differs from keepalived: there is no temporary copy.
 	schema.Inherited("tmp_config_directory", schema.Word, func(g *Global) *opt[string] { return &g.TmpConfigDir },
-		"Where keepalived keeps a copy of the configuration.").Lenient().Pending("that copy is kept in memory"),
+		"Where keepalived keeps a copy of the configuration.").Lenient().FirstWins().Pending("that copy is kept in memory"),
 	schema.Inherited("data_use_instance", schema.Bool, func(g *Global) *opt[bool] { return &g.DataUseInstance },
 		"Put the names of network namespace and instance into the names of the state dumps."),
 	schema.Value("json_version", schema.Int(1, 2), 1, func(g *Global) *opt[int] { return &g.JSONVersion }, "Layout of the JSON dump.").Lenient(),
@@ -375,11 +378,11 @@ var globalDefs = concat(gtable{
 		"Directory of iproute2's own tables of names.").Lenient(),
 	schema.Value("iproute_etc_dir", schema.Exactly(schema.Word), "/etc/iproute2", func(g *Global) *opt[string] { return &g.IPRouteEtc },
 		"Directory of the local tables of names.").Lenient(),
-	schema.Inherited("state_dump_file", schema.Exactly(schema.Word), func(g *Global) *opt[string] { return &g.StateDump },
+	schema.Inherited("state_dump_file", filled(schema.Exactly(schema.Word)), func(g *Global) *opt[string] { return &g.StateDump },
 		"File of the state dump, relative to the temp directory; a name that ends in / is a directory.").Lenient(),
-	schema.Inherited("stats_dump_file", schema.Exactly(schema.Word), func(g *Global) *opt[string] { return &g.StatsDump },
+	schema.Inherited("stats_dump_file", filled(schema.Exactly(schema.Word)), func(g *Global) *opt[string] { return &g.StatsDump },
 		"File that the statistics are also written to, besides keepalived.stats.").Lenient(),
-	schema.Inherited("json_dump_file", schema.Exactly(schema.Word), func(g *Global) *opt[string] { return &g.JSONDump },
+	schema.Inherited("json_dump_file", filled(schema.Exactly(schema.Word)), func(g *Global) *opt[string] { return &g.JSONDump },
 		"File that the JSON dump is also written to, besides keepalived.json.").Lenient(),
 },
 	safetyRows("vrrp_", func(g *Global) *Safety { return &g.Safety }),
@@ -405,6 +408,18 @@ var filterNames = schema.Kind[[]string]{Usage: "[NAME…]", Parse: func(w []sour
 	}
 	return names, nil
 }}
+
+// filled makes a kind refuse an empty word.
+func filled[V any](k schema.Kind[V]) schema.Kind[V] {
+	parse := k.Parse
+	k.Parse = func(w []source.Word) (v V, err error) {
+		if len(w) > 0 && w[0].Text == "" {
+			return v, fmt.Errorf("the value is empty")
+		}
+		return parse(w)
+	}
+	return k
+}
 
 // setNames are those of ipsets: at most 30 bytes, which leaves room for what is added to them, and no two the same.
 var setNames = schema.Kind[[]string]{Usage: "[SET4 [SET6 [IFSET6 [IGMP [MLD [ND]]]]]]", Parse: func(w []source.Word) (names []string, err error) {
@@ -485,16 +500,22 @@ func multicast(f model.Family) schema.Kind[netip.Addr] {
 // extraIf is the value of garp_extra_if.
 func extraIf(low int) schema.Kind[model.ExtraIf] {
 	return schema.Kind[model.ExtraIf]{Usage: "[all] SECS", Parse: func(w []source.Word) (e model.ExtraIf, err error) {
+		given := false
 		for _, x := range w {
 			if x.Text == "all" {
 				e.All = true
 				continue
 			}
 			n, err := schema.ParseInt(x.Text, low, 86400)
-			e.Interval = time.Duration(n) * time.Second
-			return e, err
+			if err != nil {
+				return e, err
+			}
+			e.Interval, given = time.Duration(n)*time.Second, true
 		}
-		return e, fmt.Errorf("no interval given")
+		if !given {
+			return e, fmt.Errorf("no interval given")
+		}
+		return e, nil
 	}}
 }
 

@@ -15,7 +15,7 @@ type Host interface {
 	Links() []Link
 	// LinkGroup returns the number of an interface group by number or by its name in iproute2's tables.
 	LinkGroup(name string) (uint32, bool)
-	// LookupUser returns an account by name or number.
+	// LookupUser returns an account by name.
 	LookupUser(name string) (User, bool)
 	LookupGroup(name string) (gid uint32, ok bool)
 	// Self is the account the daemon runs as, Username its name.

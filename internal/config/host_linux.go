@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"io"
 	"io/fs"
 	"net"
@@ -91,7 +90,7 @@ var linkGroups = []string{"/etc/iproute2/group", "/usr/share/iproute2/group"}
 
 // LinkGroup reads iproute2's tables.
 func (System) LinkGroup(name string) (uint32, bool) {
-	if n, err := strconv.ParseUint(name, 0, 32); err == nil {
+	if n, err := strconv.ParseUint(name, 0, 31); err == nil {
 		return uint32(n), true
 	}
 	for _, file := range linkGroups {
@@ -110,13 +109,9 @@ func (System) LinkGroup(name string) (uint32, bool) {
 	return 0, name == "default"
 }
 
-// LookupUser finds an account by name or number.
+// LookupUser finds an account by its name.
 func (System) LookupUser(name string) (User, bool) {
 	u, err := user.Lookup(name)
-	var unknown user.UnknownUserError
-	if errors.As(err, &unknown) {
-		u, err = user.LookupId(name)
-	}
 	if err != nil {
 		return User{}, false
 	}
@@ -135,13 +130,11 @@ func (System) LookupUser(name string) (User, bool) {
 	return out, true
 }
 
-// LookupGroup finds a group by name or number.
+// LookupGroup finds a group by its name.
 func (System) LookupGroup(name string) (uint32, bool) {
 	g, err := user.LookupGroup(name)
 	if err != nil {
-		if g, err = user.LookupGroupId(name); err != nil {
-			return 0, false
-		}
+		return 0, false
 	}
 	n, err := strconv.ParseUint(g.Gid, 10, 32)
 	return uint32(n), err == nil

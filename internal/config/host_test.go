@@ -31,7 +31,7 @@ func newFakeHost() *fakeHost {
 		h.interfaces[name] = Interface{Name: name, Index: i + 2, MTU: 1500, Up: true, Multicast: true, Ethernet: true,
 			Addrs: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/24"), netip.MustParsePrefix("2001:db8::10/64")}}
 	}
-	for _, d := range []string{"/", "/usr", "/usr/bin", "/usr/sbin", "/etc", "/etc/keepalived", "/home", "/home/user"} {
+	for _, d := range []string{".", "/", "/usr", "/usr/bin", "/usr/sbin", "/etc", "/etc/keepalived", "/home", "/home/user"} {
 		h.files[d] = File{Mode: fs.ModeDir | 0o755}
 	}
 	h.files["/tmp"] = File{Mode: fs.ModeDir | fs.ModeSticky | 0o777}
@@ -125,6 +125,6 @@ func (h *fakeHost) NumCPU() int { return 4 }
 func (h *fakeHost) Links() []Link { return h.links_ }
 
 func (h *fakeHost) LinkGroup(name string) (uint32, bool) {
-	n, err := strconv.ParseUint(name, 0, 32)
+	n, err := strconv.ParseUint(name, 0, 31)
 	return uint32(n), err == nil
 }

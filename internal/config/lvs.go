@@ -49,8 +49,8 @@ func openSSL(c *Config, n *syntax.Node, r *source.Report) *SSL {
 }
 
 var sslTable = schema.Table[SSL]{
-	replaced("password", true, func(s *SSL) *opt[string] { return &s.Password }, "Password of the private key."),
-	replaced("ca", true, func(s *SSL) *opt[string] { return &s.CA }, "File of the certificate authorities; servers are not verified."),
-	replaced("certificate", true, func(s *SSL) *opt[string] { return &s.Certificate }, "File of the client certificate."),
-	replaced("key", true, func(s *SSL) *opt[string] { return &s.Key }, "File of the private key."),
+	replaced("password", true, false, func(s *SSL) *opt[string] { return &s.Password }, "Password of the private key."),
+	replaced("ca", true, false, func(s *SSL) *opt[string] { return &s.CA }, "File of the certificate authorities; servers are not verified."),
+	replaced("certificate", true, false, func(s *SSL) *opt[string] { return &s.Certificate }, "File of the client certificate."),
+	replaced("key", true, false, func(s *SSL) *opt[string] { return &s.Key }, "File of the private key."),
 }

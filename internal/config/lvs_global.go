@@ -30,7 +30,7 @@ var lvsGlobals = concat(gtable{
 		"Synchronise IPVS connections.").Options("inst", "id", "maxlen", "port", "ttl", "group"),
 	schema.Flag("lvs_no_repair", true, func(g *Global) *opt[bool] { return &g.NoRepair },
 		"Leave what others change in the services of the configuration; else it is set right within a second.").Ours(),
-	schema.Inherited("nftables_ipvs", tableName, func(g *Global) *opt[string] { return &g.NFTablesIPVS },
+	schema.Inherited("nftables_ipvs", filled(tableName), func(g *Global) *opt[string] { return &g.NFTablesIPVS },
 		"Serve groups without marks with nftables maps and one mark each; the table is keepalived_ipvs.").FirstWins(),
 	schema.Value("nftables_ipvs_priority", schema.Int(math.MinInt32, math.MaxInt32), -1,
 		func(g *Global) *opt[int] { return &g.NFTablesIPVSPriority }, "Priority of that chain."),
@@ -138,9 +138,14 @@ func readSyncDaemon(g *Global, n *syntax.Node, r *source.Report) {
 			readOldSync(&d, w, i, r)
 			continue
 		}
-		if i++; i >= len(n.Args) {
+		switch i++; {
+		case i < len(n.Args):
+		case w.Text == "inst":
+			missing(n, r)
+			return
+		default:
 			r.Errorf(w.At, "lvs_sync_daemon: %s has no value - ignoring it", w.Text)
-			break
+			continue
 		}
 		value := n.Args[i]
 		switch w.Text {

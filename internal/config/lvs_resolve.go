@@ -71,6 +71,15 @@ func (res *resolver) serverGroup(g *ServerGroup, known []model.ServerGroup) (out
 	return out, true
 }
 
+// foreign reports whether an entry of a group is of another family than the service. A service of both families, which has none, is only
+// possible where all servers are reached through tunnels.
+func foreign(family model.Family, entries []model.GroupEntry) bool {
+	return slices.ContainsFunc(entries, func(e model.GroupEntry) bool {
+		f := entryFamily(e)
+		return f != 0 && family != 0 && f != family
+	})
+}
+
 // entryFamily is the family of an entry; 0 for a mark that has none.
 func entryFamily(e model.GroupEntry) model.Family {
 	if e.IsFWMark {
@@ -112,12 +121,9 @@ func (res *resolver) service(v *VirtualServer, l *model.LVS, seq int) (out model
 		return out, false
 	}
 	res.sorry(v, &out, entries)
-	for _, e := range entries {
-		// A service of both families is only possible where all servers are reached through tunnels; out.Family is 0 then.
-		if f := entryFamily(e); f != 0 && out.Family != 0 && f != out.Family {
-			res.r.Notef(v.At, "Virtual server %s: its family is not that of group %s - ignoring virtual server", &out, v.Group)
-			return out, false
-		}
+	if foreign(out.Family, entries) {
+		res.r.Notef(v.At, "Virtual server %s: its family is not that of group %s - ignoring virtual server", &out, v.Group)
+		return out, false
 	}
 	res.quorum(v, &out)
 	if t := v.TrackVRRP; t.IsSet() {
@@ -199,7 +205,7 @@ func (res *resolver) serviceKind(v *VirtualServer, out *model.VirtualServer, ent
 	} else if v.OPS.V {
 		out.Flags |= model.FlagOnePacket
 	}
-	if zeroPort && out.Persistence == 0 {
+	if zeroPort && out.Persistence == 0 && !foreign(out.Family, entries) {
 		res.r.Errorf(v.At, "Virtual server %s: zero port only valid for persistent services - setting", out)
 		out.Persistence = defaultPersistence * time.Second
 	}
@@ -352,7 +358,7 @@ func (res *resolver) sorry(v *VirtualServer, out *model.VirtualServer, entries [
 	m := first(v.SorryMethod, v.Method)
 	s := &model.RealServer{Addr: v.Sorry.V.Addr(), Port: v.Sorry.V.Port(), Method: m, Weight: 1, Inhibit: v.SorryInhibit.V}
 	if out.Family != 0 && m.Forward != model.TUN && model.FamilyOf(s.Addr) != out.Family {
-		res.r.Errorf(v.Sorry.At, "Address family of virtual server and sorry server %s don't match - skipping sorry server.", s.Addr)
+		res.r.Errorf(v.End, "Address family of virtual server and sorry server %s don't match - skipping sorry server.", s.Addr)
 		return
 	}
 	if m.Forward != model.NAT {

@@ -60,10 +60,8 @@ var realServer = concat(schema.Table[RealServer]{
 	connectTimeoutRow(func(s *RealServer) *timing { return &s.timing }),
 	schema.Inherited("smtp_alert", schema.Bool, func(s *RealServer) *opt[bool] { return &s.SMTPAlert },
 		"Mails about this server."),
-	schema.Inherited("virtualhost", schema.Word, func(s *RealServer) *opt[string] { return &s.VirtualHost },
-		"Host name of HTTP_GET and SSL_GET.").Lenient(),
+	replaced("virtualhost", true, false, func(s *RealServer) *opt[string] { return &s.VirtualHost }, "Host name of HTTP_GET and SSL_GET."),
 	schema.Inherited("slow_start", schema.Seconds(0, time.Hour), func(s *RealServer) *opt[time.Duration] { return &s.SlowStart },
 		"A server that comes up gets its weight little by little within this time.").Ours(),
-	schema.Inherited("snmp_name", schema.Exactly(schema.Word), func(s *RealServer) *opt[string] { return &s.SNMPName },
-		"Name of the server in SNMP.").Lenient().Pending(noSNMP),
+	replaced("snmp_name", true, true, func(s *RealServer) *opt[string] { return &s.SNMPName }, "Name of the server in SNMP.").Pending(noSNMP),
 }, timingRows(1, func(s *RealServer) *timing { return &s.timing }), checkerRows)

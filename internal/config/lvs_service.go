@@ -148,7 +148,7 @@ func tunnel(w []source.Word) (t model.Tunnel, err error) {
 	switch {
 	case (t.Type == model.GUE) != (t.Port != 0):
 		return t, errors.New("gue needs a port, other tunnels must not have one")
-	case t.Type == model.IPIP && sum != "":
+	case t.Type == model.IPIP && sum != "" && sum != "nocsum":
 		return t, errors.New("ipip has no checksum options")
 	case t.Type == model.GRE && sum == "remcsum":
 		return t, errors.New("gre has no remcsum")
@@ -198,12 +198,10 @@ var virtualServer = concat(schema.Table[VirtualServer]{
 		"Check only while the address of the service is on this node."),
 	schema.Inherited("smtp_alert", schema.Bool, func(v *VirtualServer) *opt[bool] { return &v.SMTPAlert },
 		"Mails about the quorum."),
-	schema.Inherited("virtualhost", schema.Word, func(v *VirtualServer) *opt[string] { return &v.VirtualHost },
-		"Host name of HTTP_GET and SSL_GET.").Lenient(),
+	replaced("virtualhost", true, false, func(v *VirtualServer) *opt[string] { return &v.VirtualHost }, "Host name of HTTP_GET and SSL_GET."),
 	schema.Inherited("track_vrrp", schema.Word, func(v *VirtualServer) *opt[string] { return &v.TrackVRRP },
 		"In the table only while this vrrp_instance is master.").Ours(),
-	schema.Inherited("snmp_name", schema.Exactly(schema.Word), func(v *VirtualServer) *opt[string] { return &v.SNMPName },
-		"Name of the service in SNMP.").Lenient().Pending(noSNMP),
+	replaced("snmp_name", true, true, func(v *VirtualServer) *opt[string] { return &v.SNMPName }, "Name of the service in SNMP.").Pending(noSNMP),
 	schema.Flag("alpha", true, func(v *VirtualServer) *opt[bool] { return &v.Alpha },
 		"Servers are down until their first successful check."),
 	schema.Flag("omega", true, func(v *VirtualServer) *opt[bool] { return &v.Omega },
@@ -364,6 +362,9 @@ func readGranularity(v *VirtualServer, n *syntax.Node, r *source.Report) {
 		v.Mask4 = opt[netip.Addr]{V: mask, At: n.At()}
 	} else if bits, err := schema.ParseInt(w.Text, 1, 128); err == nil && (ipv6 || !v.Addr.IsValid()) {
 		v.Prefix6 = opt[int]{V: bits, At: n.At()}
+	} else if mask, ok := parseNumbers(w.Text); ok && !ipv6 {
+		r.Notef(w.At, "persistence_granularity: %q is the mask %v", w.Text, mask).Hint = "write the mask with four numbers"
+		v.Mask4 = opt[netip.Addr]{V: mask, At: n.At()}
 	} else {
 		r.Errorf(w.At, "persistence_granularity: %q is neither an IPv4 mask nor an IPv6 prefix length of the service - ignoring", w.Text)
 		return
@@ -374,7 +375,7 @@ func readGranularity(v *VirtualServer, n *syntax.Node, r *source.Report) {
 }
 
 // replaced declares a word of which a second occurrence is an error, but counts.
-func replaced[T any](name string, lenient bool, field func(*T) *opt[string], doc string) schema.Keyword[T] {
+func replaced[T any](name string, lenient, alone bool, field func(*T) *opt[string], doc string) schema.Keyword[T] {
 	return schema.Line(name, schema.Word.Usage, func(t *T, n *syntax.Node, r *source.Report) {
 		f := field(t)
 		switch {
@@ -384,8 +385,11 @@ func replaced[T any](name string, lenient bool, field func(*T) *opt[string], doc
 		case len(n.Args) == 0:
 			missing(n, r)
 			return
+		case alone && len(n.Args) > 1:
+			r.Errorf(n.Args[1].At, "%s: unexpected %q - ignoring", name, n.Args[1].Text)
+			return
 		case f.IsSet():
-			r.Errorf(n.At(), "%s is already specified - replacing the first", name)
+			r.Errorf(n.At(), "%s is already specified - replacing the first", name).With("which is at", f.At)
 		}
 		*f = opt[string]{V: n.Args[0].Text, At: n.At()}
 	}, doc)

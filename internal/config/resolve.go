@@ -2,9 +2,11 @@ package config
 
 import (
 	"cmp"
+	"path/filepath"
 	"slices"
 	"time"
 
+	"github.com/keepalived-go/keepalived-go/internal/config/schema"
 	"github.com/keepalived-go/keepalived-go/internal/config/source"
 	"github.com/keepalived-go/keepalived-go/internal/model"
 )
@@ -89,7 +91,7 @@ func (res *resolver) process(p *model.Process) {
 		Reload: model.Reload{Check: g.ReloadCheck.IsSet(), CheckLog: g.ReloadCheck.V, TimeFile: g.ReloadTimeFile.V, Repeat: g.ReloadRepeat.V,
 			Mark: g.ReloadFile.IsSet(), MarkFile: g.ReloadFile.V},
 		Dump:          model.Dump{UseInstance: g.DataUseInstance.V, State: g.StateDump.V, Stats: g.StatsDump.V, JSON: g.JSONDump.V},
-		ConfigSaveDir: g.ConfigSaveDir.V,
+		ConfigSaveDir: res.saveDir(g.ConfigSaveDir),
 		RandomSeed:    -1,
 		Defaults:      res.defaults(),
 		SNMP: model.SNMP{VRRP: g.SNMPVRRP.V, Checker: g.SNMPChecker.V, RFCv2: g.SNMPRFC.V || g.SNMPRFCv2.V, RFCv3: g.SNMPRFC.V || g.SNMPRFCv3.V,
@@ -131,6 +133,26 @@ func (res *resolver) process(p *model.Process) {
 			}
 		}
 	}
+}
+
+// saveDir settles config_save_dir, which is made if only its last part is missing.
+func (res *resolver) saveDir(dir opt[string]) string {
+	if !dir.IsSet() {
+		return ""
+	}
+	why := ""
+	if real, err := res.host.RealPath(dir.V); err == nil && dir.V != "" {
+		if f, err := res.host.Stat(real); err == nil && !f.Mode.IsDir() {
+			why = "it exists and is not a directory"
+		}
+	} else if _, err := res.host.RealPath(filepath.Dir(dir.V)); err != nil || dir.V == "" {
+		why = "the directory that it is to be made in does not exist"
+	}
+	if why != "" {
+		res.r.Errorf(dir.At, "config_save_dir %q: %s - ignoring", dir.V, why)
+		return ""
+	}
+	return dir.V
 }
 
 // ipvsNamespace is where IPVS is; without a word that is the system's first namespace, wherever the daemon was started.
@@ -198,7 +220,8 @@ func (s *sched) model() model.Scheduling {
 }
 
 func (res *resolver) fifo(name string, f opt[fifo], script opt[Command]) model.FIFO {
-	if !f.IsSet() {
+	program := res.script(name+"_script", script) // which counts as a script even if nothing starts it
+	if f.V.Path == "" {
 		if script.IsSet() {
 			res.r.Notef(script.At, "%s_script has no effect without %s", name, name)
 		}
@@ -214,7 +237,7 @@ func (res *resolver) fifo(name string, f opt[fifo], script opt[Command]) model.F
 		}
 		out.UID, out.GID = u.UID, u.GID
 	}
-	out.Script = res.script(name+"_script", script)
+	out.Script = program
 	return out
 }
 
@@ -345,11 +368,11 @@ func (res *resolver) garpGroups() (out []model.GARPDelay) {
 				d.Interfaces = append(d.Interfaces, name.V)
 			}
 		}
-		if !grp.ARP.IsSet() && !grp.NA.IsSet() {
+		if !grp.Delayed {
 			res.r.Errorf(grp.End, "garp group does not have any delay set - removing")
 			continue
 		}
-		if len(d.Interfaces) > 0 {
+		if len(d.Interfaces) > 0 && (grp.ARP.V > 0 || grp.NA.V > 0) {
 			out = append(out, d)
 		}
 	}
@@ -405,11 +428,18 @@ func (res *resolver) upDown(v *model.VRRP) (out []model.Debounce) {
 		}
 	}
 	for _, d := range res.c.UpDown {
-		switch {
-		case !fatal(d.V.Interface, d.At, "interface_up_down_delays"):
-		case d.V.bad != nil:
-			res.r.Notef(d.At, "interface_up_down_delays %s: %v - ignoring", d.V.Interface, d.V.bad)
-		default:
+		usable := fatal(d.V.Interface, d.At, "interface_up_down_delays")
+		for _, f := range d.V.bad {
+			switch {
+			case !usable:
+			case f.err == errNoDelay:
+				res.r.Notef(f.at, "interface_up_down_delays %s: %v - ignoring", d.V.Interface, f.err)
+			default:
+				res.r.Errorf(f.at, "interface_up_down_delays %s: %v", d.V.Interface, f.err)
+			}
+			usable = usable && schema.IsCorrected(f.err)
+		}
+		if usable {
 			out = append(out, model.Debounce{Interface: d.V.Interface, Down: d.V.Down, Up: d.V.Up})
 		}
 	}

@@ -16,7 +16,9 @@ func (res *resolver) mail() model.Mail {
 	}
 	s := g.SMTPServer.V
 	addr, err := netip.ParseAddr(s.Host)
-	if err != nil {
+	if a, ok := parseNumbers(s.Host); err != nil && ok {
+		addr = a
+	} else if err != nil {
 		list := res.host.LookupHost(s.Host)
 		if len(list) == 0 {
 			res.r.Errorf(g.SMTPServer.At, "smtp_server: host %q has no address - no mail server is used", s.Host)

@@ -93,7 +93,7 @@ func (res *resolver) rulePriorities() {
 
 // trackGroup returns the name of a group if it is defined above.
 func (res *resolver) trackGroup(t opt[string]) string {
-	known := slices.ContainsFunc(res.c.TrackGroup, func(g *TrackGroup) bool { return g.Name == t.V && g.At.Before(t.At) })
+	known := slices.ContainsFunc(res.c.TrackGroup, func(g *TrackGroup) bool { return g.Name == t.V && g.At.Before(t.At) && len(g.Members) > 0 })
 	if t.IsSet() && !known {
 		res.r.Errorf(t.At, "track_group %s is not defined above - ignoring it", t.V)
 		return ""
@@ -121,6 +121,10 @@ func (res *resolver) statics(v *model.VRRP) {
 	out.Routes = res.routes(res.c.StaticRoutes)
 	out.Rules = res.rules(res.c.StaticRules)
 	for _, grp := range res.c.TrackGroup {
+		if len(grp.Members) == 0 {
+			res.r.Errorf(grp.End, "Static track group %s has no members - removing", grp.Name)
+			continue
+		}
 		v.TrackGroups = append(v.TrackGroups, model.TrackGroup{Name: grp.Name, Members: values(grp.Members)})
 		for _, m := range grp.Members {
 			if !res.c.names.has("vrrp_instance " + m.V) {

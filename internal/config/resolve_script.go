@@ -26,7 +26,7 @@ const (
 // script resolves a notify script. As in keepalived one that cannot run is left out with a message that does not change the exit code,
 // except for an insecure one, which is an error.
 func (res *resolver) script(what string, c opt[Command]) *model.Script {
-	if !c.IsSet() {
+	if len(c.V.Args) == 0 {
 		return nil
 	}
 	s, fail, why := res.command(c.V, account{c.V.User, c.V.Group}, c.At)
@@ -63,6 +63,9 @@ func (res *resolver) command(c Command, user account, at source.Pos) (s model.Sc
 		return s, scriptNotCalled, "commands that test a file are not supported yet"
 	}
 	path, err := findProgram(res.host, c.Args[0], u)
+	if errors.Is(err, errNoExec) || errors.Is(err, errNotFile) {
+		res.scripts |= res.part // it is there
+	}
 	if errors.Is(err, errNoExec) {
 		return s, scriptNotExec, "script " + c.Args[0] + " " + err.Error()
 	} else if err != nil {

@@ -218,7 +218,7 @@ func (res *resolver) peers(i *Instance, out *model.Instance, say sayer) bool {
 			}
 		}
 		if i.UnicastTTL.IsSet() {
-			say(i.UnicastTTL.At, "unicast_ttl has no effect without unicast peers - resetting")
+			say(i.End, "unicast_ttl has no effect without unicast peers - resetting") // as keepalived at the end of the block
 			out.UnicastTTL = 0
 		}
 		if i.Interface.V == "" {
@@ -669,15 +669,15 @@ func (res *resolver) group(g *SyncGroup, owner bool, scripts map[string]*trackSc
 		}
 		return w
 	}
-	weightless := func(t opt[trackEntry], w weight) weight {
-		if w.W != 0 && !out.TrackingWeight {
-			res.r.Errorf(t.At, "Sync group %s: the weight of %s needs sync_group_tracking_weight - ignoring it", g.Name, t.V.Name)
-			return weight{}
-		}
-		return ownerless(t, w)
-	}
 	for _, t := range g.Track.Interfaces {
-		w := weightless(t, t.V.Weight.V)
+		for _, m := range g.Members {
+			i := slices.IndexFunc(res.c.Instances, func(i *Instance) bool { return i.Name == m.V })
+			if i >= 0 && res.c.Instances[i].Interface.V == t.V.Name && !res.c.Instances[i].DontTrackPrimary.V {
+				res.r.Errorf(source.Pos{}, "(%s) track_interface %s is configured on VRRP instance and sync group. Remove vrrp instance or sync group config",
+					m.V, t.V.Name).With("in the group at", t.At)
+			}
+		}
+		w := ownerless(t, t.V.Weight.V)
 		out.TrackInterfaces = append(out.TrackInterfaces, model.Track{Name: t.V.Name, Weight: w.W, Reverse: w.Reverse})
 	}
 	for _, t := range g.Track.Scripts {
@@ -685,7 +685,7 @@ func (res *resolver) group(g *SyncGroup, owner bool, scripts map[string]*trackSc
 		if s == nil {
 			continue
 		}
-		if w = weightless(t, w); s.usable {
+		if w = ownerless(t, w); s.usable {
 			s.used = true
 			out.TrackScripts = append(out.TrackScripts, model.Track{Name: t.V.Name, Weight: w.W, Reverse: w.Reverse})
 		}
@@ -695,7 +695,7 @@ func (res *resolver) group(g *SyncGroup, owner bool, scripts map[string]*trackSc
 		why = ""
 	}
 	out.TrackScripts = append(out.TrackScripts, res.tracked(g.Track.Checks, why)...)
-	// As in keepalived the weights of these stay effective without sync_group_tracking_weight.
+	// As in keepalived the weights of the group's own trackers are effective without sync_group_tracking_weight.
 	out.TrackFiles = res.groupTracks(g.Track.Files, trackers, trackFile, ownerless)
 	out.TrackProcesses = res.groupTracks(g.Track.Processes, trackers, trackProcess, ownerless)
 	res.groupTracks(g.Track.BFD, trackers, trackBFD, ownerless)

@@ -82,9 +82,11 @@ type entry struct {
 	i      int
 	at     source.Pos // of the word last taken
 	family model.Family
-	err    error
-	r      *source.Report
-	what   string
+	// addressed: an address has said what the family is
+	addressed bool
+	err       error
+	r         *source.Report
+	what      string
 }
 
 func newEntry(what string, n *syntax.Node, r *source.Report) *entry {
@@ -153,40 +155,47 @@ func (e *entry) number(low, high int) int {
 // cNumber takes C notation.
 func (e *entry) cNumber() uint32 {
 	s := e.next()
-	n, err := strconv.ParseUint(s, 0, 32)
+	n, err := cNumber(s, 32)
 	if err != nil {
 		e.fail("%q is not a number", s)
 	}
 	return uint32(n)
 }
 
-// named takes a number or a name: one that is always known, or one out of a table of iproute2.
-func (e *entry) named(table string, names map[string]int, low, high int, set func(uint32)) {
-	w := e.peek()
+// cNumber reads a number in C notation as strtoul does: a plus is fine, and an empty word is 0.
+func cNumber(s string, bits int) (uint64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	if s = strings.TrimPrefix(s, "+"); strings.Contains(s, "_") {
+		return 0, strconv.ErrSyntax
+	}
+	return strconv.ParseUint(s, 0, bits)
+}
+
+// named takes a number in C notation or a name: one that is always known, or one out of a table of iproute2.
+func (e *entry) named(table string, names map[string]int, high uint64, set func(uint32)) {
+	w := e.next()
 	if n, ok := names[w]; ok {
-		e.next()
 		set(uint32(n))
 		return
 	}
-	if w != "" && (w[0] < '0' || w[0] > '9') && w[0] != '+' && w[0] != '-' {
-		e.next()
+	switch n, err := cNumber(w, 64); {
+	case e.err != nil:
+	case w != "" && (w[0] < '0' || w[0] > '9') && w[0] != '+' && w[0] != '-':
 		e.names = append(e.names, nameRef{table, w, e.at, set})
-		return
+	case err != nil || w == "":
+		e.fail("%q is neither a number nor a name", w)
+	case n > high:
+		e.fail("%q is not within 0 and %d", w, high)
+	default:
+		set(uint32(n))
 	}
-	set(uint32(e.number(low, high)))
 }
 
 // tos takes a TOS, as a number, in hexadecimal, or by name.
 func (e *entry) tos(set func(uint8)) {
-	if !strings.HasPrefix(e.peek(), "0x") {
-		e.named("rt_dsfield", tosNames, 0, 255, func(n uint32) { set(uint8(n)) })
-		return
-	}
-	n := e.cNumber()
-	if n > 255 {
-		e.fail("%#x is not a TOS", n)
-	}
-	set(uint8(n))
+	e.named("rt_dsfield", tosNames, 255, func(n uint32) { set(uint8(n)) })
 }
 
 // is fixes the family of the entry.
@@ -206,6 +215,7 @@ func (e *entry) address() netip.Addr {
 		return a
 	}
 	e.is(model.FamilyOf(a))
+	e.addressed = true
 	return a
 }
 
@@ -220,6 +230,7 @@ func (e *entry) prefix() netip.Prefix {
 		e.complain("%v - using the full length", err)
 	}
 	e.is(model.FamilyOf(p.Addr()))
+	e.addressed = true
 	return p
 }
 
@@ -236,7 +247,7 @@ func (e *entry) realms(v func(*model.Route) *uint32, of *model.Route) {
 	parts := strings.SplitN(e.next(), "/", 2)
 	for i, part := range parts {
 		shift := 16 * (len(parts) - 1 - i)
-		n, err := strconv.ParseUint(part, 0, 16)
+		n, err := strconv.ParseUint(part, 0, 8)
 		switch {
 		case err == nil:
 			*v(of) |= uint32(n) << shift
@@ -288,7 +299,15 @@ func (e *entry) duration(fraction time.Duration) uint32 {
 
 // encap takes a lightweight tunnel; its mistakes leave the route as it is.
 func (e *entry) encap() (out model.Encap) {
+	if e.i == len(e.words) {
+		e.complain("encap has no type")
+		return out
+	}
 	kind := e.next()
+	if e.i == len(e.words) && (kind == "mpls" || kind == "ila") {
+		e.complain("encap %s has no value", kind)
+		return out
+	}
 	switch kind {
 	case "ip":
 		out = e.encapIP(kind, model.EncapIP, []string{"id", "dst", "src", "tos", "ttl", "flags"})
@@ -296,7 +315,12 @@ func (e *entry) encap() (out model.Encap) {
 		out = e.encapIP(kind, model.EncapIP6, []string{"id", "dst", "src", "tc", "hoplimit", "flags"})
 	case "mpls":
 		text := e.next()
-		for _, label := range strings.Split(text, "/") {
+		labels := strings.Split(text, "/")
+		if len(labels) > maxLabels {
+			e.complain("encap mpls: %q has more than %d labels", text, maxLabels)
+			return model.Encap{}
+		}
+		for _, label := range labels {
 			if _, err := schema.ParseInt(label, 0, 1<<20-1); err != nil || label == "" {
 				e.complain("encap mpls: %q is not a label", label)
 				return model.Encap{}
@@ -312,16 +336,23 @@ func (e *entry) encap() (out model.Encap) {
 		}
 		out = model.Encap{Kind: model.EncapILA, Locator: locator}
 	default:
-		e.complain("unknown encap type %q", kind)
+		e.fail("unknown encap type %q", kind)
 	}
 	return out
 }
 
+// maxLabels is how many labels keepalived reads (MAX_MPLS_LABELS of its own, 2.3.4).
+const maxLabels = 2
+
 func (e *entry) encapIP(kind string, number model.EncapKind, fields []string) model.Encap {
 	out := model.Encap{Kind: number}
-	good := true
+	good, id := true, false
 	for slices.Contains(fields, e.peek()) {
 		name := e.next()
+		if e.i == len(e.words) && !slices.Contains([]string{"ip src", "ip tos", "ip6 src", "ip6 hoplimit"}, kind+" "+name) {
+			e.fail("encap %s: %s has no value", kind, name)
+			return out
+		}
 		if name == "tos" || name == "tc" {
 			e.tos(func(n uint8) { out.TOS = n })
 			continue
@@ -329,9 +360,9 @@ func (e *entry) encapIP(kind string, number model.EncapKind, fields []string) mo
 		value := e.next()
 		if name == "dst" || name == "src" {
 			a, err := netip.ParseAddr(value)
-			if err != nil || a.Is4() != (number == model.EncapIP) {
-				e.complain("encap %s: %q is not an address", kind, value)
-				good = false
+			if err != nil || a.Is4() != (number == model.EncapIP) || a.Zone() != "" {
+				e.fail("encap %s: %q is not an address of that family", kind, value)
+				return out
 			}
 			if name == "dst" {
 				out.Dst = a
@@ -340,21 +371,21 @@ func (e *entry) encapIP(kind string, number model.EncapKind, fields []string) mo
 			}
 			continue
 		}
-		n, err := strconv.ParseUint(value, 0, map[string]int{"id": 64, "ttl": 8, "hoplimit": 8, "flags": 16}[name])
+		n, err := parseUint(value, map[string]int{"id": 64, "ttl": 8, "hoplimit": 8, "flags": 16}[name])
 		if err != nil {
-			e.complain("encap %s %s: %q is not a number", kind, name, value)
-			good = false
+			e.fail("encap %s %s: %w", kind, name, err)
+			return out
 		}
 		switch name {
 		case "id":
-			out.ID = n
+			out.ID, id = n, true
 		case "flags":
 			out.Flags = uint16(n)
 		default:
 			out.TTL = uint8(n)
 		}
 	}
-	if good && !out.Dst.IsValid() && out.ID == 0 {
+	if good && !out.Dst.IsValid() && !id {
 		e.complain("encap %s needs dst or id", kind)
 		good = false
 	}
@@ -362,6 +393,19 @@ func (e *entry) encapIP(kind string, number model.EncapKind, fields []string) mo
 		return model.Encap{}
 	}
 	return out
+}
+
+// parseUint reads a decimal of so many bits by the rules of schema.ParseInt, which has none of 64.
+func parseUint(s string, bits int) (uint64, error) {
+	digits := strings.TrimPrefix(s, "+")
+	if s == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(digits, 10, bits)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a number of %d bits", s, bits)
+	}
+	return n, nil
 }
 
 // parseLocator reads the four groups of an ILA locator.
@@ -474,17 +518,19 @@ func readRoute(static bool, n *syntax.Node, r *source.Report) (*Route, bool) {
 			e.skip("to")
 			e.next()
 		case "from":
-			out.From = e.prefix()
+			if out.From = e.prefix(); e.family == model.IPv4 {
+				e.fail("from is for IPv6 only")
+			}
 			only = model.IPv6
 		case "tos", "dsfield":
 			e.tos(func(n uint8) { out.TOS = n })
 		case "table":
-			e.named("rt_tables", tableNames, 1, math.MaxUint32, func(n uint32) { out.Table = n })
+			e.named("rt_tables", tableNames, math.MaxUint32, func(n uint32) { out.Table = cmp.Or(n, mainTable) })
 		case "protocol":
 			protocol = true
-			e.named("rt_protos", protoNames, 0, 255, func(n uint32) { out.Protocol = uint8(n) })
+			e.named("rt_protos", protoNames, 255, func(n uint32) { out.Protocol = uint8(n) })
 		case "scope":
-			e.named("rt_scopes", scopeNames, 0, 255, func(n uint32) { out.Scope = uint8(n) })
+			e.named("rt_scopes", scopeNames, 255, func(n uint32) { out.Scope = uint8(n) })
 		case "metric", "priority", "preference":
 			out.Metric = uint32(e.number(0, math.MaxUint32))
 		case "dev", "oif":
@@ -493,9 +539,17 @@ func readRoute(static bool, n *syntax.Node, r *source.Report) (*Route, bool) {
 			out.VRF = opt[string]{V: e.next(), At: e.at}
 		case "encap":
 			out.Encap = e.encap()
-		case "expires":
+		case "expires", "pref":
+			if only = model.IPv6; e.family == model.IPv4 {
+				e.fail("%s is for IPv6 only", w)
+				continue
+			}
+			if w == "pref" {
+				out.PrefSet = true
+				e.named("", map[string]int{"low": 3, "medium": 0, "high": 1}, 255, func(n uint32) { out.Pref = uint8(n) })
+				continue
+			}
 			out.Expires = uint32(e.number(0, math.MaxUint32))
-			only = model.IPv6
 		case "mtu", "advmss", "reordering", "cwnd", "ssthresh", "hoplimit", "rtt", "rttvar", "rto_min", "window", "initcwnd", "initrwnd",
 			"quickack", "fastopen_no_cookie":
 			e.metric(w, &out.Metrics)
@@ -512,10 +566,6 @@ func readRoute(static bool, n *syntax.Node, r *source.Report) (*Route, bool) {
 			lock := e.skip("lock")
 			out.Metrics.CongCtl = e.next()
 			out.Metrics.Put(model.MetricCongCtl, 0, lock)
-		case "pref":
-			out.PrefSet = true
-			e.named("", map[string]int{"low": 3, "medium": 0, "high": 1}, 0, 255, func(n uint32) { out.Pref = uint8(n) })
-			only = model.IPv6
 		case "ttl-propagate":
 			switch v := e.next(); v {
 			case "enabled":
@@ -546,25 +596,30 @@ func readRoute(static bool, n *syntax.Node, r *source.Report) (*Route, bool) {
 			case w == "track_group" && static:
 				e.trackGroup()
 				continue
-			case destination:
-				e.fail("unknown option %q", w)
-				continue
 			case w == "to":
 				w = e.next()
 			default:
 				if t, ok := routeType(w); ok {
 					out.Type = t
 					w = e.next()
+				} else if destination && !looksLikePrefix(w) {
+					e.fail("unknown option %q", w)
+					continue
 				}
 			}
-			destination = true
+			destination = true // a second one replaces the first
 			switch w {
 			case "default", "any", "all":
+				if e.addressed { // as in keepalived, for which these have no family yet
+					e.fail("%s must come before addresses", w)
+				}
 			case "default6":
 				e.is(model.IPv6)
 			default:
-				e.i--
-				out.Dst = e.prefix()
+				if e.err == nil {
+					e.i--
+					out.Dst = e.prefix()
+				}
 			}
 		}
 	}
@@ -607,13 +662,18 @@ const (
 	mainTable = 254 // RT_TABLE_MAIN
 )
 
+// looksLikePrefix tells an address, right or wrong, from a misspelt option.
+func looksLikePrefix(word string) bool {
+	return word != "" && (strings.Contains(word, ":") || word[0] >= '0' && word[0] <= '9' || slices.Contains([]string{"default", "any", "all", "default6"}, word))
+}
+
 // routeType returns the number of a type of route, given as its name or a number.
 func routeType(word string) (uint8, bool) {
 	n := slices.Index(routeTypes, word)
 	switch {
 	case n >= 0:
 		return routeTypeNumbers[n], true
-	case word != "" && strings.Trim(word, "0123456789") == "":
+	case strings.Trim(word, "0123456789") == "":
 		v, err := schema.ParseInt(word, 0, 255)
 		return uint8(v), err == nil
 	}
@@ -640,7 +700,10 @@ func readRule(static bool, n *syntax.Node, r *source.Report) (*Rule, bool) {
 	}
 	var all []*netip.Prefix // said to be of any address
 	selector := func(p *netip.Prefix) {
-		if e.skip("all", "any", "default") {
+		if w := e.peek(); e.skip("all", "any", "default") {
+			if e.addressed { // as in keepalived, for which these have no family yet
+				e.fail("%s must come before addresses", w)
+			}
 			all = append(all, p)
 		} else {
 			*p = e.prefix()
@@ -656,24 +719,30 @@ func readRule(static bool, n *syntax.Node, r *source.Report) (*Rule, bool) {
 			out.Not = true
 		case "no_track":
 			out.NoTrack = true
-		case "type":
+		case "type": // the action follows, which is a word of its own
+			if e.i == len(e.words) {
+				e.next()
+			}
 		case "from":
 			selector(&out.From)
 		case "to":
 			selector(&out.To)
 		case "table", "lookup":
+			e.named("rt_tables", tableNames, math.MaxUint32, func(n uint32) { out.Table = n })
+			if e.err == nil && len(e.names) == 0 && out.Table == 0 {
+				e.fail("a rule cannot lead to table 0")
+			}
 			act(model.RuleTable)
-			e.named("rt_tables", tableNames, 1, math.MaxUint32, func(n uint32) { out.Table = n })
 		case "preference", "order", "priority":
 			out.Priority, out.PrioritySet = e.cNumber(), true
 		case "tos", "dsfield":
 			e.tos(func(n uint8) { out.TOS = n })
 		case "fwmark":
 			mark, mask, has := strings.Cut(e.next(), "/")
-			m, err := strconv.ParseUint(mark, 0, 32)
+			m, err := cNumber(mark, 32)
 			out.Mark, out.MarkSet = uint32(m), true
 			if err == nil && has {
-				m, err = strconv.ParseUint(mask, 0, 32)
+				m, err = cNumber(mask, 32)
 				out.Mask, out.MaskSet = uint32(m), true
 			}
 			if err != nil {
@@ -686,7 +755,7 @@ func readRule(static bool, n *syntax.Node, r *source.Report) (*Rule, bool) {
 			out.SuppressPrefix = int64(e.number(0, math.MaxInt32))
 			tableOnly = true
 		case "suppress_ifgroup", "sup_group":
-			e.named("group", groupNames, 0, math.MaxInt32, func(n uint32) { out.SuppressGroup = int64(n) })
+			e.named("group", groupNames, math.MaxInt32, func(n uint32) { out.SuppressGroup = int64(n) })
 			tableOnly = true
 		case "dev", "iif":
 			out.IIF = e.device()
@@ -694,9 +763,9 @@ func readRule(static bool, n *syntax.Node, r *source.Report) (*Rule, bool) {
 			out.OIF = e.device()
 		case "tunnel-id":
 			s := e.next()
-			id, err := strconv.ParseUint(s, 0, 64)
+			id, err := parseUint(s, 64)
 			if err != nil {
-				e.fail("%q is not a tunnel id", s)
+				e.fail("tunnel-id: %w", err)
 			}
 			out.TunnelID = id
 		case "uidrange":
@@ -710,9 +779,18 @@ func readRule(static bool, n *syntax.Node, r *source.Report) (*Rule, bool) {
 			act(model.RuleL3MDev)
 		case "protocol":
 			protocol = true
-			e.named("rt_protos", protoNames, 0, 255, func(n uint32) { out.Protocol = uint8(n) })
+			e.named("rt_protos", protoNames, 255, func(n uint32) { out.Protocol = uint8(n) })
 		case "ipproto":
-			e.named("", ipProtos, 0, 255, func(n uint32) { out.IPProto = uint8(n) })
+			if n, ok := ipProtos[e.peek()]; ok {
+				e.next()
+				out.IPProto = uint8(n)
+			} else if s := e.next(); s == "" {
+				e.fail("ipproto is empty")
+			} else if n, err := schema.ParseInt(s, 0, 254); err != nil {
+				e.fail("ipproto: %w", err)
+			} else {
+				out.IPProto = uint8(n)
+			}
 		case "sport", "dport":
 			s := e.next()
 			low, high, ok := numberRange(s, 65535)
@@ -726,8 +804,8 @@ func readRule(static bool, n *syntax.Node, r *source.Report) (*Rule, bool) {
 				out.DPort = [2]uint16{uint16(low), uint16(high)}
 			}
 		case "goto":
-			act(model.RuleGoto)
 			out.Goto = e.cNumber()
+			act(model.RuleGoto)
 		case "nop":
 			act(model.RuleNop)
 		case "blackhole":

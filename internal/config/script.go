@@ -1,8 +1,6 @@
 package config
 
 import (
-	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/keepalived-go/keepalived-go/internal/config/schema"
@@ -25,18 +23,15 @@ var command = schema.Kind[Command]{Usage: "CMD [USER [GROUP]]", Parse: func(w []
 	if err != nil {
 		return Command{}, err
 	}
-	if len(args) == 0 || args[0] == "" {
-		return Command{}, errors.New("the command is empty")
+	c := Command{Args: args} // further words are ignored, as is a command that is empty
+	if len(args) > 0 && args[0] == "" {
+		c.Args = nil
 	}
-	c := Command{Args: args}
 	if len(w) > 1 {
 		c.User = w[1].Text
 	}
 	if len(w) > 2 {
 		c.Group = w[2].Text
-	}
-	if len(w) > 3 {
-		return c, schema.Corrected("unexpected %q", w[3].Text)
 	}
 	return c, nil
 }}
@@ -52,15 +47,13 @@ type account struct{ User, Group string }
 func (a account) String() string { return strings.TrimSpace(a.User + " " + a.Group) }
 
 var userGroup = schema.Kind[account]{Usage: "USER [GROUP]", Parse: func(w []source.Word) (account, error) {
-	switch len(w) {
+	switch len(w) { // further words are ignored
 	case 0:
 		return account{}, schema.ErrNoWord
 	case 1:
 		return account{User: w[0].Text}, nil
-	case 2:
-		return account{w[0].Text, w[1].Text}, nil
 	}
-	return account{w[0].Text, w[1].Text}, schema.Corrected("unexpected %q", w[2].Text)
+	return account{w[0].Text, w[1].Text}, nil
 }}
 
 // fifo is a named pipe as written: PATH [USER [GROUP]].
@@ -74,9 +67,6 @@ var fifoKind = schema.Kind[fifo]{Usage: "PATH [USER [GROUP]]", Parse: func(w []s
 		return fifo{}, schema.ErrNoWord
 	}
 	f := fifo{Path: w[0].Text}
-	if f.Path == "" {
-		return f, fmt.Errorf("the path is empty")
-	}
 	if len(w) > 1 {
 		f.User = w[1].Text
 	}

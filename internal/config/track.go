@@ -63,8 +63,16 @@ var scriptTime = schema.One("<0.001-4294 seconds>", func(s string) (time.Duratio
 var count = schema.Fallback(schema.Int(1, math.MaxInt32), 1)
 
 var vrrpScript = schema.Table[VRRPScript]{
-	schema.Inherited("script", commandOnly, func(s *VRRPScript) *opt[Command] { return &s.Script },
-		"The command; exit status 0 is success.").Quoted().Lenient(),
+	schema.Line("script", commandOnly.Usage, func(s *VRRPScript, n *syntax.Node, r *source.Report) {
+		switch c, err := commandOnly.Parse(n.Args); {
+		case err != nil && len(n.Args) > 0:
+			r.Errorf(n.At(), "script: %v - ignoring", err)
+		case len(c.Args) == 0:
+			r.Notef(n.At(), "script: no command given - ignoring")
+		default:
+			s.Script = opt[Command]{V: c, At: n.At()}
+		}
+	}, "The command; exit status 0 is success.").Quoted(),
 	schema.Value("interval", scriptTime, time.Second, func(s *VRRPScript) *opt[time.Duration] { return &s.Interval },
 		"How often it runs."),
 	schema.Inherited("timeout", scriptTime, func(s *VRRPScript) *opt[time.Duration] { return &s.Timeout },
@@ -185,13 +193,14 @@ func readFileWeight(t *Tracker, n *syntax.Node, r *source.Report) {
 }
 
 func parseInitFile(w []source.Word) (f initFile, err error) {
-	for i, x := range w {
+	for _, x := range w {
 		if x.Text == "overwrite" {
 			f.overwrite = true
 			continue
 		}
-		if i > 0 {
-			return f, schema.Corrected("unknown word %q", x.Text)
+		if x.Text == "" {
+			err = schema.Corrected("the value is empty")
+			continue
 		}
 		n, e := schema.ParseInt(x.Text, math.MinInt32, math.MaxInt32)
 		switch {

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/keepalived-go/keepalived-go/internal/config/schema"
@@ -28,14 +29,15 @@ var ipvlanModes = map[string]uint16{"bridge": 0, "private": 1, "vepa": 2}
 // readVMAC reads the words of use_vmac. netlink_notify_msg asks for what is always done: to listen to what the kernel says of the
 // new interface.
 func readVMAC(i *Instance, n *syntax.Node, r *source.Report) {
-	v := vlink{kind: model.Macvlan}
+	v := vlink{kind: model.Macvlan, name: i.VMAC.V.name}
 	for j := 0; j < len(n.Args); j++ {
 		w := n.Args[j]
 		switch {
 		case w.Text == "netlink_notify_msg":
 		case w.Text == "name" || w.Text == "group":
 			if j++; j >= len(n.Args) {
-				r.Errorf(w.At, "use_vmac: %s has no value - ignoring it", w.Text)
+				missing(n, r)
+				return
 			} else if w.Text == "name" {
 				v.setName(i, "use_vmac", n.Args[j], r)
 			} else {
@@ -73,7 +75,7 @@ func (v *vlink) setName(i *Instance, keyword string, w source.Word, r *source.Re
 	switch {
 	case v.name.IsSet():
 		r.Errorf(w.At, "%s: a second interface name %q - ignoring it", keyword, w.Text)
-	case len(w.Text) > schema.MaxIfName || strings.ContainsAny(w.Text, "/ ") || w.Text == "":
+	case len(w.Text) > schema.MaxIfName || strings.ContainsAny(w.Text, "/ ") || slices.Contains([]string{"", ".", ".."}, w.Text):
 		r.Errorf(w.At, "%s: %q is no interface name - ignoring it", keyword, w.Text)
 	default:
 		if old, dup := i.all.twice("virtual interface "+w.Text, w.At); dup {
@@ -106,7 +108,8 @@ func readIPVLAN(i *Instance, n *syntax.Node, r *source.Report) {
 			mode, v.mode = true, bits
 		case w.Text == "name" || w.Text == "group":
 			if j++; j >= len(n.Args) {
-				r.Errorf(w.At, "use_ipvlan: %s has no value - ignoring it", w.Text)
+				missing(n, r)
+				return
 			} else if w.Text == "name" {
 				v.setName(i, "use_ipvlan", n.Args[j], r)
 			} else {

@@ -15,8 +15,8 @@ import (
 
 // Instance is a vrrp_instance block.
 type Instance struct {
-	Name string
-	At   source.Pos
+	Name    string
+	At, End source.Pos
 
 	State     opt[model.State]
 	Interface opt[string]
@@ -105,12 +105,13 @@ type GARPGroup struct {
 	ARP, NA    opt[time.Duration]
 	Interfaces []opt[string]
 	Lists      [][2]source.Pos // where interfaces begins and ends
+	Delayed    bool            // has a delay, right or wrong
 }
 
 // TrackGroup is a track_group block.
 type TrackGroup struct {
 	Name    string
-	At      source.Pos
+	At, End source.Pos
 	Members []opt[string]
 }
 
@@ -118,7 +119,13 @@ type TrackGroup struct {
 type upDown struct {
 	Interface string
 	Down, Up  time.Duration
-	bad       error
+	bad       []fault // with the delays, judged after the interface
+}
+
+// fault is a mistake that is told later than it is read; one that is not corrected drops what it is in.
+type fault struct {
+	at  source.Pos
+	err error
 }
 
 // linkbeat is an entry of linkbeat_interfaces.
@@ -154,7 +161,7 @@ var vrrpRoot = schema.Table[Config]{
 		if !c.names.block("track_group", name, n, r) {
 			return nil
 		}
-		g := &TrackGroup{Name: name, At: n.At()}
+		g := &TrackGroup{Name: name, At: n.At(), End: n.End}
 		c.TrackGroup = append(c.TrackGroup, g)
 		return g
 	}, schema.Table[TrackGroup]{
@@ -187,7 +194,7 @@ func openInstance(c *Config, n *syntax.Node, r *source.Report) *Instance {
 	if !c.names.block("vrrp_instance", name, n, r) {
 		return nil
 	}
-	i := &Instance{Name: name, At: n.At(), all: &c.names}
+	i := &Instance{Name: name, At: n.At(), End: n.End, all: &c.names}
 	vrrpInstance.Init(i)
 	c.Instances = append(c.Instances, i)
 	return i
@@ -378,9 +385,10 @@ var syncGroup = concat(schema.Table[SyncGroup]{
 )
 
 var garpGroup = schema.Table[GARPGroup]{
-	schema.Inherited("garp_interval", interval, func(g *GARPGroup) *opt[time.Duration] { return &g.ARP }, "Gap between gratuitous ARPs."),
-	schema.Inherited("gna_interval", interval, func(g *GARPGroup) *opt[time.Duration] { return &g.NA },
-		"Gap between unsolicited neighbour advertisements."),
+	schema.Inherited("garp_interval", groupInterval, func(g *GARPGroup) *opt[time.Duration] { return &g.ARP }, "Gap between gratuitous ARPs.").
+		Begin(func(g *GARPGroup, _ *syntax.Node) { g.Delayed = true }),
+	schema.Inherited("gna_interval", groupInterval, func(g *GARPGroup) *opt[time.Duration] { return &g.NA },
+		"Gap between unsolicited neighbour advertisements.").Begin(func(g *GARPGroup, _ *syntax.Node) { g.Delayed = true }),
 	schema.Line("interface", "IFNAME", func(g *GARPGroup, n *syntax.Node, r *source.Report) {
 		if len(n.Args) == 0 {
 			r.Add(source.MissingWord, n.At(), "'interface' is missing a required parameter (word 2)")
@@ -579,22 +587,20 @@ func readNotifyDeleted(i *Instance, n *syntax.Node, r *source.Report) {
 	}
 }
 
+var errNoDelay = errors.New("one or two delays are needed")
+
 // readUpDown keeps an entry with unusable delays, marked so: its interface is looked at first.
-func readUpDown(_ *Config, n *syntax.Node, r *source.Report) (upDown, bool) {
+func readUpDown(_ *Config, n *syntax.Node, _ *source.Report) (upDown, bool) {
 	d := upDown{Interface: n.Key.Text}
 	delay := schema.Seconds(0, 255*time.Second)
 	if len(n.Args) < 1 || len(n.Args) > 2 {
-		d.bad = errors.New("one or two delays are needed")
+		d.bad = []fault{{n.At(), errNoDelay}}
 		return d, true
 	}
 	for j, f := range []*time.Duration{&d.Down, &d.Up}[:len(n.Args)] {
 		v, err := delay.Parse(n.Args[j : j+1])
-		if err != nil {
-			r.Errorf(n.Args[j].At, "interface_up_down_delays %s: %v", d.Interface, err)
-		}
-		if *f = v; err != nil && !schema.IsCorrected(err) {
-			d.bad = errors.New("a delay cannot be used")
-			return d, true
+		if *f = v; err != nil {
+			d.bad = append(d.bad, fault{n.Args[j].At, err})
 		}
 	}
 	return d, true

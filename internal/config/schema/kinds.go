@@ -76,13 +76,18 @@ func Int(low, high int) Kind[int] {
 	return One(fmt.Sprintf("<%d-%d>", low, high), func(s string) (int, error) { return ParseInt(s, low, high) })
 }
 
-// ParseInt reads a decimal integer by keepalived's rules: a leading plus, zeros and outer blanks are fine, an empty word is 0.
+// leadingBlanks are what strtoul skips.
+const leadingBlanks = " \t\n\v\f\r"
+
+// ParseInt reads a decimal integer by keepalived's rules: leading blanks, a plus and zeros are fine, a word without anything else is 0.
 func ParseInt(s string, low, high int) (int, error) {
-	t := strings.TrimSpace(s)
-	t = strings.TrimPrefix(t, "+")
+	t := strings.TrimLeft(s, leadingBlanks)
 	minus := strings.HasPrefix(t, "-")
 	digits := strings.TrimPrefix(t, "-")
-	if digits == "" && s != "" && t != s || digits == "" && minus || len(digits) > 0 && strings.Trim(digits, "0123456789") != "" {
+	if !minus {
+		digits = strings.TrimPrefix(t, "+")
+	}
+	if digits == "" && t != "" || strings.Trim(digits, "0123456789") != "" {
 		return 0, fmt.Errorf("%q is not a number", s)
 	}
 	if minus && low >= 0 {
@@ -125,12 +130,12 @@ func Decimal(unit, low, high time.Duration, places int) Kind[time.Duration] {
 	}
 	usage := fmt.Sprintf("<%s-%s %s>", in(low), in(high), name)
 	return One(usage, func(s string) (time.Duration, error) {
-		t := strings.TrimPrefix(strings.TrimSpace(s), "+")
+		t := strings.TrimPrefix(strings.TrimLeft(s, leadingBlanks), "+")
 		if strings.HasPrefix(t, "-") {
 			return 0, fmt.Errorf("%q is negative", s)
 		}
 		whole, frac, _ := strings.Cut(t, ".")
-		if whole+frac == "" && t != "" || strings.Trim(whole+frac, "0123456789") != "" {
+		if strings.Trim(whole+frac, "0123456789") != "" {
 			return 0, fmt.Errorf("%q is not a number", s)
 		}
 		tooLong := len(frac) > places

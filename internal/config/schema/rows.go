@@ -4,6 +4,7 @@ import (
 	"errors"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/keepalived-go/keepalived-go/internal/config/source"
@@ -12,7 +13,7 @@ import (
 
 // Value declares a keyword with one value, of which the last occurrence counts.
 func Value[T, V any](name string, kind Kind[V], def V, field func(*T) *Opt[V], doc string) Keyword[T] {
-	return Keyword[T]{Name: name, Usage: kind.Usage, Doc: doc, shape: syntax.Leaf, def: printed(def),
+	return Keyword[T]{Name: name, Usage: kind.Usage, Doc: doc, shape: syntax.Leaf, def: printed(def, kind.Usage),
 		init: func(t *T) { field(t).V = def },
 		held: func(t *T) (any, source.Pos) { f := field(t); return f.V, f.At },
 		read: func(k *Keyword[T], t *T, n *syntax.Node, r *source.Report) {
@@ -28,9 +29,13 @@ func Value[T, V any](name string, kind Kind[V], def V, field func(*T) *Opt[V], d
 }
 
 // printed is a default in the words of the configuration; zero values are left to the documentation, since most mean "not set".
-func printed(v any) string {
+func printed(v any, usage string) string {
 	if d, ok := v.(time.Duration); ok && d != 0 {
-		return strconv.FormatFloat(d.Seconds(), 'f', -1, 64)
+		unit := time.Second
+		if strings.HasSuffix(usage, " ms>") {
+			unit = time.Millisecond
+		}
+		return strconv.FormatFloat(float64(d)/float64(unit), 'f', -1, 64)
 	}
 	switch v := reflect.ValueOf(v); {
 	case v.Type() == reflect.TypeFor[int]() && v.Int() > 0:

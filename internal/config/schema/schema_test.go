@@ -39,7 +39,7 @@ func TestKinds(t *testing.T) {
 	vrid := Int(1, 255)
 	advert := Seconds(10*time.Millisecond, 255*time.Second)
 	for _, c := range []struct{ got, want string }{
-		{try(vrid, "51"), "51"}, {try(vrid, "+051"), "51"}, {try(vrid, " 51 "), "51"}, {try(vrid, "51", "x"), "51"},
+		{try(vrid, "51"), "51"}, {try(vrid, "+051"), "51"}, {try(vrid, " 51"), "51"}, {try(vrid, "51 "), "error"}, {try(vrid, "51", "x"), "51"},
 		{try(vrid, "0"), "error"}, {try(vrid, "256"), "error"}, {try(vrid, "-1"), "error"}, {try(vrid, "0x33"), "error"},
 		{try(vrid, "5.1"), "error"}, {try(vrid, ""), "error"}, {try(vrid, "99999999999999999999"), "error"}, {try(vrid), "none"},
 		{try(Int(-5, 5), "-3"), "-3"}, {try(Int(0, 9), ""), "0"}, {try(Int(-5, 5), "--3"), "error"}, {try(Int(-5, 5), "-"), "error"},
