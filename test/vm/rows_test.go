@@ -2,8 +2,14 @@ package vm
 
 import (
 	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"os"
 	"os/exec"
@@ -289,4 +295,76 @@ func TestAgentsReadPIDFiles(t *testing.T) {
 		}
 		r.expect("")
 	})
+}
+
+// With several pages a server comes up when each has been right once, one at a tick; with fast_recovery the next page is asked for at once.
+func TestSeveralPages(t *testing.T) {
+	for name, fast := range map[string]string{"L-F20 a page at a tick": "", "L-F20 fast_recovery": "fast_recovery"} {
+		t.Run(name, func(t *testing.T) {
+			withDaemons(t, func(r *rig, program string) {
+				var mu sync.Mutex
+				var asked []string
+				var at []time.Time
+				r.talking("127.0.0.11:80", func(c net.Conn, in *bufio.Reader) {
+					first := ""
+					for line := ""; line != "\r\n"; {
+						var err error
+						if line, err = in.ReadString('\n'); err != nil {
+							return
+						}
+						if first == "" {
+							first = strings.Fields(line)[1]
+						}
+					}
+					mu.Lock()
+					asked, at = append(asked, first), append(at, time.Now())
+					mu.Unlock()
+					io.WriteString(c, "HTTP/1.0 200 OK\r\n\r\nhello")
+				})
+				url := func(path string) string { return "url {\n path " + path + "\n status_code 200\n}\n" }
+				r.config(vs("alpha", "real_server 127.0.0.11 80 {\n HTTP_GET {\n warmup 0\n delay_loop 1\n connect_timeout 1\n"+fast+"\n"+url("/a")+url("/b")+url("/c")+"}\n}"))
+				r.start(program)
+				r.said(soon, "RS [127.0.0.11]:tcp:80 [127.0.0.10]:tcp:80 UP", "VS [127.0.0.10]:tcp:80 UP")
+				mu.Lock()
+				defer mu.Unlock()
+				if !slices.Equal(asked, []string{"/a", "/b", "/c"}) {
+					r.t.Fatalf("asked for %q when it came up", asked)
+				}
+				if took := at[2].Sub(at[0]); fast == "" && took < 1900*time.Millisecond || fast != "" && took > patience(time.Second) {
+					r.t.Errorf("the third page is asked for %v after the first", took)
+				}
+			})
+		})
+	}
+}
+
+// A server that ends the connection without ending TLS has answered all the same. Of that the original has a line since 2.3; we cannot.
+func TestTLSCutOff(t *testing.T) {
+	withDaemons(t, func(r *rig, program string) {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+		cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		conf := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{cert}, PrivateKey: key}}}
+		r.talking("127.0.0.11:80", func(c net.Conn, _ *bufio.Reader) {
+			s := tls.Server(c, conf)
+			in := bufio.NewReader(s)
+			for line := ""; line != "\r\n"; {
+				if line, err = in.ReadString('\n'); err != nil {
+					return
+				}
+			}
+			io.WriteString(s, "HTTP/1.0 200 OK\r\n\r\nhello")
+			// and the TCP connection is closed by who called
+		})
+		r.config(vs("alpha", "real_server 127.0.0.11 80 {\n SSL_GET {\n warmup 0\n delay_loop 1\n connect_timeout 1\n url {\n path /\n status_code 200\n}\n}\n}"))
+		r.start(program)
+		r.becomes(soon, weights("11:1"))
+		r.logged("HTTP status code success to [127.0.0.11]:tcp:80 url(/)", "Remote Web server [127.0.0.11]:tcp:80 succeed on service.")
+	}, "L-F29")
 }
