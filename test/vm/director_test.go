@@ -203,7 +203,7 @@ func TestHASuspend(t *testing.T) {
 		r.reload(service + vrrpInstance) // now VRRP brings the address
 		r.becomes(2*soon, "-A -t 10.7.7.9:80 -s wrr")
 		r.said(soon, "RS [127.0.0.11]:tcp:80 [10.7.7.9]:tcp:80 DOWN", "VS [10.7.7.9]:tcp:80 DOWN")
-	})
+	}, "L-F50")
 }
 
 // A connection through NAT goes on over a reload that changes everything but its server.
@@ -350,8 +350,10 @@ func TestNFTables(t *testing.T) {
 	})
 }
 
-// L-N04: a client's packets to an address of the group reach the server.
-func TestNFTablesTraffic(t *testing.T) {
+// A client's packets to an address of the group reach the server.
+func TestNFTablesTraffic(t *testing.T) { t.Run("L-N04", testNFTablesTraffic) }
+
+func testNFTablesTraffic(t *testing.T) {
 	needNFTables(t)
 	for name, program := range map[string]string{"keepalived": original, "keepalived-go": os.Getenv("KEEPALIVED_GO")} {
 		t.Run(name, func(t *testing.T) {

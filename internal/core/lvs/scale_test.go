@@ -48,7 +48,7 @@ func TestReloadTouchesWhatChanged(t *testing.T) {
 		change func(v *model.VirtualServer)
 		ops    int
 	}{
-		{"nothing", func(*model.VirtualServer) {}, 0},
+		{"L-G12 nothing", func(*model.VirtualServer) {}, 0},
 		{"a weight", func(v *model.VirtualServer) { v.Real[0].Weight = 2 }, 1},
 		{"a method", func(v *model.VirtualServer) { v.Real[0].Method.Forward = model.DR }, 1},
 		{"an address", func(v *model.VirtualServer) { v.Real[0].Addr = netip.MustParseAddr("10.99.0.1") }, 2},
@@ -56,10 +56,10 @@ func TestReloadTouchesWhatChanged(t *testing.T) {
 		{"a server more", func(v *model.VirtualServer) { v.Real = append(v.Real, real("10.99.0.1", unchecked)) }, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c := New(shape(100, 1000))
+			c := New(shape(500, 2000))
 			c.Start(nil)
 			have := c.Delta()
-			next := shape(100, 1000)
+			next := shape(500, 2000)
 			test.change(&next.Services[50])
 			c.Reload(next, nil)
 			if ops := plan(c, have); len(ops) != test.ops {

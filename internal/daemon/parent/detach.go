@@ -62,6 +62,7 @@ func (p *Parent) release() {
 		}
 		unix.Close(null)
 	}
+	p.o.Log.Flush()
 	ready := os.NewFile(readyFD, "ready") // last, since who waits for it may look at the rest
 	ready.Write([]byte{1})
 	ready.Close()

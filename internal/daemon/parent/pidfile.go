@@ -17,6 +17,7 @@ var errLocked = errors.New("locked by another process")
 type pidFile struct {
 	f    *os.File
 	path string
+	pid  int // in it; 0: none
 }
 
 // lockPIDFile creates or takes over the pid file at path; errLocked if a running process holds it. The file is empty until set.
@@ -47,7 +48,7 @@ func lockPIDFile(path string) (*pidFile, error) {
 			f.Close()
 			continue
 		}
-		p := &pidFile{f, path}
+		p := &pidFile{f: f, path: path}
 		if err := errors.Join(f.Chmod(0o644), p.set(0)); err != nil { // the umask must not hide it
 			p.remove()
 			return nil, fmt.Errorf("write pid file: %w", err)
@@ -56,13 +57,24 @@ func lockPIDFile(path string) (*pidFile, error) {
 	}
 }
 
-// set writes pid; 0 empties the file, so that nobody signals a process that is gone.
+// set writes pid; 0 empties the file, so that nobody signals a process that is gone. A file that says so already is left alone: agents read it
+// at any moment, and take its age for that of the process.
 func (p *pidFile) set(pid int) error {
-	if err := p.f.Truncate(0); err != nil || pid == 0 {
+	text := []byte(strconv.Itoa(pid) + "\n")
+	if pid == 0 {
+		text = nil
+	} else if pid == p.pid {
+		return nil
+	}
+	p.pid = 0
+	if _, err := p.f.WriteAt(text, 0); err != nil {
 		return err
 	}
-	_, err := p.f.WriteAt([]byte(strconv.Itoa(pid)+"\n"), 0)
-	return err
+	if err := p.f.Truncate(int64(len(text))); err != nil {
+		return err
+	}
+	p.pid = pid
+	return nil
 }
 
 // remove deletes the file and gives up the lock, in this order.

@@ -23,6 +23,8 @@ type Program struct {
 // nobody else's to write, but for sticky directories, in which only its owner can replace a file. A directory in the path as written
 // must not be a symbolic link (keepalived 2.4); the program itself may be one, of root's.
 //
+// Differs from keepalived: it judges when the configuration is read, not what it runs.
+//
 // Each name is looked up in a directory that has been judged, and that is held open: so what is returned is what was judged, whatever
 // happens to the names.
 func Open(path string) (*Program, error) {
@@ -42,8 +44,8 @@ func walk(path string) (*Program, error) {
 		return nil, err
 	}
 	defer func() { unix.Close(dir) }()
-	rest := strings.Split(strings.Trim(filepath.Clean(path), "/"), "/")
-	at := "" // the path so far, for messages
+	rest := strings.Split(strings.Trim(path, "/"), "/") // not cleaned: x/.. is not nothing where x is a link
+	at := ""                                            // the path so far, for messages
 	for links := 0; len(rest) > 0; {
 		name := rest[0]
 		rest = rest[1:]
@@ -141,8 +143,9 @@ func readlink(fd int) (string, error) {
 
 // Path is what to execute so that the opened file is what runs, as long as the Program is not closed.
 //
-// A file that names its interpreter (#!) is the exception: the interpreter opens the file by a name, after its descriptor is gone, and scripts
-// look at their name. It runs by its path. Every directory on it has been judged, so only root can have put something else there since.
+// A file that names its interpreter (#!) is the exception: it runs by its path. The kernel would take a descriptor for it (execveat), but then
+// the script's name is /dev/fd/N, which breaks whatever finds its neighbours by $0, and it inherits the descriptor. Nothing is lost: to put
+// something else at the path one has to write to a directory on it, and each of these was found to be root's alone when it was judged.
 func (p *Program) Path() string {
 	byFD := fmt.Sprintf("/proc/self/fd/%d", p.fd)
 	fd, err := unix.Open(byFD, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)

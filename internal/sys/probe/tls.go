@@ -18,7 +18,8 @@ import (
 // tlsConfig is how SSL_GET talks: with any version and cipher that there is, and with no check of the certificate or its name, as
 // keepalived does. It is nil for HTTP_GET.
 //
-// Differs from keepalived: crypto/tls has neither SSLv3 nor finite-field DHE, and refuses certificates with broken encodings.
+// Differs from keepalived: crypto/tls has neither SSLv3 nor finite-field DHE, refuses certificates with broken encodings, and does not tell
+// an answer that ends without close_notify from another, so that nothing is logged of it.
 func tlsConfig(s *Spec) (*tls.Config, error) {
 	if s.Kind != model.SSLGet && !s.GRPC.TLS {
 		return nil, nil

@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -68,8 +69,15 @@ func TestAttacks(t *testing.T) {
 			must(t, os.Link(dir+"/bin/run", dir+"/own/run"))
 			must(t, os.Symlink("../own/run", dir+"/bin/link"))
 		}, path: "bin/link", refuse: "own is not owned by root"},
-		"a directory": {path: "bin", refuse: "no regular file"},
-		"gone":        {attack: func(t *testing.T, dir string) { must(t, os.Remove(dir+"/bin/run")) }, refuse: "no such file"},
+		"a way back over a link": {attack: func(t *testing.T, dir string) {
+			must(t, os.MkdirAll(dir+"/own/sub", 0o755))
+			must(t, os.Chown(dir+"/own", nobody, 0))
+			write(t, dir+"/own/run", "#!/bin/sh\nexit 0\n") // which bin/sub/../run is
+			must(t, os.Symlink("../own/sub", dir+"/bin/sub"))
+		}, path: "bin/sub/../run", refuse: "symbolic link"},
+		"a way back over a directory": {attack: func(t *testing.T, dir string) { must(t, os.Mkdir(dir+"/bin/sub", 0o755)) }, path: "bin/sub/../run"},
+		"a directory":                 {path: "bin", refuse: "no regular file"},
+		"gone":                        {attack: func(t *testing.T, dir string) { must(t, os.Remove(dir+"/bin/run")) }, refuse: "no such file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -80,7 +88,7 @@ func TestAttacks(t *testing.T) {
 			}
 			path := dir + "/bin/run"
 			if c.path != "" {
-				path = filepath.Join(dir, c.path)
+				path = dir + "/" + c.path
 			}
 			r, results := openRunner(t)
 			guarded := program(path)
@@ -158,5 +166,68 @@ func TestGuardedEnvironment(t *testing.T) {
 	got, _ := os.ReadFile(out)
 	if want := dir + "/run a b c INSTANCE\n0 1 2 3 "; string(got) != want { // 3 is the directory that ls reads
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// A script with an interpreter runs by its path. Whatever somebody else tries between the check and the start, on each part of the path, fails,
+// and what runs is what was checked.
+func TestScriptIsNotReplaced(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	const nobody = 65534
+	dir, out := t.TempDir(), t.TempDir()
+	for _, d := range []string{filepath.Dir(dir), dir, filepath.Dir(out), out} {
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write := func(path, text string, mode os.FileMode) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// A sticky directory that all may write to is allowed, so it is on the path too.
+	if err := os.MkdirAll(dir+"/sticky/bin", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir+"/sticky", 0o777|os.ModeSticky); err != nil {
+		t.Fatal(err)
+	}
+	path := dir + "/sticky/bin/run"
+	write(path, "#!/bin/sh\nprintf '%s' \"$0\" >"+out+"/ran\n", 0o755)
+	write(out+"/evil", "#!/bin/sh\nexit 66\n", 0o755)
+	evil := exec.Command("/bin/sh", "-c", `
+		for p in "$1" "$1/sticky" "$1/sticky/bin" "$2"; do
+			mv -f "$p" "$p.away" && echo "moved $p"
+			ln -sfn "$3" "$p" && [ -L "$p" ] && echo "linked $p"
+		done
+		cp -f "$3" "$2" && echo "copied"
+		echo 'exit 66' >>"$2" && echo "written"
+		rm -f "$2" && echo "removed"
+		ln "$3" "$2" && echo "hard link"
+		chmod 777 "$2" && echo "mode"
+		mount --bind "$3" "$2" && echo "mounted"
+		true`, "sh", dir, path, out+"/evil")
+	evil.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	r, results := openRunner(t)
+	tried := false
+	r.checked = func() {
+		tried = true
+		if said, err := evil.Output(); err != nil || len(said) > 0 {
+			t.Errorf("it could: %s %v", said, err)
+		}
+	}
+	s := program(path)
+	s.Guarded = true
+	start(t, r, Job{ID: 1, Script: s})
+	res := wait(t, results)
+	ran, _ := os.ReadFile(out + "/ran")
+	if res.Err != nil || res.Exit != 0 || !tried || string(ran) != path {
+		t.Errorf("%+v, tried %t, ran as %q", res, tried, ran)
 	}
 }
