@@ -150,14 +150,12 @@ func test(o options) int {
 
 // judge reads the configuration where it is to be used.
 func (o *options) judge() *source.Report {
-	if ns := o.netNamespace(); ns != "" && !o.offline {
-		if err := parent.EnterNamespace(ns); err != nil {
-			r := &source.Report{}
-			r.Refuse(source.Fatal, source.Pos{}, "%v", err)
-			return r
+	_, _, r := o.read(func(netNamespace string) error {
+		if netNamespace == "" || o.offline {
+			return nil
 		}
-	}
-	_, _, r := o.read()
+		return parent.EnterNamespace(netNamespace)
+	})
 	return r
 }
 

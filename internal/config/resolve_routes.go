@@ -17,6 +17,10 @@ type virtualRouting struct {
 func (res *resolver) references(what string, refs references) bool {
 	g := &res.c.Global
 	for _, n := range refs.names {
+		if n.judge != nil {
+			n.judge(res.r)
+			continue
+		}
 		if n.table == "" && n.name != "" {
 			res.r.Errorf(n.at, "%s: %q is not a number - ignoring it", what, n.name)
 			return false

@@ -273,11 +273,7 @@ func (l *loader) plain(text string) (lines, end int) {
 			case isBrace:
 				braces = true
 			case isRemark:
-				if n := strings.IndexByte(text[i:], '\n'); n >= 0 {
-					i += n
-				} else {
-					i = len(text)
-				}
+				i = lineEnd(text, i)
 				break line
 			case isEnd:
 				break line
@@ -522,11 +518,7 @@ func (l *loader) logical(c []char, at Place) {
 		case b == '{' || b == '}':
 			statement(i)
 			at.Col = int(c[i].col)
-			kind := Open
-			if b == '}' {
-				kind = Close
-			}
-			l.emit(Line{Kind: kind, At: Pos{l.place(at) + uint32(at.Col)}})
+			l.emit(Line{Kind: braceKind(b), At: Pos{l.place(at) + uint32(at.Col)}})
 			i++
 		case b == '"':
 			n := strings.IndexByte(raw[i+1:], '"')
