@@ -44,7 +44,7 @@ func Resolve(c *Config, host Host, r *source.Report) *model.Model {
 // resolve asks for the virtual servers one by one, when all else is resolved.
 func resolve(c *Config, services iter.Seq[*VirtualServer], host Host, r *source.Report) *model.Model {
 	c.needs = nil
-	res := &resolver{c: c, services: services, host: host, r: r, missing: map[string]bool{}, found: map[string]Interface{}, virtual: map[*Instance]virtualRouting{}}
+	res := &resolver{c: c, services: services, host: remember(host), r: r, missing: map[string]bool{}, found: map[string]Interface{}, virtual: map[*Instance]virtualRouting{}}
 	m := &model.Model{}
 	res.checkScriptUsers()
 	res.process(&m.Process)

@@ -45,6 +45,7 @@ func (res *resolver) references(what string, refs references) bool {
 
 // routes resolves a list of routes.
 func (res *resolver) routes(list []opt[*Route]) (out []model.Route) {
+	out = slices.Grow(out, len(list))
 	for _, e := range list {
 		if !res.references("route", e.V.references) {
 			continue
@@ -65,6 +66,7 @@ func (res *resolver) routes(list []opt[*Route]) (out []model.Route) {
 
 // rules resolves a list of rules; priorities has those of the entries that give none.
 func (res *resolver) rules(list []opt[*Rule]) (out []model.Rule) {
+	out = slices.Grow(out, len(list))
 	for _, e := range list {
 		if !res.references("rule", e.V.references) {
 			continue
@@ -110,6 +112,7 @@ func (res *resolver) statics(v *model.VRRP) {
 	out, g := &v.Statics, &res.c.Global
 	v.IPRouteUsr, v.IPRouteEtc = g.IPRouteUsr.V, g.IPRouteEtc.V
 	res.rulePriorities()
+	out.Addresses = slices.Grow(out.Addresses, len(res.c.Static))
 	for _, e := range res.c.Static {
 		a := e.V.Address
 		a.TrackGroup = res.trackGroup(e.V.TrackGroup)

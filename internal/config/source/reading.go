@@ -11,7 +11,7 @@ type Reading struct{ parts []part }
 
 // part is a run of lines.
 type part struct {
-	text  string // of a file, with nothing in it but words, braces and remarks
+	text  string // of a file, with nothing in it but words, quotes, braces and remarks
 	first uint32 // its place
 	lines []Line // or else lines that needed more
 }
@@ -53,11 +53,12 @@ const (
 	isEnd // of a line
 	isRemark
 	isBrace
+	isQuote
 	isSpecial // needs more than splitting
 )
 
 var classes = [256]byte{' ': isBlank, '\t': isBlank, '\v': isBlank, '\f': isBlank, '\r': isBlank, '\n': isEnd, '#': isRemark, '!': isRemark,
-	'{': isBrace, '}': isBrace, 0: isSpecial, '\\': isSpecial, '"': isSpecial, '$': isSpecial}
+	'{': isBrace, '}': isBrace, 0: isSpecial, '"': isQuote, '\\': isSpecial, '$': isSpecial}
 
 // Next returns the next line; false at the end.
 func (c *Cursor) Next() (Line, bool) {
@@ -83,7 +84,7 @@ func (c *Cursor) Peek() (Kind, bool) {
 		}
 		for c.i < len(p.text) {
 			switch b := p.text[c.i]; classes[b] {
-			case inWord:
+			case inWord, isQuote:
 				return Text, true
 			case isBrace:
 				return braceKind(b), true
@@ -121,6 +122,8 @@ func (c *Cursor) Skip() (end Pos, ok bool) {
 					c.i++
 					return Pos{p.first + uint32(c.i-1)}, true
 				}
+			case b == '"':
+				c.i = closing(p.text, c.i)
 			case classes[b] == isRemark:
 				c.i = lineEnd(p.text, c.i)
 				continue
@@ -136,6 +139,19 @@ func braceKind(b byte) Kind {
 		return Open
 	}
 	return Close
+}
+
+// closing is where the quote ends that begins at i; -1: not in that line, or there is something in it that needs more than splitting.
+func closing(s string, i int) int {
+	for i++; i < len(s); i++ {
+		switch classes[s[i]] {
+		case isQuote:
+			return i
+		case isEnd, isSpecial:
+			return -1
+		}
+	}
+	return -1
 }
 
 // lineEnd is where the line ends in which i is.
@@ -163,6 +179,15 @@ func (c *Cursor) split(p *part) (line Line, ok bool) {
 			words++
 			c.word(Word{Text: s[from:i], At: Pos{p.first + uint32(from)}}, words)
 			continue
+		case isQuote:
+			from := i
+			i = closing(s, i)
+			if begin < 0 {
+				begin = from
+			}
+			end = i + 1
+			words++
+			c.word(Word{Text: s[from+1 : i], Quoted: true, At: Pos{p.first + uint32(from)}}, words)
 		case isBrace:
 			if begin < 0 {
 				c.i = i + 1
