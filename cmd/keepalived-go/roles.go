@@ -13,13 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/keepalived-go/keepalived-go/internal/config"
-	"github.com/keepalived-go/keepalived-go/internal/config/lint"
 	"github.com/keepalived-go/keepalived-go/internal/config/source"
 	"github.com/keepalived-go/keepalived-go/internal/daemon/engine"
 	"github.com/keepalived-go/keepalived-go/internal/daemon/link"
 	"github.com/keepalived-go/keepalived-go/internal/daemon/logging"
 	"github.com/keepalived-go/keepalived-go/internal/daemon/parent"
-	"github.com/keepalived-go/keepalived-go/internal/model"
 	"github.com/keepalived-go/keepalived-go/internal/sys/probe"
 	"github.com/keepalived-go/keepalived-go/internal/sys/process"
 )
@@ -58,25 +56,13 @@ func prober(o options) int {
 	return parent.ExitOK
 }
 
-// read is the one way from a command line to a model, for the daemon and for the test. Enter is told the network namespace that the
-// configuration is for, before it is judged beside the host.
-func (o *options) read(enter func(netNamespace string) error) (text *config.Text, m *model.Model, r *source.Report) {
-	host := o.host()
+// reading is the one way from a command line to a configuration, for the daemon and for the test. Enter is told the network namespace that
+// it is for, before it is judged beside the host.
+func (o *options) reading(enter func(netNamespace string) error) (config.Options, config.Host) {
 	opt := o.config()
 	opt.Random = o.random()
 	opt.Enter = func(named string) error { return enter(cmp.Or(o.namespace, named)) }
-	if o.test && o.lint {
-		var c *config.Config
-		if c, m, r = config.LoadWritten(config.System{}, o.configFile, opt, host); m != nil {
-			lint.Check(c, m, host, r)
-		}
-	} else {
-		text, m, r = config.LoadText(config.System{}, o.configFile, opt, host)
-	}
-	if m != nil && o.namespace != "" {
-		m.Process.NetNamespace = o.namespace
-	}
-	return text, m, r
+	return opt, o.host()
 }
 
 // host is what the configuration is judged beside.
@@ -119,12 +105,16 @@ func load(o options) int {
 		fmt.Println(err)
 	}
 	code, elsewhere := 0, false
-	text, m, r := o.read(func(netNamespace string) (err error) {
+	opt, host := o.reading(func(netNamespace string) (err error) {
 		if code, elsewhere = parent.Elsewhere(netNamespace); elsewhere {
 			err = errors.New("the configuration is for another network namespace")
 		}
 		return err
 	})
+	text, m, r := config.LoadText(config.System{}, o.configFile, opt, host)
+	if m != nil && o.namespace != "" {
+		m.Process.NetNamespace = o.namespace
+	}
 	if elsewhere {
 		r = r.Blank()
 		if o.namespace == "" {

@@ -41,10 +41,20 @@ func Load(files source.Files, name string, opt Options, host Host) (*model.Model
 
 // LoadText is Load that also returns what was read.
 func LoadText(files source.Files, name string, opt Options, host Host) (*Text, *model.Model, *source.Report) {
+	return loadText(files, name, opt, host, true)
+}
+
+// Judge is Load for those who want the findings alone, for which no virtual server need be kept.
+func Judge(files source.Files, name string, opt Options, host Host) *source.Report {
+	_, _, r := loadText(files, name, opt, host, false)
+	return r
+}
+
+func loadText(files source.Files, name string, opt Options, host Host, keep bool) (*Text, *model.Model, *source.Report) {
 	r := &source.Report{}
 	lines := load(files, name, opt, host, r)
 	passed := r.Clone()
-	c, m, ok := passing(lines, opt, host, passed)
+	c, m, ok := passing(lines, opt, host, passed, keep)
 	if ok {
 		r = passed
 	} else {
@@ -66,7 +76,7 @@ func whole(lines *source.Reading, opt Options, host Host, r *source.Report) (*Co
 	if r.Ended() {
 		return c, nil
 	}
-	m := enter(c, opt, host, r, slices.Values(c.LVS.Services))
+	m := enter(c, opt, host, r, slices.Values(c.LVS.Services), true)
 	if r.Refused() {
 		return c, nil
 	}
@@ -75,8 +85,8 @@ func whole(lines *source.Reading, opt Options, host Host, r *source.Report) (*Co
 
 // passing makes the same model without having all of that at once: outermost statements are read one after the other, virtual
 // servers after all else, and each of these is resolved and forgotten before the next. It returns false for a text whose braces are not
-// in order; neither findings nor model count then.
-func passing(lines *source.Reading, opt Options, host Host, r *source.Report) (c *Config, m *model.Model, ok bool) {
+// in order; neither findings nor model count then. Without keep the model is without virtual servers.
+func passing(lines *source.Reading, opt Options, host Host, r *source.Report, keep bool) (c *Config, m *model.Model, ok bool) {
 	c = newConfig()
 	take := func(n *syntax.Node) { root().Read(c, []*syntax.Node{n}, r) }
 	servers, ok := syntax.Walk(lines, root(), "virtual_server", r, take)
@@ -100,7 +110,7 @@ func passing(lines *source.Reading, opt Options, host Host, r *source.Report) (c
 	}
 	resolved := r.Blank() // does not count if a service ends the reading
 	if !r.Ended() {
-		m = enter(c, opt, host, resolved, services)
+		m = enter(c, opt, host, resolved, services, keep)
 	} else {
 		services(func(*VirtualServer) bool { return true })
 	}
@@ -114,7 +124,7 @@ func passing(lines *source.Reading, opt Options, host Host, r *source.Report) (c
 }
 
 // enter enters the network namespace and resolves.
-func enter(c *Config, opt Options, host Host, r *source.Report, services iter.Seq[*VirtualServer]) *model.Model {
+func enter(c *Config, opt Options, host Host, r *source.Report, services iter.Seq[*VirtualServer], keep bool) *model.Model {
 	if opt.Enter != nil {
 		c.needs = nil
 		if c.NetNamespace.IsSet() {
@@ -125,7 +135,7 @@ func enter(c *Config, opt Options, host Host, r *source.Report, services iter.Se
 			return nil
 		}
 	}
-	return resolve(c, services, host, r)
+	return resolve(c, services, keep, host, r)
 }
 
 // Parse reads the statements of the configuration called name.

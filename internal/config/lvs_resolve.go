@@ -37,9 +37,11 @@ func resolveLVS(res *resolver, l *model.LVS) {
 			continue
 		}
 		seen[out.Key()] = true
-		l.Services = append(l.Services, out)
-		v.Run = len(l.Services)
 		res.needService(v)
+		if res.keep {
+			l.Services = append(l.Services, out)
+			v.Run = len(l.Services)
+		}
 	}
 	l.Files = res.files.checked()
 }

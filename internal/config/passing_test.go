@@ -32,16 +32,20 @@ func TestBothWays(t *testing.T) {
 				lines := load(fuzzFiles{oneFile(text)}, "/k", Options{}, newFakeHost(), r)
 				one := r.Clone()
 				_, want := whole(lines, Options{}, newFakeHost(), r)
-				_, got, ok := passing(lines, Options{}, newFakeHost(), one)
+				_, got, ok := passing(lines, Options{}, newFakeHost(), one, true)
 				if !ok {
 					continue
 				}
 				passed++
+				judged := Judge(fuzzFiles{oneFile(text)}, "/k", Options{}, newFakeHost())
 				if !reflect.DeepEqual(got, want) {
 					t.Errorf("%s: the models differ", name)
 				}
 				if diff := cmp.Diff(printed(r), printed(one)); diff != "" || one.ExitCode() != r.ExitCode() || one.Refused() != r.Refused() {
 					t.Errorf("%s: found (-whole +block by block)\n%s", name, diff)
+				}
+				if diff := cmp.Diff(printed(r), printed(judged)); diff != "" || judged.ExitCode() != r.ExitCode() || judged.Refused() != r.Refused() {
+					t.Errorf("%s: judged (-loaded +judged)\n%s", name, diff)
 				}
 				if got != nil {
 					services += len(got.LVS.Services)

@@ -14,6 +14,7 @@ import (
 type resolver struct {
 	c        *Config
 	services iter.Seq[*VirtualServer]
+	keep     bool // in the model
 	served   bool // there is one
 	host     Host
 	r        *source.Report
@@ -38,13 +39,13 @@ type resolver struct {
 // Resolve applies defaults, inheritance and corrections. Findings that keepalived makes after parsing have no place of their own in its
 // messages; here they point at the block or keyword they are about.
 func Resolve(c *Config, host Host, r *source.Report) *model.Model {
-	return resolve(c, slices.Values(c.LVS.Services), host, r)
+	return resolve(c, slices.Values(c.LVS.Services), true, host, r)
 }
 
-// resolve asks for the virtual servers one by one, when all else is resolved.
-func resolve(c *Config, services iter.Seq[*VirtualServer], host Host, r *source.Report) *model.Model {
+// resolve asks for the virtual servers one by one, when all else is resolved. The model has them if they are to be kept.
+func resolve(c *Config, services iter.Seq[*VirtualServer], keep bool, host Host, r *source.Report) *model.Model {
 	c.needs = nil
-	res := &resolver{c: c, services: services, host: remember(host), r: r, missing: map[string]bool{}, found: map[string]Interface{}, virtual: map[*Instance]virtualRouting{}}
+	res := &resolver{c: c, services: services, keep: keep, host: remember(host), r: r, missing: map[string]bool{}, found: map[string]Interface{}, virtual: map[*Instance]virtualRouting{}}
 	m := &model.Model{}
 	res.checkScriptUsers()
 	res.process(&m.Process)

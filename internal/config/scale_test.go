@@ -44,9 +44,9 @@ func TestLargeFarm(t *testing.T) {
 func BenchmarkLoad(b *testing.B) {
 	instance := func(i, addresses int) string {
 		var c strings.Builder
-		fmt.Fprintf(&c, "vrrp_instance I%d {\n state BACKUP\n interface eth0\n virtual_router_id %d\n priority 100\n virtual_ipaddress {\n  10.255.%d.%d\n }\n virtual_ipaddress_excluded {\n", i, i%250+1, i>>8, i&255)
+		fmt.Fprintf(&c, "vrrp_instance I%d {\n state BACKUP\n interface e%d\n virtual_router_id %d\n priority 100\n virtual_ipaddress {\n  10.255.%d.%d\n }\n virtual_ipaddress_excluded {\n", i, i/250, i%250+1, i>>8, i&255)
 		for v := range addresses {
-			fmt.Fprintf(&c, "  10.%d.%d.%d/32 dev eth0\n", i%250, v>>8&255, v&255)
+			fmt.Fprintf(&c, "  10.%d.%d.%d/32 dev lo\n", i%250, v>>8&255, v&255)
 		}
 		return c.String() + " }\n}\n"
 	}
@@ -56,6 +56,12 @@ func BenchmarkLoad(b *testing.B) {
 			c.WriteString(line(i))
 		}
 		return c.String()
+	}
+	host := newFakeHost()
+	for i := range 4 {
+		e := host.interfaces["eth0"]
+		e.Name, e.Index = fmt.Sprintf("e%d", i), 100+i
+		host.interfaces[e.Name] = e
 	}
 	route := func(i int) string {
 		return fmt.Sprintf(" 11.%d.%d.%d/32 via 192.0.2.254 dev eth0\n", i>>16, i>>8&255, i&255)
@@ -77,7 +83,7 @@ func BenchmarkLoad(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if m, r := Load(oneFile(c.text), "/etc/k.conf", Options{}, newFakeHost()); m == nil {
+				if m, r := Load(oneFile(c.text), "/etc/k.conf", Options{}, host); m == nil {
 					b.Fatal(r.All()[0])
 				}
 			}
