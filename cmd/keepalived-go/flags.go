@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/keepalived-go/keepalived-go/internal/config"
 	"github.com/keepalived-go/keepalived-go/internal/daemon/logging"
 	"github.com/keepalived-go/keepalived-go/internal/daemon/parent"
 )
@@ -47,8 +46,6 @@ type options struct {
 	facility          int
 	logFile           string // "" none
 	noMeaning         []string
-
-	foreknown *config.Foreknown // nil: not yet known
 }
 
 type argument uint8

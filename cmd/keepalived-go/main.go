@@ -12,6 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/keepalived-go/keepalived-go/internal/config"
+	"github.com/keepalived-go/keepalived-go/internal/config/lint"
 	"github.com/keepalived-go/keepalived-go/internal/config/source"
 	"github.com/keepalived-go/keepalived-go/internal/daemon/link"
 	"github.com/keepalived-go/keepalived-go/internal/daemon/logging"
@@ -150,14 +152,19 @@ func test(o options) int {
 
 // judge reads the configuration where it is to be used.
 func (o *options) judge() *source.Report {
-	if ns := o.netNamespace(); ns != "" && !o.offline {
-		if err := parent.EnterNamespace(ns); err != nil {
-			r := &source.Report{}
-			r.Refuse(source.Fatal, source.Pos{}, "%v", err)
-			return r
+	opt, host := o.reading(func(netNamespace string) error {
+		if netNamespace == "" || o.offline {
+			return nil
 		}
+		return parent.EnterNamespace(netNamespace)
+	})
+	if !o.lint {
+		return config.Judge(config.System{}, o.configFile, opt, host)
 	}
-	_, _, r := o.read()
+	c, m, r := config.LoadWritten(config.System{}, o.configFile, opt, host)
+	if m != nil {
+		lint.Check(c, m, host, r)
+	}
 	return r
 }
 

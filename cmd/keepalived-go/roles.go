@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -11,13 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/keepalived-go/keepalived-go/internal/config"
-	"github.com/keepalived-go/keepalived-go/internal/config/lint"
 	"github.com/keepalived-go/keepalived-go/internal/config/source"
 	"github.com/keepalived-go/keepalived-go/internal/daemon/engine"
 	"github.com/keepalived-go/keepalived-go/internal/daemon/link"
 	"github.com/keepalived-go/keepalived-go/internal/daemon/logging"
 	"github.com/keepalived-go/keepalived-go/internal/daemon/parent"
-	"github.com/keepalived-go/keepalived-go/internal/model"
 	"github.com/keepalived-go/keepalived-go/internal/sys/probe"
 	"github.com/keepalived-go/keepalived-go/internal/sys/process"
 )
@@ -56,21 +56,13 @@ func prober(o options) int {
 	return parent.ExitOK
 }
 
-// read is the one way from a command line to a model, for the daemon and for the test.
-func (o *options) read() (*config.Config, *model.Model, *source.Report) {
-	host := o.host()
+// reading is the one way from a command line to a configuration, for the daemon and for the test. Enter is told the network namespace that
+// it is for, before it is judged beside the host.
+func (o *options) reading(enter func(netNamespace string) error) (config.Options, config.Host) {
 	opt := o.config()
-	if seed := o.foreseen().RandomSeed; seed >= 0 {
-		opt.Random = random(rand.New(rand.NewPCG(uint64(seed), 0)))
-	}
-	c, m, r := config.LoadWritten(config.System{}, o.configFile, opt, host)
-	if o.test && o.lint && m != nil {
-		lint.Check(c, m, host, r)
-	}
-	if m != nil && o.namespace != "" {
-		m.Process.NetNamespace = o.namespace
-	}
-	return c, m, r
+	opt.Random = o.random()
+	opt.Enter = func(named string) error { return enter(cmp.Or(o.namespace, named)) }
+	return opt, o.host()
 }
 
 // host is what the configuration is judged beside.
@@ -85,26 +77,24 @@ func (o options) config() config.Options {
 	return config.Options{ConfigID: o.configID, CheckAll: o.checkAll, Getenv: os.Getenv, Random: random(rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())))}
 }
 
-// random is ${_RANDOM}.
+// random is ${_RANDOM} of a source of numbers.
 func random(r *rand.Rand) func(low, high int) int {
 	return func(low, high int) int { return low + r.IntN(high-low+1) }
 }
 
-// foreseen is what must be known of the configuration before it is read.
-func (o *options) foreseen() config.Foreknown {
-	if o.foreknown == nil {
-		f := config.Foresee(config.System{}, o.configFile, o.config(), config.System{})
-		o.foreknown = &f
+// random is ${_RANDOM}. The first that is asked for looks for the random_seed of the configuration.
+func (o *options) random() func(low, high int) int {
+	var seeded func(low, high int) int
+	return func(low, high int) int {
+		if seeded == nil {
+			opt := o.config()
+			seeded = opt.Random
+			if seed := config.RandomSeed(config.System{}, o.configFile, opt, config.System{}); seed >= 0 {
+				seeded = random(rand.New(rand.NewPCG(uint64(seed), 0)))
+			}
+		}
+		return seeded(low, high)
 	}
-	return *o.foreknown
-}
-
-// netNamespace is the network namespace that the configuration is for.
-func (o *options) netNamespace() string {
-	if o.namespace != "" {
-		return o.namespace
-	}
-	return o.foreseen().NetNamespace
 }
 
 // load is the loader. It lives for one configuration, so that most of what it allocates need not be looked through again and again.
@@ -114,18 +104,30 @@ func load(o options) int {
 	if err != nil {
 		fmt.Println(err)
 	}
-	if code, yes := parent.Elsewhere(o.netNamespace); yes {
-		if f := o.foreseen(); o.namespace == "" {
-			f.Missing(can.Has).Write(os.Stdout, false)
+	code, elsewhere := 0, false
+	opt, host := o.reading(func(netNamespace string) (err error) {
+		if code, elsewhere = parent.Elsewhere(netNamespace); elsewhere {
+			err = errors.New("the configuration is for another network namespace")
 		}
+		return err
+	})
+	text, m, r := config.LoadText(config.System{}, o.configFile, opt, host)
+	if m != nil && o.namespace != "" {
+		m.Process.NetNamespace = o.namespace
+	}
+	if elsewhere {
+		r = r.Blank()
+		if o.namespace == "" {
+			text.TellMissing(can.Has, false, false, r)
+		}
+		r.Write(os.Stdout, false)
 		return code
 	}
 	if _, err := os.Stat(o.configFile); err == nil {
 		fmt.Printf("Opening file '%s'.\nConfiguration file %s\n", o.configFile, o.configFile)
 	}
-	c, m, r := o.read()
 	if err == nil && m != nil {
-		c.TellMissing(can.Has, !o.noVRRP, !o.noCheckers, r)
+		text.TellMissing(can.Has, !o.noVRRP, !o.noCheckers, r)
 	}
 	r.Write(os.Stdout, false)
 	if m == nil {
@@ -137,7 +139,7 @@ func load(o options) int {
 		return parent.ExitConfig
 	}
 	if dir := m.Process.ConfigSaveDir; dir != "" {
-		if err := parent.SaveConfig(dir, filepath.Base(o.configFile), c.Save); err != nil {
+		if err := parent.SaveConfig(dir, filepath.Base(o.configFile), text.Save); err != nil {
 			fmt.Println(err)
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"iter"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,35 +21,121 @@ import (
 	"github.com/keepalived-go/keepalived-go/internal/model"
 )
 
-// Options are the command line's part in what a configuration means.
+// Options are the command line's part in what a configuration means, and what the reader wants of it.
 type Options struct {
 	ConfigID string                  // -i; empty: the host name up to its first dot
 	CheckAll bool                    // -e: every include check is on
 	Getenv   func(string) string     // for ${_ENV NAME}; nil: all are empty
 	Random   func(low, high int) int // for ${_RANDOM}; nil: always low
+
+	// Enter, if not nil, is told the net_namespace that was read before the host is asked for anything. An error refuses the configuration.
+	Enter func(netNamespace string) error
 }
 
 // Load reads, checks and resolves the configuration called name. The model is nil if the report refuses it, that is if a daemon must not
 // run with it; findings that do not refuse it have been corrected as the report says.
 func Load(files source.Files, name string, opt Options, host Host) (*model.Model, *source.Report) {
-	_, m, r := LoadWritten(files, name, opt, host)
+	_, m, r := LoadText(files, name, opt, host)
 	return m, r
+}
+
+// LoadText is Load that also returns what was read.
+func LoadText(files source.Files, name string, opt Options, host Host) (*Text, *model.Model, *source.Report) {
+	return loadText(files, name, opt, host, true)
+}
+
+// Judge is Load for those who want the findings alone, for which no virtual server need be kept.
+func Judge(files source.Files, name string, opt Options, host Host) *source.Report {
+	_, _, r := loadText(files, name, opt, host, false)
+	return r
+}
+
+func loadText(files source.Files, name string, opt Options, host Host, keep bool) (*Text, *model.Model, *source.Report) {
+	r := &source.Report{}
+	lines := load(files, name, opt, host, r)
+	passed := r.Clone()
+	c, m, ok := passing(lines, opt, host, passed, keep)
+	if ok {
+		r = passed
+	} else {
+		c, m = whole(lines, opt, host, r)
+	}
+	return &Text{c, lines, r}, m, r
 }
 
 // LoadWritten is Load that also returns the configuration as written.
 func LoadWritten(files source.Files, name string, opt Options, host Host) (*Config, *model.Model, *source.Report) {
 	r := &source.Report{}
-	text := load(files, name, opt, host, r)
-	c := Read(syntax.Parse(text, root(), r), r)
-	c.text, c.report = text, r
-	if r.Ended() {
-		return c, nil, r
-	}
-	m := Resolve(c, host, r)
-	if r.Refused() {
-		return c, nil, r
-	}
+	c, m := whole(load(files, name, opt, host, r), opt, host, r)
 	return c, m, r
+}
+
+// whole makes a model of a text by way of all statements, then all that they say.
+func whole(lines *source.Reading, opt Options, host Host, r *source.Report) (*Config, *model.Model) {
+	c := Read(syntax.Parse(lines, root(), r), r)
+	if r.Ended() {
+		return c, nil
+	}
+	m := enter(c, opt, host, r, slices.Values(c.LVS.Services), true)
+	if r.Refused() {
+		return c, nil
+	}
+	return c, m
+}
+
+// passing makes the same model without having all of that at once: outermost statements are read one after the other, virtual
+// servers after all else, and each of these is resolved and forgotten before the next. It returns false for a text whose braces are not
+// in order; neither findings nor model count then. Without keep the model is without virtual servers.
+func passing(lines *source.Reading, opt Options, host Host, r *source.Report, keep bool) (c *Config, m *model.Model, ok bool) {
+	c = newConfig()
+	take := func(n *syntax.Node) { root().Read(c, []*syntax.Node{n}, r) }
+	servers, ok := syntax.Walk(lines, root(), "virtual_server", r, take)
+	if !ok {
+		return nil, nil, false
+	}
+	services := func(yield func(*VirtualServer) bool) {
+		for i := range servers.Len() {
+			var n *syntax.Node
+			if n, ok = servers.Read(i, r); !ok {
+				return
+			}
+			c.LVS.Services = nil
+			take(n)
+			for _, v := range c.LVS.Services {
+				if !yield(v) {
+					return
+				}
+			}
+		}
+	}
+	resolved := r.Blank() // does not count if a service ends the reading
+	if !r.Ended() {
+		m = enter(c, opt, host, resolved, services, keep)
+	} else {
+		services(func(*VirtualServer) bool { return true })
+	}
+	if r.Ended() {
+		return c, nil, ok
+	}
+	if r.Merge(resolved); r.Refused() {
+		m = nil
+	}
+	return c, m, ok
+}
+
+// enter enters the network namespace and resolves.
+func enter(c *Config, opt Options, host Host, r *source.Report, services iter.Seq[*VirtualServer], keep bool) *model.Model {
+	if opt.Enter != nil {
+		c.needs = nil
+		if c.NetNamespace.IsSet() {
+			c.needs = []need{needNamespace("net_namespace", c.NetNamespace.At)}
+		}
+		if err := opt.Enter(c.NetNamespace.V); err != nil {
+			r.Refuse(source.Fatal, source.Pos{}, "%v", err)
+			return nil
+		}
+	}
+	return resolve(c, services, keep, host, r)
 }
 
 // Parse reads the statements of the configuration called name.
@@ -89,10 +177,15 @@ type Config struct {
 
 	LVS LVS
 
-	needs  []need // of capabilities; set by Resolve
-	names  seen   // of blocks that may not stand twice
-	text   *source.Reading
-	report *source.Report // of its reading
+	needs []need // of capabilities; set by Resolve
+	names seen   // of blocks that may not stand twice
+}
+
+// Text is a configuration as it was read.
+type Text struct {
+	config *Config // may be without virtual servers
+	lines  *source.Reading
+	report *source.Report
 }
 
 // Save writes the configuration as it was read: without remarks, with what was included, chosen and substituted in place. It reads back
@@ -100,11 +193,11 @@ type Config struct {
 //
 // Differs from keepalived: definitions are substituted and conditions decided.
 // It is keepalived's form: "# FILE" before the first line of each file.
-func (c *Config) Save(w io.Writer) error {
+func (t *Text) Save(w io.Writer) error {
 	out := bufio.NewWriter(w)
 	depth, file := 0, ""
-	for l := range c.text.All() {
-		if f := c.report.Place(l.At).File; f != file {
+	for l := range t.lines.All() {
+		if f := t.report.Place(l.At).File; f != file {
 			fmt.Fprintf(out, "# %s\n", f)
 			file = f
 		}
@@ -155,11 +248,16 @@ type opt[V any] = schema.Opt[V]
 
 // Read takes the statements of a configuration.
 func Read(nodes []*syntax.Node, r *source.Report) *Config {
+	c := newConfig()
+	root().Read(c, nodes, r)
+	root().Tell(source.Pos{}, c, r)
+	return c
+}
+
+func newConfig() *Config {
 	c := &Config{}
 	root().Init(c)
 	globalDefs.Init(&c.Global)
-	root().Read(c, nodes, r)
-	root().Tell(source.Pos{}, c, r)
 	return c
 }
 
@@ -167,9 +265,9 @@ func Read(nodes []*syntax.Node, r *source.Report) *Config {
 func Tables() schema.Walker { return root() }
 
 // root is the table of the outermost keywords: the common ones, then those of each subsystem.
-func root() schema.Table[Config] { return rootTable }
+func root() *schema.Index[Config] { return rootTable }
 
-var rootTable = concat(rootScalars, vrrpRoot.For(syntax.VRRP), trackRoot.For(syntax.VRRP), lvsRoot.For(syntax.Checkers))
+var rootTable = concat(rootScalars, vrrpRoot.For(syntax.VRRP), trackRoot.For(syntax.VRRP), lvsRoot.For(syntax.Checkers)).Index()
 
 func concat[T any](tables ...schema.Table[T]) (all schema.Table[T]) {
 	for _, t := range tables {

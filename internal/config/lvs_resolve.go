@@ -22,8 +22,8 @@ func resolveLVS(res *resolver, l *model.LVS) {
 	}
 	seq := map[string]int{}
 	seen := map[model.ServiceKey]bool{}
-	l.Services = make([]model.VirtualServer, 0, len(res.c.LVS.Services))
-	for _, v := range res.c.LVS.Services {
+	for v := range res.services {
+		res.served = true
 		out, ok := res.service(v, l, seq[v.Group])
 		if !ok {
 			continue
@@ -37,8 +37,11 @@ func resolveLVS(res *resolver, l *model.LVS) {
 			continue
 		}
 		seen[out.Key()] = true
-		l.Services = append(l.Services, out)
-		v.Run = len(l.Services)
+		res.needService(v)
+		if res.keep {
+			l.Services = append(l.Services, out)
+			v.Run = len(l.Services)
+		}
 	}
 	l.Files = res.files.checked()
 }

@@ -16,7 +16,9 @@ func TestNetNamespace(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got := Foresee(System{}, path, Options{}, System{}).NetNamespace; got != want {
+		got := "not told"
+		Load(System{}, path, Options{Enter: func(name string) error { got = name; return nil }}, System{})
+		if got != want {
 			t.Errorf("NetNamespace of %q = %q, want %q", text, got, want)
 		}
 	}

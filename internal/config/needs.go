@@ -56,13 +56,9 @@ func (c *Config) TellMissing(has func(string) bool, vrrp, checkers bool, r *sour
 	}
 }
 
-// Missing is what TellMissing tells of net_namespace, without which no Config comes about.
-func (f *Foreknown) Missing(has func(string) bool) *source.Report {
-	r := f.report.Blank()
-	if f.NetNamespace != "" {
-		(&Config{needs: []need{needNamespace("net_namespace", f.namespaceAt)}}).TellMissing(has, false, false, r)
-	}
-	return r
+// TellMissing is that of the Config. If Options.Enter has refused, it speaks of net_namespace alone.
+func (t *Text) TellMissing(has func(string) bool, vrrp, checkers bool, r *source.Report) {
+	t.config.TellMissing(has, vrrp, checkers, r)
 }
 
 func needNamespace(what string, at source.Pos) need {
@@ -143,12 +139,8 @@ func (res *resolver) needVRRP(v *model.VRRP) {
 	}
 }
 
-func (res *resolver) needLVS() {
-	for _, v := range res.c.LVS.Services {
-		if v.Run > 0 {
-			res.need(need{capability: "CAP_NET_ADMIN", effect: "services cannot be set in IPVS", what: "virtual_server", at: v.At})
-		}
-	}
+func (res *resolver) needService(v *VirtualServer) {
+	res.need(need{capability: "CAP_NET_ADMIN", effect: "services cannot be set in IPVS", what: "virtual_server", at: v.At})
 }
 
 func (res *resolver) needProbe(c *Checker) {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -118,8 +119,10 @@ vrrp_instance V {
 		t.Errorf("with all: %q", all)
 	}
 
-	f := Foresee(oneFile("net_namespace blue\n"), "k", Options{}, newFakeHost())
-	if r := f.Missing(none); len(r.All()) != 1 || r.All()[0].String() != "(k: Line 1) net_namespace needs CAP_SYS_ADMIN"+lacks+"the network namespace cannot be entered" {
+	elsewhere := func(string) error { return errors.New("elsewhere") }
+	text, _, r := LoadText(oneFile("net_namespace blue\n"), "k", Options{Enter: elsewhere}, newFakeHost())
+	r = r.Blank()
+	if text.TellMissing(none, false, false, r); len(r.All()) != 1 || r.All()[0].String() != "(k: Line 1) net_namespace needs CAP_SYS_ADMIN"+lacks+"the network namespace cannot be entered" {
 		t.Errorf("net_namespace: %v", r.All())
 	}
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"iter"
 	"path/filepath"
 	"slices"
 	"time"
@@ -13,13 +14,16 @@ import (
 
 // resolver turns one Config into a Model.
 type resolver struct {
-	c       *Config
-	host    Host
-	r       *source.Report
-	absent  bool            // an interface that is not there was reported
-	missing map[string]bool // such interfaces, so that each place is reported but names are looked up once
-	found   map[string]Interface
-	vlinks  vlinks
+	c        *Config
+	services iter.Seq[*VirtualServer]
+	keep     bool // in the model
+	served   bool // there is one
+	host     Host
+	r        *source.Report
+	absent   bool            // an interface that is not there was reported
+	missing  map[string]bool // such interfaces, so that each place is reported but names are looked up once
+	found    map[string]Interface
+	vlinks   vlinks
 
 	files trackerSet // set by vrrp
 
@@ -37,8 +41,13 @@ type resolver struct {
 // Resolve applies defaults, inheritance and corrections. Findings that keepalived makes after parsing have no place of their own in its
 // messages; here they point at the block or keyword they are about.
 func Resolve(c *Config, host Host, r *source.Report) *model.Model {
+	return resolve(c, slices.Values(c.LVS.Services), true, host, r)
+}
+
+// resolve asks for the virtual servers one by one, when all else is resolved. The model has them if they are to be kept.
+func resolve(c *Config, services iter.Seq[*VirtualServer], keep bool, host Host, r *source.Report) *model.Model {
 	c.needs = nil
-	res := &resolver{c: c, host: host, r: r, missing: map[string]bool{}, found: map[string]Interface{}, virtual: map[*Instance]virtualRouting{}}
+	res := &resolver{c: c, services: services, keep: keep, host: remember(host), r: r, missing: map[string]bool{}, found: map[string]Interface{}, virtual: map[*Instance]virtualRouting{}}
 	m := &model.Model{}
 	res.checkScriptUsers()
 	res.process(&m.Process)
@@ -50,7 +59,6 @@ func Resolve(c *Config, host Host, r *source.Report) *model.Model {
 	res.part = checkScripts
 	res.lvsGlobal(&m.LVS, m.VRRP.Instances)
 	resolveLVS(res, &m.LVS)
-	res.needLVS()
 	res.scriptSecurity()
 	return m
 }

@@ -17,6 +17,10 @@ type virtualRouting struct {
 func (res *resolver) references(what string, refs references) bool {
 	g := &res.c.Global
 	for _, n := range refs.names {
+		if n.judge != nil {
+			n.judge(res.r)
+			continue
+		}
 		if n.table == "" && n.name != "" {
 			res.r.Errorf(n.at, "%s: %q is not a number - ignoring it", what, n.name)
 			return false
@@ -41,6 +45,7 @@ func (res *resolver) references(what string, refs references) bool {
 
 // routes resolves a list of routes.
 func (res *resolver) routes(list []opt[*Route]) (out []model.Route) {
+	out = slices.Grow(out, len(list))
 	for _, e := range list {
 		if !res.references("route", e.V.references) {
 			continue
@@ -61,6 +66,7 @@ func (res *resolver) routes(list []opt[*Route]) (out []model.Route) {
 
 // rules resolves a list of rules; priorities has those of the entries that give none.
 func (res *resolver) rules(list []opt[*Rule]) (out []model.Rule) {
+	out = slices.Grow(out, len(list))
 	for _, e := range list {
 		if !res.references("rule", e.V.references) {
 			continue
@@ -106,6 +112,7 @@ func (res *resolver) statics(v *model.VRRP) {
 	out, g := &v.Statics, &res.c.Global
 	v.IPRouteUsr, v.IPRouteEtc = g.IPRouteUsr.V, g.IPRouteEtc.V
 	res.rulePriorities()
+	out.Addresses = slices.Grow(out.Addresses, len(res.c.Static))
 	for _, e := range res.c.Static {
 		a := e.V.Address
 		a.TrackGroup = res.trackGroup(e.V.TrackGroup)

@@ -174,7 +174,7 @@ func (res *resolver) scriptSecurity() {
 	if len(res.c.Instances) > 0 && !res.absent {
 		judged |= vrrpScripts
 	}
-	if len(res.c.LVS.Services) > 0 {
+	if res.served {
 		judged |= checkScripts
 	}
 	if res.scripts&judged != 0 {

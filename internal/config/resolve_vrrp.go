@@ -252,7 +252,9 @@ func orAddr(o opt[netip.Addr], def netip.Addr) netip.Addr {
 // addresses settles the virtual addresses; it returns false if the instance is refused.
 func (res *resolver) addresses(i *Instance, out *model.Instance, say sayer) bool {
 	place := func(l []opt[Address]) (list []model.Address) {
-		for _, a := range l {
+		list = slices.Grow(list, len(l))
+		for k := range l {
+			a := &l[k]
 			m, dev := a.V.Address, i.Interface.V
 			if a.V.Dev.IsSet() {
 				dev = a.V.Dev.V
@@ -261,7 +263,7 @@ func (res *resolver) addresses(i *Instance, out *model.Instance, say sayer) bool
 				say(a.At, "no interface for vip %s - removing", m.Prefix)
 				continue
 			}
-			m.Interface = res.placeOn(i, out, &a, dev, say)
+			m.Interface = res.placeOn(i, out, a, dev, say)
 			m.UseVMAC = a.V.UseVMAC
 			list = append(list, m)
 		}

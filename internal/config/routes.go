@@ -43,6 +43,7 @@ type nameRef struct {
 	table, name string
 	at          source.Pos
 	set         func(uint32)
+	judge       func(*source.Report) // in place of all that: what is to be said when the names before it are known
 }
 
 // routeOptions are the words of a route, in the form of iproute2.
@@ -183,7 +184,7 @@ func (e *entry) named(table string, names map[string]int, high uint64, set func(
 	switch n, err := cNumber(w, 64); {
 	case e.err != nil:
 	case w != "" && (w[0] < '0' || w[0] > '9') && w[0] != '+' && w[0] != '-':
-		e.names = append(e.names, nameRef{table, w, e.at, set})
+		e.names = append(e.names, nameRef{table: table, name: w, at: e.at, set: set})
 	case err != nil || w == "":
 		e.fail("%q is neither a number nor a name", w)
 	case n > high:
@@ -254,7 +255,7 @@ func (e *entry) realms(v func(*model.Route) *uint32, of *model.Route) {
 		case part == "" || part[0] >= '0' && part[0] <= '9':
 			e.fail("%q is not a realm", part)
 		default:
-			e.names = append(e.names, nameRef{"rt_realms", part, e.at, func(n uint32) { *v(of) |= n << shift }})
+			e.names = append(e.names, nameRef{table: "rt_realms", name: part, at: e.at, set: func(n uint32) { *v(of) |= n << shift }})
 		}
 	}
 }
@@ -644,9 +645,9 @@ func readRoute(static bool, n *syntax.Node, r *source.Report) (*Route, bool) {
 		out.TrackGroup = opt[string]{}
 	}
 	if protocol {
-		out.names = append(out.names, nameRef{at: e.at, set: func(uint32) {
+		out.names = append(out.names, nameRef{judge: func(r *source.Report) {
 			if out.Protocol != model.KeepalivedProto && !out.NoTrack {
-				e.r.Errorf(n.At(), "Route cannot be tracked if protocol is not RTPROT_KEEPALIVED(18), resetting protocol")
+				r.Errorf(n.At(), "Route cannot be tracked if protocol is not RTPROT_KEEPALIVED(18), resetting protocol")
 				out.Protocol = model.KeepalivedProto
 			}
 		}})
@@ -844,9 +845,9 @@ func readRule(static bool, n *syntax.Node, r *source.Report) (*Rule, bool) {
 	}
 	switch {
 	case protocol:
-		out.names = append(out.names, nameRef{at: e.at, set: func(uint32) {
+		out.names = append(out.names, nameRef{judge: func(r *source.Report) {
 			if out.Protocol != model.KeepalivedProto && !out.NoTrack {
-				e.r.Errorf(n.At(), "Rule cannot be tracked if protocol is not RTPROT_KEEPALIVED(18), resetting protocol")
+				r.Errorf(n.At(), "Rule cannot be tracked if protocol is not RTPROT_KEEPALIVED(18), resetting protocol")
 				out.Protocol = model.KeepalivedProto
 			}
 		}})

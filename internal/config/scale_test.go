@@ -40,9 +40,53 @@ func TestLargeFarm(t *testing.T) {
 	}
 }
 
-func BenchmarkFarm(b *testing.B) {
-	text := farm(2277, 37205)
-	for b.Loop() {
-		Load(oneFile(text), "/etc/farm.conf", Options{}, newFakeHost())
+// BenchmarkLoad reads what test/bench compares with keepalived as a whole program.
+func BenchmarkLoad(b *testing.B) {
+	instance := func(i, addresses int) string {
+		var c strings.Builder
+		fmt.Fprintf(&c, "vrrp_instance I%d {\n state BACKUP\n interface e%d\n virtual_router_id %d\n priority 100\n virtual_ipaddress {\n  10.255.%d.%d\n }\n virtual_ipaddress_excluded {\n", i, i/250, i%250+1, i>>8, i&255)
+		for v := range addresses {
+			fmt.Fprintf(&c, "  10.%d.%d.%d/32 dev lo\n", i%250, v>>8&255, v&255)
+		}
+		return c.String() + " }\n}\n"
+	}
+	repeat := func(n int, line func(i int) string) string {
+		var c strings.Builder
+		for i := range n {
+			c.WriteString(line(i))
+		}
+		return c.String()
+	}
+	host := newFakeHost()
+	for i := range 4 {
+		e := host.interfaces["eth0"]
+		e.Name, e.Index = fmt.Sprintf("e%d", i), 100+i
+		host.interfaces[e.Name] = e
+	}
+	route := func(i int) string {
+		return fmt.Sprintf(" 11.%d.%d.%d/32 via 192.0.2.254 dev eth0\n", i>>16, i>>8&255, i&255)
+	}
+	script := func(i int) string {
+		return fmt.Sprintf("vrrp_script S%d {\n script \"/usr/bin/true %d\"\n interval 2\n weight 2\n}\n", i, i)
+	}
+	for _, c := range []struct{ name, text string }{
+		{"farm", farm(2277, 37205)},
+		{"instances", repeat(1000, func(i int) string { return instance(i, 20) })},
+		{"addresses", instance(0, 50000)},
+		{"routes", "static_routes {\n" + repeat(100000, route) + "}\n"},
+		{"scripts", "global_defs {\n enable_script_security\n script_user root\n}\n" + instance(0, 1) + repeat(20000, script)},
+		{"group", "virtual_server_group G {\n" + repeat(100000, func(i int) string { return fmt.Sprintf(" 11.%d.%d.%d 80\n", i>>16, i>>8&255, i&255) }) + "}\n"},
+		{"comments", repeat(100000, func(i int) string { return fmt.Sprintf("# comment number %d, which says nothing { at all }\n", i) })},
+		{"definitions", repeat(50000, func(i int) string { return fmt.Sprintf("$R%d=11.0.%d.%d/32\n", i, i>>8, i&255) }) + "static_routes {\n" +
+			repeat(50000, func(i int) string { return fmt.Sprintf(" $R%d via 192.0.2.254 dev eth0\n", i) }) + "}\n"},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if m, r := Load(oneFile(c.text), "/etc/k.conf", Options{}, host); m == nil {
+					b.Fatal(r.All()[0])
+				}
+			}
+		})
 	}
 }

@@ -77,7 +77,8 @@ type Instance struct {
 	RxBufSize      opt[int]
 	Linkbeat       opt[bool]
 
-	names seen  // of peers and addresses
+	names seen // of peers
+	vips  map[vip]source.Pos
 	all   *seen // names of the whole configuration
 }
 
@@ -560,14 +561,29 @@ func vipRow(name string, list func(*Instance) *[]opt[Address], doc string) schem
 // hasAlready takes note of an address and reports whether, and since where, the instance has it. An excluded one may stand on another
 // interface again.
 func (i *Instance) hasAlready(a Address, at source.Pos, excluded bool) (source.Pos, bool) {
-	addr := "vip " + a.Prefix.Addr().String()
+	if i.vips == nil {
+		i.vips = map[vip]source.Pos{}
+	}
+	addr := a.Prefix.Addr()
 	if !excluded {
-		if old, dup := i.names.twice(addr, at); dup {
+		if old, dup := i.vips[vip{addr: addr, anywhere: true}]; dup {
 			return old, true
 		}
+		i.vips[vip{addr: addr, anywhere: true}] = at
 	}
-	old, dup := i.names.twice(addr+" dev "+a.Dev.V, at)
+	on := vip{addr: addr, dev: a.Dev.V}
+	old, dup := i.vips[on]
+	if !dup {
+		i.vips[on] = at
+	}
 	return old, dup && excluded
+}
+
+// vip is an address on an interface, or on any.
+type vip struct {
+	addr     netip.Addr
+	dev      string
+	anywhere bool
 }
 
 func readNotifyDeleted(i *Instance, n *syntax.Node, r *source.Report) {

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/keepalived-go/keepalived-go/test/lab"
@@ -43,11 +44,13 @@ func TestExamplesLive(t *testing.T) {
 	}
 }
 
+var namespaces atomic.Int32
+
 // namespace makes a network namespace with the interfaces.
 func namespace(t *testing.T) string {
 	t.Helper()
 	lab.NeedRoot(t)
-	ns := fmt.Sprintf("kgocfg%d", os.Getpid())
+	ns := fmt.Sprintf("kgocfg%d-%d", os.Getpid(), namespaces.Add(1))
 	ip := func(args ...string) {
 		t.Helper()
 		if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {

@@ -13,8 +13,7 @@ import (
 
 // Value declares a keyword with one value, of which the last occurrence counts.
 func Value[T, V any](name string, kind Kind[V], def V, field func(*T) *Opt[V], doc string) Keyword[T] {
-	return Keyword[T]{Name: name, Usage: kind.Usage, Doc: doc, shape: syntax.Leaf, def: printed(def, kind.Usage),
-		init: func(t *T) { field(t).V = def },
+	k := Keyword[T]{Name: name, Usage: kind.Usage, Doc: doc, shape: syntax.Leaf, def: printed(def, kind.Usage),
 		held: func(t *T) (any, source.Pos) { f := field(t); return f.V, f.At },
 		read: func(k *Keyword[T], t *T, n *syntax.Node, r *source.Report) {
 			f := field(t)
@@ -26,6 +25,10 @@ func Value[T, V any](name string, kind Kind[V], def V, field func(*T) *Opt[V], d
 				*f = Opt[V]{v, n.At()}
 			}
 		}}
+	if !reflect.ValueOf(&def).Elem().IsZero() {
+		k.init = func(t *T) { field(t).V = def }
+	}
+	return k
 }
 
 // printed is a default in the words of the configuration; zero values are left to the documentation, since most mean "not set".
@@ -130,10 +133,11 @@ func (k *Keyword[T]) checkEmpty(n *syntax.Node, r *source.Report) {
 // Block declares a keyword with a block of keywords. open makes the value that the block fills, or reports and returns nil to skip it;
 // the defaults of the table are stored into it unless it is the one that an earlier block filled, which again reports.
 func Block[T, U any](name, usage string, open func(*T, *syntax.Node, *source.Report) *U, table Table[U], doc string) Keyword[T] {
-	return Keyword[T]{Name: name, Usage: usage + "{ … }", Doc: doc, shape: syntax.Block, sub: table,
+	index := table.Index()
+	return Keyword[T]{Name: name, Usage: usage + "{ … }", Doc: doc, shape: syntax.Block, sub: index,
 		read: func(_ *Keyword[T], t *T, n *syntax.Node, r *source.Report) {
 			if u := open(t, n, r); u != nil {
-				table.Read(u, n.Body, r)
+				index.Read(u, n.Body, r)
 				table.Tell(n.At(), u, r)
 			} else {
 				r.Forget(n.At(), n.End)

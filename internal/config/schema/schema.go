@@ -134,9 +134,46 @@ func (t Table[T]) find(name string) (*Keyword[T], source.Class) {
 	return nil, source.Note
 }
 
+// Index is a table with a quick way to its rows, for what is read.
+type Index[T any] struct {
+	Table[T]
+	rows map[string]indexed[T]
+}
+
+type indexed[T any] struct {
+	*Keyword[T]
+	class source.Class
+}
+
+// Index makes an index of a table.
+func (t Table[T]) Index() *Index[T] {
+	x := &Index[T]{t, make(map[string]indexed[T], len(t))}
+	for i := range t {
+		for _, a := range append([]alias{{t[i].Name, source.Note}}, t[i].aliases...) {
+			if _, dup := x.rows[a.name]; !dup {
+				x.rows[a.name] = indexed[T]{&t[i], a.class}
+			}
+		}
+	}
+	return x
+}
+
+func (x *Index[T]) find(name string) (*Keyword[T], source.Class) {
+	row := x.rows[name]
+	return row.Keyword, row.class
+}
+
+// Lookup is that of Grammar.
+func (x *Index[T]) Lookup(name string) (syntax.Shape, syntax.Grammar) { return lookup(x.find, name) }
+
+// Read is that of Table.
+func (x *Index[T]) Read(v *T, nodes []*syntax.Node, r *source.Report) { readAll(x.find, v, nodes, r) }
+
 // Lookup makes a table the grammar of its block.
-func (t Table[T]) Lookup(name string) (syntax.Shape, syntax.Grammar) {
-	k, _ := t.find(name)
+func (t Table[T]) Lookup(name string) (syntax.Shape, syntax.Grammar) { return lookup(t.find, name) }
+
+func lookup[T any](find func(string) (*Keyword[T], source.Class), name string) (syntax.Shape, syntax.Grammar) {
+	k, _ := find(name)
 	if k == nil {
 		return syntax.Unknown, nil
 	}
@@ -148,17 +185,19 @@ func (t Table[T]) Lookup(name string) (syntax.Shape, syntax.Grammar) {
 
 // Init stores the defaults.
 func (t Table[T]) Init(v *T) {
-	for _, k := range t {
-		if k.init != nil {
-			k.init(v)
+	for i := range t {
+		if init := t[i].init; init != nil {
+			init(v)
 		}
 	}
 }
 
 // Read takes the statements of one block in their order. Nodes are those that the table as a grammar let through.
-func (t Table[T]) Read(v *T, nodes []*syntax.Node, r *source.Report) {
+func (t Table[T]) Read(v *T, nodes []*syntax.Node, r *source.Report) { readAll(t.find, v, nodes, r) }
+
+func readAll[T any](find func(string) (*Keyword[T], source.Class), v *T, nodes []*syntax.Node, r *source.Report) {
 	for _, n := range nodes {
-		k, class := t.find(n.Key.Text)
+		k, class := find(n.Key.Text)
 		if k == nil {
 			continue
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -117,6 +118,22 @@ func (r *Report) Add(c Class, at Pos, format string, args ...any) *Diagnostic {
 	d := Diagnostic{Class: c, At: Place{Pos: at}, Text: fmt.Sprintf(format, args...)}
 	r.list = append(r.list, d)
 	return &r.list[len(r.list)-1]
+}
+
+// Clone returns a report with the same findings.
+func (r *Report) Clone() *Report {
+	c := *r
+	c.list, c.once = slices.Clip(c.list), maps.Clone(c.once)
+	return &c
+}
+
+// Merge adds the findings of another report on the same reading.
+func (r *Report) Merge(o *Report) {
+	fit := min(len(o.list), maxDiagnostics-len(r.list))
+	r.list = append(r.list, o.list[:fit]...)
+	r.dropped += o.dropped + len(o.list) - fit
+	r.worst = max(r.worst, o.worst)
+	r.refused = r.refused || o.refused
 }
 
 // Full reports whether further findings are only counted.

@@ -128,36 +128,37 @@ type char struct {
 }
 
 // read returns the text of a file, or what is wrong with the file.
-func (l *loader) read(name string) (text []byte, problem string) {
+func (l *loader) read(name string) (text string, problem string) {
 	f, err := l.files.Open(name)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, "does not exist"
+			return "", "does not exist"
 		}
-		return nil, "cannot be opened: " + reason(err)
+		return "", "cannot be opened: " + reason(err)
 	}
 	defer f.Close()
 	st, err := f.Stat()
 	switch {
 	case err != nil:
-		return nil, "cannot be examined: " + reason(err)
+		return "", "cannot be examined: " + reason(err)
 	case st.IsDir():
-		return nil, "is a directory"
+		return "", "is a directory"
 	case !st.Mode().IsRegular():
-		return nil, "is not a regular file"
+		return "", "is not a regular file"
 	case st.Mode()&0o111 != 0:
-		return nil, "is executable, so it is no configuration file"
+		return "", "is executable, so it is no configuration file"
 	}
 	left := int64(maxBytes - l.bytes)
-	text, err = io.ReadAll(io.LimitReader(f, left+1))
-	if err != nil {
-		return nil, "cannot be read: " + reason(err)
+	var all strings.Builder
+	all.Grow(int(min(st.Size(), left)))
+	if _, err = io.Copy(&all, io.LimitReader(f, left+1)); err != nil {
+		return "", "cannot be read: " + reason(err)
 	}
-	if int64(len(text)) > left {
-		return nil, fmt.Sprintf("is too long: all files together may have %d MB", maxBytes>>20)
+	if int64(all.Len()) > left {
+		return "", fmt.Sprintf("is too long: all files together may have %d MB", maxBytes>>20)
 	}
-	l.bytes += len(text)
-	return text, ""
+	l.bytes += all.Len()
+	return all.String(), ""
 }
 
 // reason strips the operation and name that the caller already tells.
@@ -170,8 +171,7 @@ func reason(err error) string {
 }
 
 // file reads one file's lines; from is the place of the include.
-func (l *loader) file(name string, text []byte, from Place) {
-	all := string(text)
+func (l *loader) file(name, all string, from Place) {
 	origin := &Origin{File: name, file: &file{text: all}}
 	if from.IsSet() {
 		origin.Via = &Via{How: "included from", At: from}
@@ -253,7 +253,7 @@ func (l *loader) file(name string, text []byte, from Place) {
 	finish()
 }
 
-// plain returns how many lines at the begin of a text have nothing in them but words, braces and remarks, which most have, and where
+// plain returns how many lines at the begin of a text have nothing in them but words, quotes, braces and remarks, which most have, and where
 // they end.
 func (l *loader) plain(text string) (lines, end int) {
 	for begin := 0; begin < len(text); {
@@ -264,20 +264,23 @@ func (l *loader) plain(text string) (lines, end int) {
 		if i < len(text) && (text[i] == '@' || text[i] == '~' || text[i] == 'i' && strings.HasPrefix(text[i:], "include")) {
 			return lines, begin
 		}
-		braces := false
+		braces, words := false, false
 	line:
 		for ; i < len(text); i++ {
 			switch classes[text[i]] {
+			case inWord:
+				words = true
+			case isQuote:
+				words = true
+				if i = closing(text, i); i < 0 {
+					return lines, begin
+				}
 			case isSpecial:
 				return lines, begin
 			case isBrace:
 				braces = true
 			case isRemark:
-				if n := strings.IndexByte(text[i:], '\n'); n >= 0 {
-					i += n
-				} else {
-					i = len(text)
-				}
+				i = lineEnd(text, i)
 				break line
 			case isEnd:
 				break line
@@ -286,7 +289,7 @@ func (l *loader) plain(text string) (lines, end int) {
 		if i-begin > maxLine {
 			return lines, begin
 		}
-		if braces || l.depth == 0 || l.block == "global_defs" {
+		if braces || words && (l.depth == 0 || l.block == "global_defs") {
 			l.followAll(text[begin:i], l.begin+uint32(begin))
 		}
 		lines++
@@ -522,11 +525,7 @@ func (l *loader) logical(c []char, at Place) {
 		case b == '{' || b == '}':
 			statement(i)
 			at.Col = int(c[i].col)
-			kind := Open
-			if b == '}' {
-				kind = Close
-			}
-			l.emit(Line{Kind: kind, At: Pos{l.place(at) + uint32(at.Col)}})
+			l.emit(Line{Kind: braceKind(b), At: Pos{l.place(at) + uint32(at.Col)}})
 			i++
 		case b == '"':
 			n := strings.IndexByte(raw[i+1:], '"')

@@ -356,3 +356,36 @@ func TestMaskSecret(t *testing.T) {
 		}
 	}
 }
+
+// FuzzPlain: lines that are left to a Cursor come to the same as those that are looked at byte by byte, which a condition makes them.
+func FuzzPlain(f *testing.F) {
+	for _, s := range []string{"a { b \"c\" } # d\n", "a\"b\"c{\"}#\" ! }", "x\"\n}}", " \"\"a \t\v b\r\n\n#\n{\n", "a !\"b\nc \"d#e\" f\"g"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var slow strings.Builder
+		for line := range strings.Lines(text) {
+			if strings.ContainsAny(line, "$\\\x00") || strings.ContainsAny(strings.TrimLeft(line, " \t\v\f\r")+".", "@~") || len(line) > 1000 {
+				t.Skip()
+			}
+			slow.WriteString("@id " + line)
+		}
+		show := func(text string) (out []string) {
+			r := &Report{}
+			for l := range Load(tree{"/k": text}, "/k", Env{ConfigID: "id"}, r).All() {
+				s := fmt.Sprintf("%d %d %q", r.Place(l.At).Line, l.Kind, l.Raw)
+				for _, w := range l.Words {
+					s += fmt.Sprintf(" %q %v", w.Text, w.Quoted)
+				}
+				out = append(out, s)
+			}
+			for _, d := range r.All() {
+				out = append(out, fmt.Sprintf("%d %s", d.At.Line, d.Text))
+			}
+			return out
+		}
+		if plain, other := show(text), show(slow.String()); !slices.Equal(plain, other) {
+			t.Errorf("%q\nplain %q\nother %q", text, plain, other)
+		}
+	})
+}

@@ -39,6 +39,8 @@ type Node struct {
 	Raw  string  // the statement as written, for values that are split by other rules
 	Body []*Node // the statements of a block, or the entries of a list, whose Key is their first word
 	End  source.Pos
+
+	list bool
 }
 
 // At is the place of the keyword.
@@ -68,13 +70,16 @@ type Root interface {
 }
 
 // Parse builds the tree of a whole configuration: what each process understands of it, in the order of the text.
-func Parse(text *source.Reading, root Root, r *source.Report) []*Node {
-	var all []*Node
+func Parse(text *source.Reading, root Root, r *source.Report) (all []*Node) {
+	before := r.Clone()
+	if _, agreed := Walk(text, root, "", r, func(n *Node) { all = append(all, n) }); agreed {
+		return all
+	}
+	*r, all = *before, nil
 	taken := map[source.Pos]bool{}
 	told := map[finding]bool{}
 	for part := Parent; part <= BFD; part <<= 1 {
-		p := newParser(text, root, r)
-		p.part, p.told = part, told
+		p := &parser{text: text.Cursor(), report: r, part: part, root: root, told: told}
 		nodes, _, _ := p.block(root, 0)
 		if p.open > 0 {
 			p.add(source.MissingClose, source.Pos{}, "There are %d missing '}'s or extra '{'s", p.open)
@@ -90,15 +95,66 @@ func Parse(text *source.Reading, root Root, r *source.Report) []*Node {
 	return all
 }
 
+// Walk hands over the outermost statements one after the other, so that not all of them need be there at once. Blocks of the keyword later
+// are passed over. If a brace is not where it has to be agreed is false: the processes may understand such a text in
+// different ways, so that what was handed over and found does not count, and it is a case for Parse.
+func Walk(text *source.Reading, root Root, later string, r *source.Report, take func(*Node)) (passed Passed, agreed bool) {
+	p := &parser{text: text.Cursor(), report: r, part: EveryPart, root: root}
+	passed.parser = p
+	lists := map[string]*Node{}
+	for !p.odd {
+		mark := p.text.Mark
+		line, more := p.next()
+		switch {
+		case !more || line.Kind != source.Text:
+			return passed, !more && !p.odd
+		case line.Words[0].Text != later:
+			n, _ := p.statement(line, root, 0, lists)
+			if n != nil && n.list {
+				lists[n.Key.Text] = n
+			}
+			if n != nil && !p.odd {
+				take(n)
+			}
+		default:
+			passed.marks = append(passed.marks, mark)
+			p.begin(&Node{Key: line.Words[0]})
+			if _, closed := p.text.Skip(); !closed {
+				p.odd = true
+			}
+			p.open--
+		}
+	}
+	return passed, false
+}
+
+// Passed are the blocks that Walk passed over.
+type Passed struct {
+	parser *parser
+	marks  []source.Mark
+}
+
+// Len is their number.
+func (s *Passed) Len() int { return len(s.marks) }
+
+// Read reads one of them, as Walk does others.
+func (s *Passed) Read(i int, r *source.Report) (n *Node, agreed bool) {
+	p := s.parser
+	p.report = r
+	p.text.Back(s.marks[i])
+	line, _ := p.next()
+	n, _ = p.statement(line, p.root, 0, nil)
+	return n, !p.odd
+}
+
 type parser struct {
 	text   source.Cursor
-	ahead  source.Line // to be taken next
-	more   bool        // there is one
-	open   int         // braces open, stray ones included
+	open   int // braces open, stray ones included
 	report *source.Report
-	part   Parts // one
+	part   Parts // one, or EveryPart while there is no cause for them to differ
 	root   Root
-	told   map[finding]bool // by this part and those before it
+	told   map[finding]bool // by this part and those before it; nil: it is the only one
+	odd    bool             // a brace was not where it has to be
 }
 
 type finding struct {
@@ -109,8 +165,8 @@ type finding struct {
 
 // add reports what no other part has.
 func (p *parser) add(c source.Class, at source.Pos, format string, args ...any) *source.Diagnostic {
-	if p.report.Full() {
-		return p.report.Add(c, at, "")
+	if p.told == nil || p.report.Full() {
+		return p.report.Add(c, at, format, args...)
 	}
 	f := finding{c, at, fmt.Sprintf(format, args...)}
 	if p.told[f] {
@@ -120,89 +176,108 @@ func (p *parser) add(c source.Class, at source.Pos, format string, args ...any) 
 	return p.report.Add(c, at, "%s", f.text)
 }
 
-func newParser(text *source.Reading, root Root, r *source.Report) *parser {
-	p := &parser{text: text.Cursor(), report: r, root: root}
-	p.ahead, p.more = p.text.Next()
-	return p
+// stray is add for what is due to a brace that is not where it has to be.
+func (p *parser) stray(c source.Class, at source.Pos, format string, args ...any) *source.Diagnostic {
+	p.odd = true
+	return p.add(c, at, format, args...)
 }
 
 // next takes a line and counts its brace; false at the end.
 func (p *parser) next() (line source.Line, ok bool) {
-	if !p.more {
-		return line, false
-	}
-	line = p.ahead
-	p.ahead, p.more = p.text.Next()
-	switch line.Kind {
-	case source.Open:
+	line, ok = p.text.Next()
+	switch {
+	case !ok:
+		p.odd = p.odd || p.open > 0
+	case line.Kind == source.Open:
 		p.open++
-	case source.Close:
+	case line.Kind == source.Close:
 		if p.open--; p.open < 0 {
 			p.open = 0
-			p.add(source.UnexpectedClose, line.At, "Unexpected '}' - there is no open '{'")
+			p.stray(source.UnexpectedClose, line.At, "Unexpected '}' - there is no open '{'")
 		}
 	}
-	return line, true
+	return line, ok
 }
 
-func (p *parser) peek(k source.Kind) bool { return p.more && p.ahead.Kind == k }
+func (p *parser) peek(k source.Kind) bool {
+	kind, more := p.text.Peek()
+	return more && kind == k
+}
 
 // block reads statements until the block's closing brace, or the end for the root (depth 0). It returns false for a block that has to be
 // dropped.
 func (p *parser) block(g Grammar, depth int) (nodes []*Node, end source.Pos, ok bool) {
-	lists := map[string]*Node{}
+	var lists map[string]*Node
 	for line, more := p.next(); more; line, more = p.next() {
 		switch line.Kind {
 		case source.Open:
-			p.add(source.UnexpectedOpen, line.At, "Unexpected '{' - ignoring").Hint =
+			p.stray(source.UnexpectedOpen, line.At, "Unexpected '{' - ignoring").Hint =
 				"what follows is read as part of the surrounding block"
 			continue
 		case source.Close:
 			if depth > 0 {
 				return nodes, line.At, true
 			}
-			p.add(source.UnknownKeyword, line.At, "Unknown keyword '}'")
+			p.stray(source.UnknownKeyword, line.At, "Unknown keyword '}'")
 			continue
 		}
-		n := &Node{Key: line.Words[0], Args: line.Words[1:], Raw: line.Raw, End: line.At}
-		shape, sub := g.Lookup(n.Key.Text)
-		if depth == 0 && shape > Leaf && p.root.Parts(n.Key.Text)&p.part == 0 {
-			p.skip()
+		n, drop := p.statement(line, g, depth, lists)
+		switch {
+		case drop:
+			return nil, source.Pos{}, false
+		case n == nil:
 			continue
-		}
-		switch shape {
-		case Unknown:
-			d := p.add(source.UnknownKeyword, n.At(), "Unknown keyword '%s'", n.Key.Text)
-			if s := g.Suggest(n.Key.Text); s != "" {
-				d.Hint = fmt.Sprintf("did you mean '%s'?", s)
+		case n.list:
+			if lists == nil {
+				lists = map[string]*Node{}
 			}
-			continue
-		case Block:
-			p.begin(n)
-			if n.Body, n.End, ok = p.block(sub, depth+1); !ok {
-				continue
-			}
-		case List, ListOnce:
-			first := lists[n.Key.Text]
 			lists[n.Key.Text] = n
-			if len(n.Args) > 0 {
-				p.add(source.Error, n.Args[0].At, "Unexpected '%s' between %s and its block - ignoring it", n.Args[0].Text, n.Key.Text)
-			}
-			if p.peek(source.Open) {
-				p.next()
-			} else {
-				p.add(source.Note, n.At(), "'{' is missing after %s", n.Key.Text).Hint = "the following lines are taken as its entries"
-			}
-			n.Body, n.End = p.list(n)
-			if shape == ListOnce && first != nil {
-				d := p.add(source.Error, n.At(), "%s is already specified - dropping the block around it", n.Key.Text)
-				d.With("first specified at", first.At()).Hint = "what follows is read as part of the block around that"
-				return nil, source.Pos{}, false
-			}
 		}
 		nodes = append(nodes, n)
 	}
 	return nodes, source.Pos{}, true
+}
+
+// statement reads a statement that begins with a line; nil: it has to be left out. The lists are those of the block so far: a second one of a
+// kind may be a reason to drop the block.
+func (p *parser) statement(line source.Line, g Grammar, depth int, lists map[string]*Node) (n *Node, drop bool) {
+	n = &Node{Key: line.Words[0], Args: line.Words[1:], Raw: line.Raw, End: line.At}
+	shape, sub := g.Lookup(n.Key.Text)
+	if depth == 0 && shape > Leaf && p.root.Parts(n.Key.Text)&p.part == 0 {
+		p.skip()
+		return nil, false
+	}
+	switch shape {
+	case Unknown:
+		d := p.add(source.UnknownKeyword, n.At(), "Unknown keyword '%s'", n.Key.Text)
+		if s := g.Suggest(n.Key.Text); s != "" {
+			d.Hint = fmt.Sprintf("did you mean '%s'?", s)
+		}
+		return nil, false
+	case Block:
+		p.begin(n)
+		var ok bool
+		if n.Body, n.End, ok = p.block(sub, depth+1); !ok {
+			return nil, false
+		}
+	case List, ListOnce:
+		n.list = true
+		if len(n.Args) > 0 {
+			p.add(source.Error, n.Args[0].At, "Unexpected '%s' between %s and its block - ignoring it", n.Args[0].Text, n.Key.Text)
+		}
+		if p.peek(source.Open) {
+			p.next()
+		} else {
+			p.stray(source.Note, n.At(), "'{' is missing after %s", n.Key.Text).Hint = "the following lines are taken as its entries"
+		}
+		n.Body, n.End = p.list(n)
+		if first := lists[n.Key.Text]; shape == ListOnce && first != nil {
+			d := p.stray(source.Error, n.At(), "%s is already specified - dropping the block around it", n.Key.Text)
+			d.With("first specified at", first.At()).Hint = "what follows is read as part of the block around that"
+			return nil, true
+		}
+	}
+	return n, false
 }
 
 // begin takes the opening brace of a block. Without it the block is read all the same, but the brace that closes it is one too many, and
@@ -210,8 +285,12 @@ func (p *parser) block(g Grammar, depth int) (nodes []*Node, end source.Pos, ok 
 func (p *parser) begin(n *Node) {
 	if p.peek(source.Open) {
 		p.next()
-	} else if p.more {
-		p.add(source.MissingOpen, p.ahead.At, "'{' is missing after %s - going on as if it were there", n.Key.Text).
+		return
+	}
+	p.odd = true
+	ahead := p.text
+	if line, more := ahead.Next(); more {
+		p.add(source.MissingOpen, line.At, "'{' is missing after %s - going on as if it were there", n.Key.Text).
 			With("which begins at", n.At())
 	}
 }
@@ -224,13 +303,12 @@ func (p *parser) skip() {
 	p.next()
 	for depth := 1; depth > 0; {
 		line, more := p.next()
-		if !more {
+		switch {
+		case !more:
 			return
-		}
-		switch line.Kind {
-		case source.Open:
+		case line.Kind == source.Open:
 			depth++
-		case source.Close:
+		case line.Kind == source.Close:
 			depth--
 		}
 	}
@@ -240,7 +318,7 @@ func (p *parser) list(of *Node) (entries []*Node, end source.Pos) {
 	for line, more := p.next(); more; line, more = p.next() {
 		switch line.Kind {
 		case source.Open:
-			p.add(source.UnexpectedOpen, line.At, "Unexpected '{' in %s - ignoring it", of.Key.Text)
+			p.stray(source.UnexpectedOpen, line.At, "Unexpected '{' in %s - ignoring it", of.Key.Text)
 		case source.Close:
 			return entries, line.At
 		default:

@@ -133,12 +133,8 @@ func readModel(mem *os.File) (link.Encoded, error) {
 
 // Elsewhere ends a loader that must read its configuration in another network namespace than the one it is in: if namespace, which
 // net_namespace names, is such a one, the exit code is returned and nothing else is to be done.
-func Elsewhere(netNamespace func() string) (code int, yes bool) {
-	if os.Getenv(placedVariable) != "" {
-		return 0, false
-	}
-	namespace := netNamespace()
-	if namespace == "" {
+func Elsewhere(namespace string) (code int, yes bool) {
+	if namespace == "" || os.Getenv(placedVariable) != "" {
 		return 0, false
 	}
 	if err := WriteModel(&model.Model{Process: model.Process{NetNamespace: namespace}}); err != nil {

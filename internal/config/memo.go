@@ -1,0 +1,73 @@
+package config
+
+// memo is a Host that is asked for each thing once: ten thousand scripts may be one program.
+type memo struct {
+	Host
+	files      map[string]answer[File]
+	paths      map[string]answer[string]
+	interfaces map[string]answer[Interface]
+	users      map[string]answer[User]
+	groups     map[string]answer[uint32]
+	self       *User
+}
+
+type answer[V any] struct {
+	v   V
+	err error
+	ok  bool
+}
+
+func remember(h Host) *memo {
+	return &memo{Host: h, files: map[string]answer[File]{}, paths: map[string]answer[string]{},
+		interfaces: map[string]answer[Interface]{}, users: map[string]answer[User]{}, groups: map[string]answer[uint32]{}}
+}
+
+func ask[V any](known map[string]answer[V], name string, ask func(string) answer[V]) answer[V] {
+	a, ok := known[name]
+	if !ok {
+		a = ask(name)
+		known[name] = a
+	}
+	return a
+}
+
+func fallible[V any](f func(string) (V, error)) func(string) answer[V] {
+	return func(name string) answer[V] { v, err := f(name); return answer[V]{v: v, err: err} }
+}
+
+func certain[V any](f func(string) (V, bool)) func(string) answer[V] {
+	return func(name string) answer[V] { v, ok := f(name); return answer[V]{v: v, ok: ok} }
+}
+
+func (m *memo) Stat(path string) (File, error) {
+	a := ask(m.files, path, fallible(m.Host.Stat))
+	return a.v, a.err
+}
+
+func (m *memo) RealPath(path string) (string, error) {
+	a := ask(m.paths, path, fallible(m.Host.RealPath))
+	return a.v, a.err
+}
+
+func (m *memo) Interface(name string) (Interface, bool) {
+	a := ask(m.interfaces, name, certain(m.Host.Interface))
+	return a.v, a.ok
+}
+
+func (m *memo) LookupUser(name string) (User, bool) {
+	a := ask(m.users, name, certain(m.Host.LookupUser))
+	return a.v, a.ok
+}
+
+func (m *memo) LookupGroup(name string) (uint32, bool) {
+	a := ask(m.groups, name, certain(m.Host.LookupGroup))
+	return a.v, a.ok
+}
+
+func (m *memo) Self() User {
+	if m.self == nil {
+		u := m.Host.Self()
+		m.self = &u
+	}
+	return *m.self
+}
