@@ -7,7 +7,6 @@ package loop
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -36,12 +35,14 @@ type Loop struct {
 
 	mu      sync.Mutex
 	queue   []posted
-	asleep  bool // or about to be: whoever has news must wake it
+	asleep  bool // whoever has news must wake it,
+	roused  bool // unless somebody has
 	stopped bool
 	result  error
 
 	parts   []*Part
 	sleeper *sleeper
+	next    time.Time // the earliest deadline
 }
 
 type posted struct {
@@ -115,8 +116,8 @@ func (l *Loop) Stop(err error) {
 
 // rouse wakes the loop if it sleeps; l.mu is held, so that it cannot be closed meanwhile.
 func (l *Loop) rouse() {
-	if l.asleep {
-		l.asleep = false
+	if l.asleep && !l.roused {
+		l.roused = true
 		l.sleeper.wake()
 	}
 }
@@ -126,6 +127,7 @@ func (l *Loop) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { l.Stop(context.Cause(ctx)) })()
 	defer l.sleeper.close()
 
+	tired := l.tired // once, as a method value is allocated
 	var batch []posted
 	for {
 		l.mu.Lock()
@@ -141,16 +143,8 @@ func (l *Loop) Run(ctx context.Context) error {
 			l.call(e.part, e.f)
 			batch[i] = posted{}
 		}
-		next := l.expire()
-		// Those who were given work by this pass run at once on this thread, and often answer before the loop has fallen asleep:
-		// waking another thread for them would cost 0.1 ms each way.
-		runtime.Gosched()
-		if l.fallAsleep() {
-			l.sleeper.sleep(next)
-			l.mu.Lock()
-			l.asleep = false
-			l.mu.Unlock()
-		}
+		l.next = l.expire()
+		l.sleeper.sleep(tired)
 	}
 }
 
@@ -173,12 +167,18 @@ func (l *Loop) expire() time.Time {
 	return next
 }
 
-// fallAsleep reports whether there is nothing to do; from then on news wake the loop.
-func (l *Loop) fallAsleep() bool {
+// tired reports whether the loop goes on; if not it is asleep, until the earliest deadline or until somebody wakes it, when tired is called
+// once more.
+func (l *Loop) tired(uintptr) (awake bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.asleep = len(l.queue) == 0 && !l.stopped
-	return l.asleep
+	if woken := l.asleep; woken || len(l.queue) > 0 || l.stopped {
+		l.asleep, l.roused = false, false
+		return true
+	}
+	l.asleep = true
+	l.sleeper.set(l.next)
+	return false
 }
 
 // call runs f as part p and contains its panic.

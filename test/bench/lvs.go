@@ -303,8 +303,11 @@ func (d *daemon) cpu() (sum time.Duration) {
 }
 
 // memory is the proportional size of all processes, in KiB.
-func (d *daemon) memory() (sum int) {
-	for _, pid := range d.processes() {
+func (d *daemon) memory() int { return pss(d.processes()) }
+
+// pss is the proportional size of processes, in KiB; on a kernel without it the resident size.
+func pss(pids []int) (sum int) {
+	for _, pid := range pids {
 		for file, field := range map[string]string{"smaps_rollup": "Pss:", "status": "VmRSS:"} {
 			b, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
 			if err != nil || file == "status" && fileExists(fmt.Sprintf("/proc/%d/smaps_rollup", pid)) {

@@ -4,121 +4,148 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
+	"math"
+	"math/rand/v2"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/keepalived-go/keepalived-go/test/lab"
 )
 
-// takeover measures how fast a backup takes over. A master of priority 255 is killed with all its processes; the time is from its last
-// advert to the first advert (and to the first gratuitous ARP) of the backup, less what the protocol asks for: three intervals and the skew
-// time. Both stamps are the kernel's. Beside the original, ours should be at 1.0 or less.
+// takeover measures how fast a backup takes over. A master is killed with all its processes; the times are from its last advert to the
+// first advert, and to the first gratuitous ARP, of the backup, less what the protocol asks for: three intervals and the skew time. Both
+// stamps are the kernel's. With many instances there are the first and the last of them. A trial settles if, within the patience, first
+// the master has all addresses and the backup is silent, and then, after the kill, the backup has all.
 var takeover = command{"takeover", "how fast a backup takes over from a killed master", runTakeover}
 
 func runTakeover(out io.Writer, flags *flag.FlagSet, args []string) error {
-	reps := flags.Int("reps", 20, "takeovers for each program and interval")
-	intervals := flags.String("intervals", "1,0.1,0.01", "advertisement intervals in `seconds`")
-	original := originalFlag(flags)
-	if err := flags.Parse(args); err != nil {
-		return err
-	}
-	if os.Geteuid() != 0 {
-		return fmt.Errorf("needs root: it makes network namespaces")
-	}
-	theirs, err := original()
-	if err != nil {
-		return err
-	}
-	ours, remove, err := lab.Build()
+	cells := flags.String("cells", "1x1,1x0.1,1x0.01,255x0.1,255x0.01", "`instances x advertisement interval` in seconds, each a row")
+	reps := flags.Int("reps", 20, "takeovers of each program and row, at most")
+	limit := flags.Duration("for", 50*time.Second, "no more takeovers for a row after this time, but at least one")
+	patience := flags.Duration("patience", 10*time.Second, "how long a trial may take to settle")
+	both, remove, err := programs(flags, args)
 	if err != nil {
 		return err
 	}
 	defer remove()
-
-	fmt.Fprintf(out, "takeover time above 3·advert_int + skew in ms, %d takeovers each\n", *reps)
-	fmt.Fprintf(out, "%20s %21s %21s\n", "", "to the first advert", "to the first ARP")
-	fmt.Fprintf(out, "%-10s %-9s %10s %10s %10s %10s\n", "advert_int", "program", "median", "worst", "median", "worst")
-	for _, s := range strings.Split(*intervals, ",") {
-		seconds, err := strconv.ParseFloat(s, 64)
-		if err != nil || *reps < 1 || seconds < 0.01 || seconds > 40.95 {
-			return fmt.Errorf("interval %q with %d takeovers: not 0.01 to 40.95, or none", s, *reps)
-		}
-		var a, b sample
-		interval := time.Duration(seconds * float64(time.Second)).Round(10 * time.Millisecond)
+	shapes, err := parseCells(*cells)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "Time above 3·advert_int + skew in ms, median / worst.\n\n")
+	t := newTable(out, "instances", "advert_int", "program", "settled", "last advert", "first ARP", "last ARP")
+	for _, c := range shapes {
+		samples := make([]takeovers, len(both))
 		start := time.Now()
-		if err := lab.Run("bench", func(t lab.T) { a, b = measure(t, ours, theirs, interval, *reps) }); err != nil {
+		err := lab.Run("bench", func(tt lab.T) {
+			var duos []*duo
+			for _, p := range both {
+				d := newDuo(tt, p.path, c.n)
+				d.b = d.start("b", farm{n: c.n, priority: 100, interval: c.interval})
+				duos = append(duos, d)
+			}
+			for rep := 0; rep < *reps && (rep == 0 || time.Since(start) < *limit); rep++ {
+				for i, d := range duos {
+					d.takeover(&samples[i], c.interval, *patience)
+				}
+			}
+		})
+		if err != nil {
 			return err
 		}
-		row := func(name string, medianAdvert, worstAdvert, medianARP, worstARP float64) {
-			fmt.Fprintf(out, "%-10v %-9s %10.3f %10.3f %10.3f %10.3f\n", interval, name, medianAdvert, worstAdvert, medianARP, worstARP)
+		for i, p := range both {
+			s := &samples[i]
+			t.row(fmt.Sprint(c.n), c.interval.String(), p.name, fmt.Sprintf("%d of %d", len(s.lastARP), s.tried),
+				cell(2, median(s.advert), worst(s.advert)), cell(2, median(s.firstARP), worst(s.firstARP)), cell(2, median(s.lastARP), worst(s.lastARP)))
 		}
-		am, aw, bm, bw := median(a.advert), slices.Max(a.advert), median(b.advert), slices.Max(b.advert)
-		amARP, awARP, bmARP, bwARP := median(a.arp), slices.Max(a.arp), median(b.arp), slices.Max(b.arp)
-		row("ours", am, aw, amARP, awARP)
-		row("original", bm, bw, bmARP, bwARP)
-		row("ratio", am/bm, aw/bw, amARP/bmARP, awARP/bwARP)
-		if d := lab.Stalled(start, time.Now()); d > 0 {
-			fmt.Fprintf(out, "%-10v the machine stalled for %v in all: the worst may be its fault\n", interval, d.Round(time.Millisecond))
-		}
+		t.note(fmt.Sprintf("%d × %v", c.n, c.interval), start)
 	}
 	return nil
 }
 
-// sample are times above the protocol's, in ms.
-type sample struct{ advert, arp []float64 }
+// shapeCell is a number of instances and their interval.
+type shapeCell struct {
+	n        int
+	interval time.Duration
+}
 
-func measure(t lab.T, ours, original string, interval time.Duration, reps int) (a, b sample) {
-	one, other := newPair(t, ours, interval), newPair(t, original, interval)
-	for range reps {
-		one.takeover(&a)
-		other.takeover(&b)
+func parseCells(list string) (out []shapeCell, err error) {
+	for _, s := range words(list) {
+		var n int
+		var x float64
+		if _, err := fmt.Sscanf(s, "%dx%g", &n, &x); err != nil || n < 1 || n > 4*perLAN || x < 0.01 || x > 40.95 {
+			return nil, fmt.Errorf("%q: not instances x seconds, 1x0.01 to %dx40.95", s, 4*perLAN)
+		}
+		out = append(out, shapeCell{n, seconds(x)})
 	}
-	return a, b
+	return out, nil
 }
 
-// pair is two routers that run the same program.
-type pair struct {
-	*lab.Lab
-	t              lab.T
-	program        string
-	master, backup lab.Instance
+// takeovers are times above the protocol's, in ms, one for each trial that settled.
+type takeovers struct {
+	tried                     int
+	advert, firstARP, lastARP []float64
 }
 
-func newPair(t lab.T, program string, interval time.Duration) *pair {
-	p := &pair{lab.New(t, lab.Plan{Nodes: []string{"a", "b"}}), t, program,
-		lab.Instance{Priority: 255, Interval: interval}, lab.Instance{Priority: 100, Interval: interval}}
-	p.Node("b").Start(program, lab.Config(p.backup))
-	p.WaitFrame(5*time.Second+p.backup.Down(), "advert of the backup", lab.Adverts("b"))
-	return p
-}
-
-// takeover starts the master, kills it when the backup has heard it, and adds what was measured.
-func (p *pair) takeover(s *sample) {
-	p.Forget()
-	start := time.Now()
-	master := p.Node("a").Start(p.program, lab.Config(p.master))
-	// The backup has yielded when it is silent for two intervals of the master's.
-	p.Wait(10*time.Second+10*p.backup.Down(), "the backup yields", func() bool {
-		heard := p.Frames(lab.Adverts("a"), lab.After(start))
-		return len(heard) > 3 && len(p.Frames(lab.Adverts("b"), lab.After(heard[len(heard)-3].At))) == 0
-	})
-	killed := master.Kill()
-	last := p.LastFrame(lab.Adverts("a")).At
-	first := p.WaitFrame(5*time.Second+p.backup.Down(), "advert of the backup", lab.Adverts("b"), lab.After(last))
-	arp := p.WaitFrame(5*time.Second, "announcement of the backup", lab.Not(lab.Adverts("b")), lab.After(last),
-		func(f *lab.Frame) bool { return f.Node == "b" })
-	if first.At.Before(killed) {
-		p.t.Fatalf("the backup took over from a living master")
+// takeover starts the master, kills it when the backup has yielded, and adds what was measured.
+func (d *duo) takeover(s *takeovers, interval, patience time.Duration) {
+	s.tried++
+	d.Tap.Forget()
+	d.Forget()
+	backup := farm{n: d.n, priority: 100, interval: interval}
+	d.a = d.start("a", farm{n: d.n, priority: 200, interval: interval})
+	defer func() {
+		d.a.Kill()
+		for lan := range lans(d.n) {
+			d.Node("a").IP(fmt.Sprintf("addr flush dev eth%d to 10.64.0.0/10", lan))
+		}
+	}()
+	if !d.Until(patience+backup.down(), func() bool { return d.leads(interval) }) {
+		return
 	}
-	above := func(at time.Time) float64 { return float64(at.Sub(last)-p.backup.Down()) / float64(time.Millisecond) }
-	s.advert, s.arp = append(s.advert, above(first.At)), append(s.arp, above(arp.At))
+	d.quiet()
+	time.Sleep(max(2*interval, 300*time.Millisecond) + rand.N(interval))
+	if !d.leads(interval) {
+		return
+	}
+	d.Tap.Settle()
+	d.Tap.Forget()
+	time.Sleep(max(2*interval, 300*time.Millisecond)) // every instance has its last advert recorded
+	killed := d.a.Kill().UnixNano()
+	d.Until(patience+backup.down(), func() bool { n, _ := d.Tap.Heard("b"); return n == d.n && d.holds("b") == d.n })
+	d.Tap.Settle()
+
+	last, advert, arp := map[lab.Source]int64{}, map[lab.Source]int64{}, map[[4]byte]int64{}
+	for _, e := range d.Tap.Seen() {
+		at := lab.Source{LAN: e.LAN, VRID: e.VRID}
+		switch {
+		case e.Node == 'a' && e.VRID > 0:
+			last[at] = e.At
+		case e.Node == 'b' && e.At < killed:
+			return // took over from a living master
+		case e.Node == 'b' && e.VRID > 0 && advert[at] == 0:
+			advert[at] = e.At
+		case e.Node == 'b' && e.VRID == 0 && arp[e.VIP] == 0:
+			arp[e.VIP] = e.At
+		}
+	}
+	if len(last) != d.n || len(advert) != d.n || len(arp) != d.n {
+		return
+	}
+	var adverts, arps []float64
+	for i := range d.n {
+		at := lab.Source{LAN: uint8(i / perLAN), VRID: uint8(i%perLAN + 1)}
+		above := func(t int64) float64 { return ms(time.Duration(t-last[at]) - backup.down()) }
+		adverts, arps = append(adverts, above(advert[at])), append(arps, above(arp[farmVIP(i).As4()]))
+	}
+	s.advert = append(s.advert, slices.Max(adverts))
+	s.firstARP, s.lastARP = append(s.firstARP, slices.Min(arps)), append(s.lastARP, slices.Max(arps))
 }
 
-func median(x []float64) float64 {
-	x = slices.Sorted(slices.Values(x))
-	n := len(x)
-	return (x[(n-1)/2] + x[n/2]) / 2
+// worst is not a number for an empty x.
+func worst(x []float64) float64 {
+	if len(x) == 0 {
+		return math.NaN()
+	}
+	return slices.Max(x)
 }

@@ -26,15 +26,21 @@ type Daemon struct {
 	exited  time.Time
 }
 
-// Start writes the configuration and starts the program in the node, in the foreground, without checkers (-P), with
-// detailed logging (-D) and pid, dump and temporary files in the node's directory. More args follow those.
+// Start is Launch without checkers (-P), with detailed logging (-D). More args follow those.
 func (n *Node) Start(binary, config string, args ...string) *Daemon {
+	n.lab.t.Helper()
+	return n.Launch(binary, config, append([]string{"-D", "-G", "-P"}, args...)...)
+}
+
+// Launch writes the configuration and starts the program in the node, in the foreground, logging there, with pid, dump and temporary files
+// in the node's directory and the args.
+func (n *Node) Launch(binary, config string, args ...string) *Daemon {
 	n.lab.t.Helper()
 	d := &Daemon{Node: n, Conf: n.File("keepalived.conf", config), done: make(chan struct{})}
 	n.lab.mark(n.Name, "start "+binary)
 	d.started = time.Now()
 
-	words := slices.Concat(n.Wrapper, []string{binary}, n.Args(), []string{"-n", "-l", "-D", "-G", "-P"}, args)
+	words := slices.Concat(n.Wrapper, []string{binary}, n.Args(), []string{"-n", "-l"}, args)
 	d.cmd = n.Command(words[0], words[1:]...)
 	d.cmd.Env = append(os.Environ(), "TMPDIR="+filepath.Join(n.Dir, "tmp"))
 	// Nothing is left behind when the test is killed; and a ^C on the terminal is the test's alone.
@@ -118,6 +124,9 @@ func (d *Daemon) Logged(expr string) bool {
 	re := regexp.MustCompile(expr)
 	return slices.ContainsFunc(d.Log(), func(e Entry) bool { return re.MatchString(e.Line) })
 }
+
+// Started is when the program was started.
+func (d *Daemon) Started() time.Time { return d.started }
 
 // Pid is the parent's process id.
 func (d *Daemon) Pid() int { return d.cmd.Process.Pid }

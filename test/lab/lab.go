@@ -45,11 +45,13 @@ type T interface {
 type Plan struct {
 	Nodes []string // names of one or two letters, default a, b, c
 	LANs  int      // default 1
+	Tap   bool     // frames go to Lab.Tap, not on the timeline: there are too many for that
 }
 
 // Lab is a built network. Its methods fail the test when they cannot do what they say.
 type Lab struct {
 	Timeline
+	Tap    *Tap // nil unless planned
 	t      T
 	prefix string
 	lans   int
@@ -142,7 +144,11 @@ func New(t T, plan Plan) *Lab {
 		}
 		return nil
 	})
-	l.capture(ports)
+	if plan.Tap {
+		l.tap(ports)
+	} else {
+		l.capture(ports)
+	}
 	for _, n := range l.nodes {
 		l.watchAddrs(n)
 		n.serveName()

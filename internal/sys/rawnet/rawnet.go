@@ -67,16 +67,13 @@ type Conn struct {
 	closed bool
 	rx     int // descriptor of rxFile
 	rxFile *os.File
-	rd     *reader
+	lost   uint32    // packets that the kernel has dropped
 	empty  time.Time // when the kernel's socket was last found empty
 	fill   queue     // being filled
 	taken  queue     // given out by the last Take
 
-	tx     int
-	to4    unix.SockaddrInet4
-	to6    unix.SockaddrInet6
-	oob    []byte // IPv6: packet info and, last, the hop limit
-	txFlag int
+	tx  int
+	out writer
 }
 
 // Open opens the sockets in the calling thread's network namespace, joined and bound, and starts nothing. rxBuf is the size of the
@@ -150,7 +147,7 @@ func (c *Conn) openReceive(rxBuf int) error {
 		unix.Close(fd)
 		return o.err
 	}
-	c.rx, c.rxFile, c.rd = fd, os.NewFile(uintptr(fd), "vrrp"), newReader(s.Family)
+	c.rx, c.rxFile = fd, os.NewFile(uintptr(fd), "vrrp")
 	return nil
 }
 
@@ -183,11 +180,8 @@ func (c *Conn) openSend() error {
 			o.set(unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_LOOP, 0)
 			o.set(unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_HOPS, multicastHops)
 		}
-		c.oob = newSendControl()
 	}
-	if s.multicast() {
-		c.txFlag = unix.MSG_DONTROUTE
-	}
+	c.out.init(s)
 	return o.err
 }
 
@@ -240,7 +234,7 @@ func (c *Conn) Take() []vrrp.Packet {
 func (c *Conn) Dropped() uint32 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.rd.dropped
+	return c.lost
 }
 
 // Send sends one packet without waiting. For IPv4 pkt begins with the IP header, and src and hopLimit are not looked at; for IPv6
@@ -250,20 +244,7 @@ func (c *Conn) Send(pkt []byte, src, dst netip.Addr, hopLimit int) error {
 	if c.closed {
 		return unix.EBADF
 	}
-	if c.spec.Family == model.IPv4 {
-		c.to4.Addr = dst.As4()
-		return retry(func() error { return unix.Sendto(c.tx, pkt, c.txFlag|unix.MSG_DONTWAIT, &c.to4) })
-	}
-	c.to6.Addr = dst.As16()
-	c.to6.ZoneId = 0
-	if dst.IsLinkLocalUnicast() || dst.IsMulticast() {
-		c.to6.ZoneId = uint32(c.spec.IfIndex)
-	}
-	oob := setSendControl(c.oob, src, c.spec.IfIndex, hopLimit)
-	return retry(func() error {
-		_, err := unix.SendmsgN(c.tx, pkt, oob, &c.to6, c.txFlag|unix.MSG_DONTWAIT)
-		return err
-	})
+	return c.out.send(c.tx, pkt, src, dst, hopLimit)
 }
 
 // Close ends Run and leaves the group. What was not taken is lost.

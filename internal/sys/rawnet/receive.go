@@ -3,6 +3,7 @@ package rawnet
 import (
 	"encoding/binary"
 	"net/netip"
+	"sync"
 	"time"
 	"unsafe"
 
@@ -43,7 +44,7 @@ func (q *queue) keep(b []byte) []byte {
 	return q.data[n:len(q.data):len(q.data)]
 }
 
-// reader holds the arguments of recvmmsg(2): everything that the kernel writes to.
+// reader holds the arguments of recvmmsg(2): everything that the kernel writes to. It is large, and all Conns of a family share a few.
 type reader struct {
 	family  model.Family
 	msgs    [batch]mmsghdr
@@ -52,8 +53,15 @@ type reader struct {
 	from6   [batch]unix.RawSockaddrInet6
 	control [batch][maxControl]byte
 	buf     [batch][maxPacket]byte
-	dropped uint32
-	stamp   int64 // of the packet in hand: wall clock, in ns; 0: none
+
+	// Of the packet in hand.
+	stamp int64  // wall clock, in ns; 0: none
+	lost  uint32 // as told with it; 0: none so far
+}
+
+var readers = map[model.Family]*sync.Pool{
+	model.IPv4: {New: func() any { return newReader(model.IPv4) }},
+	model.IPv6: {New: func() any { return newReader(model.IPv6) }},
 }
 
 // mmsghdr is struct mmsghdr of socket.h.
@@ -85,8 +93,11 @@ func newReader(f model.Family) *reader {
 // The kernel's stamps are of the wall clock, which may be set at any time. What is read now has arrived since the queue was found
 // empty, so an arrival is never put before that.
 func (c *Conn) drain() error {
+	pool := readers[c.spec.Family]
+	rd := pool.Get().(*reader)
+	defer pool.Put(rd)
 	for len(c.fill.packets) < queueLimit {
-		n, err := c.rd.recv(c.rx)
+		n, err := rd.recv(c.rx)
 		now := time.Now()
 		switch err {
 		case 0:
@@ -99,7 +110,14 @@ func (c *Conn) drain() error {
 			return err
 		}
 		for i := range n {
-			c.rd.packet(i, c.spec, now, c.empty, &c.fill)
+			rd.packet(i, c.spec, now, c.empty, &c.fill)
+			if rd.lost > 0 {
+				c.lost = rd.lost
+			}
+		}
+		if n < batch {
+			c.empty = now
+			return nil
 		}
 	}
 	return nil
@@ -114,7 +132,7 @@ func (r *reader) recv(fd int) (int, unix.Errno) {
 			h.Namelen = unix.SizeofSockaddrInet6
 		}
 	}
-	n, _, err := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&r.msgs[0])), batch, unix.MSG_DONTWAIT, 0, 0)
+	n, _, err := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&r.msgs[0])), batch, unix.MSG_DONTWAIT, 0, 0) // see send
 	return int(n), err
 }
 
@@ -165,7 +183,7 @@ func (r *reader) ancillary(oob []byte, p *vrrp.Packet) {
 		data := oob[unix.CmsgLen(0):n]
 		switch {
 		case h.Level == unix.SOL_SOCKET && h.Type == unix.SO_RXQ_OVFL && len(data) >= 4:
-			r.dropped = binary.NativeEndian.Uint32(data)
+			r.lost = binary.NativeEndian.Uint32(data)
 		case h.Level == unix.SOL_SOCKET && h.Type == unix.SCM_TIMESTAMPNS && len(data) >= int(unsafe.Sizeof(unix.Timespec{})):
 			r.stamp = (*unix.Timespec)(unsafe.Pointer(&data[0])).Nano()
 		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
@@ -178,31 +196,4 @@ func (r *reader) ancillary(oob []byte, p *vrrp.Packet) {
 		}
 		oob = oob[min(unix.CmsgSpace(len(data)), len(oob)):]
 	}
-}
-
-// newSendControl returns room for the ancillary data of an IPv6 send.
-func newSendControl() []byte {
-	oob := make([]byte, unix.CmsgSpace(unix.SizeofInet6Pktinfo)+unix.CmsgSpace(4))
-	header(oob, unix.IPV6_PKTINFO, unix.SizeofInet6Pktinfo)
-	header(oob[unix.CmsgSpace(unix.SizeofInet6Pktinfo):], unix.IPV6_HOPLIMIT, 4)
-	return oob
-}
-
-func header(b []byte, typ int32, n int) {
-	h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
-	h.Level, h.Type = unix.IPPROTO_IPV6, typ
-	h.SetLen(unix.CmsgLen(n))
-}
-
-// setSendControl fills oob in and returns what of it is to be sent.
-func setSendControl(oob []byte, src netip.Addr, ifIndex, hopLimit int) []byte {
-	a := src.As16()
-	copy(oob[unix.CmsgLen(0):], a[:])
-	binary.NativeEndian.PutUint32(oob[unix.CmsgLen(0)+16:], uint32(ifIndex))
-	hops := unix.CmsgSpace(unix.SizeofInet6Pktinfo)
-	if hopLimit == 0 {
-		return oob[:hops]
-	}
-	binary.NativeEndian.PutUint32(oob[hops+unix.CmsgLen(0):], uint32(hopLimit))
-	return oob
 }
