@@ -24,12 +24,12 @@ type linkbeats struct {
 }
 
 // pollLinks begins to poll what the configuration names, with linkbeat_use_polling all interfaces that something depends on.
-func (v *vrrpPart) pollLinks() {
-	polls := slices.Clone(v.conf.Linkbeat)
-	if v.conf.LinkbeatAll {
-		names := v.track.Links()
-		for i := range v.conf.Instances {
-			names = append(names, v.conf.Instances[i].Interface)
+func (ns *namespace) pollLinks() {
+	polls := slices.Clone(ns.conf.Linkbeat)
+	if ns.conf.LinkbeatAll {
+		names := ns.track.Links()
+		for i := range ns.conf.Instances {
+			names = append(names, ns.conf.Instances[i].Interface)
 		}
 		for _, name := range names {
 			if name != "" && !slices.ContainsFunc(polls, func(p model.Linkbeat) bool { return p.Interface == name }) {
@@ -37,7 +37,7 @@ func (v *vrrpPart) pollLinks() {
 			}
 		}
 	}
-	b := &v.beats
+	b := &ns.beats
 	if reflect.DeepEqual(polls, b.polls) {
 		return
 	}
@@ -52,7 +52,7 @@ func (v *vrrpPart) pollLinks() {
 		if err != nil && !errors.Is(err, unix.ENODEV) && p.By != model.LinkAuto {
 			up, used, err = watch.Beat(p.Interface, model.LinkAuto)
 			if err == nil {
-				v.log.Info(fmt.Sprintf("(%s): Configured linkbeat type %s not supported, using %s", p.Interface, p.By, used))
+				ns.log.Info(fmt.Sprintf("(%s): Configured linkbeat type %s not supported, using %s", p.Interface, p.By, used))
 			}
 		}
 		b.up[p.Interface], b.used[p.Interface] = err == nil && up, used
@@ -62,15 +62,15 @@ func (v *vrrpPart) pollLinks() {
 		return
 	}
 	if registers {
-		v.log.Info("Using MII-BMSR/ETHTOOL NIC polling thread(s)...")
+		ns.log.Info("Using MII-BMSR/ETHTOOL NIC polling thread(s)...")
 	}
-	ctx, stop := context.WithCancel(v.ctx)
+	ctx, stop := context.WithCancel(ns.ctx)
 	b.stop = stop
-	supervise(ctx, v.part, v.log, "link polling", func() error {
+	supervise(ctx, ns.part, ns.log, "link polling", func() error {
 		return watch.Linkbeat(ctx, polls, func(name string, up bool) {
-			v.part.Post(func(now time.Time) {
-				if ctx.Err() == nil && v.running {
-					v.beat(now, name, up)
+			ns.part.Post(func(now time.Time) {
+				if ctx.Err() == nil && ns.running {
+					ns.beat(now, name, up)
 				}
 			})
 		})
@@ -78,17 +78,17 @@ func (v *vrrpPart) pollLinks() {
 }
 
 // beat takes over what polling saw.
-func (v *vrrpPart) beat(now time.Time, name string, up bool) {
-	v.beats.up[name] = up
-	if l, ok := v.host.Link(name); ok {
-		v.linkState(now, l, true)
-		v.flush(now)
+func (ns *namespace) beat(now time.Time, name string, up bool) {
+	ns.beats.up[name] = up
+	if l, ok := ns.host.Link(name); ok {
+		ns.linkState(now, l, true)
+		ns.flush(now)
 	}
 }
 
 // linkUp reports whether a link is up, as polling sees it if it is polled.
-func (v *vrrpPart) linkUp(l hostnet.Link) bool {
-	if up, polled := v.beats.up[l.Name]; polled {
+func (ns *namespace) linkUp(l hostnet.Link) bool {
+	if up, polled := ns.beats.up[l.Name]; polled {
 		return up
 	}
 	return l.Up()
