@@ -256,8 +256,7 @@ func (res *resolver) filter(v *model.VRRP) {
 	v.DisableLocalIGMP = g.DisableLocalIGMP.V
 	v.VMACPrefix, v.VMACAddrPrefix, v.ExtraIf = g.VMACPrefix.V, g.VMACAddrPrefix.V, g.ExtraIf.V
 	for k := range v.Instances {
-		i := &v.Instances[k]
-		v.Filter.Wanted = v.Filter.Wanted || !i.Accept || i.VLink.Kind == model.Macvlan
+		v.Filter.Wanted = v.Filter.Wanted || v.Instances[k].Filtered()
 	}
 	if !v.Filter.Wanted {
 		return

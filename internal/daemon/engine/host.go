@@ -29,7 +29,7 @@ type socket struct {
 
 // net takes over what the kernel reports.
 func (ns *namespace) net(now time.Time, events []hostnet.Event) {
-	synced := false
+	synced, waked := false, ns.known
 	touched := map[string]bool{} // interfaces whose routers have to look again
 	for _, ev := range events {
 		switch ev.Kind {
@@ -43,14 +43,19 @@ func (ns *namespace) net(now time.Time, events []hostnet.Event) {
 			}
 		}
 	}
+	ns.known = ns.known || synced
 	switch {
-	case synced && !ns.running && !ns.stopping && ns.pending == nil:
+	case ns.stopping:
+	case !ns.running && ns == ns.home && synced && ns.pending == nil:
 		ns.prepare(now, &ns.model.VRRP, ns.begin)
-	case ns.running && !ns.stopping:
+	case ns.running && ns.known && !waked:
+		ns.arrive(now)
+	case ns.running && ns.known:
 		ns.refresh(now, func(name string) bool { return touched[name] })
 		ns.flush(now)
 	}
 	ns.linksChanged(now, touched)
+	ns.prepared(now)
 }
 
 func (ns *namespace) link(now time.Time, ev hostnet.Event, touched map[string]bool) {
@@ -59,7 +64,7 @@ func (ns *namespace) link(now time.Time, ev hostnet.Event, touched map[string]bo
 		return
 	}
 	touched[was.Name], touched[ev.Link.Name] = true, true
-	if !ns.running || ns.stopping {
+	if !ns.running || ns.stopping || !ns.known {
 		return
 	}
 	is, exists := ns.host.LinkAt(ev.Link.Index)
@@ -68,7 +73,7 @@ func (ns *namespace) link(now time.Time, ev hostnet.Event, touched map[string]bo
 			ns.log.Info(fmt.Sprintf("Interface %s deleted", was.Name))
 		}
 		ns.debounce.Gone(was.Name)
-		ns.fact(now, track.Fact{Kind: track.Link, Name: was.Name})
+		ns.fact(now, ns.linkFact(was.Name))
 		known = false
 	}
 	if !exists {
@@ -100,7 +105,7 @@ func (ns *namespace) linkState(now time.Time, is hostnet.Link, known bool) {
 	}
 	// A link that comes back may have got its addresses while it was away.
 	ns.refresh(now, func(name string) bool { return name == is.Name })
-	ns.fact(now, track.Fact{Kind: track.Link, Name: is.Name, Exists: true, Up: ns.debounce.Up(is.Name)})
+	ns.fact(now, ns.linkFact(is.Name))
 }
 
 func (ns *namespace) sayLink(name string) {
@@ -121,23 +126,28 @@ func (ns *namespace) expireLinks(now time.Time) {
 		if ns.used(name) {
 			ns.sayLink(name)
 		}
-		ns.fact(now, track.Fact{Kind: track.Link, Name: name, Exists: true, Up: ns.debounce.Up(name)})
+		ns.fact(now, ns.linkFact(name))
 	}
 }
 
 // used reports whether a router has something to do with an interface.
 func (ns *namespace) used(name string) bool {
-	if slices.Contains(ns.track.Links(), name) {
+	if slices.Contains(ns.track.Links(ns.name), name) {
 		return true
 	}
 	return slices.ContainsFunc(ns.routers, func(r *router) bool { return r.m.Instance().Interface == name || r.m.Instance().VRF == name })
 }
 
-// linkFacts tells the trackers of the links that they need to know.
+// linkFact is what the trackers have to know of a link.
+func (ns *namespace) linkFact(name string) track.Fact {
+	_, ok := ns.host.Link(name)
+	return track.Fact{Kind: track.Link, Namespace: ns.name, Name: name, Exists: ok, Up: ok && ns.debounce.Up(name)}
+}
+
+// linkFacts tells the trackers of the links that they need to know; what that has for effects is to be told.
 func (ns *namespace) linkFacts() {
-	for _, name := range ns.track.Links() {
-		_, ok := ns.host.Link(name)
-		ns.effects = ns.track.Step(track.Fact{Kind: track.Link, Name: name, Exists: ok, Up: ok && ns.debounce.Up(name)}, ns.effects[:0])
+	for _, name := range ns.track.Links(ns.name) {
+		ns.effects = ns.track.Step(ns.linkFact(name), ns.effects)
 	}
 }
 
@@ -363,7 +373,11 @@ func (ns *namespace) openSocket(s *socket) {
 		ns.read(now, s)
 		ns.flush(now)
 	}
-	conn, err := rawnet.Open(s.spec, s.rxBuf, func() { ns.part.Post(read) })
+	var conn *rawnet.Conn
+	err := ns.space.Do(func() (err error) {
+		conn, err = rawnet.Open(s.spec, s.rxBuf, func() { ns.part.Post(read) })
+		return err
+	})
 	if err != nil {
 		ns.log.Error(err.Error())
 		return

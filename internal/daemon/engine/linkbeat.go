@@ -27,7 +27,7 @@ type linkbeats struct {
 func (ns *namespace) pollLinks() {
 	polls := slices.Clone(ns.conf.Linkbeat)
 	if ns.conf.LinkbeatAll {
-		names := ns.track.Links()
+		names := ns.track.Links(ns.name)
 		for i := range ns.conf.Instances {
 			names = append(names, ns.conf.Instances[i].Interface)
 		}
@@ -45,12 +45,21 @@ func (ns *namespace) pollLinks() {
 		b.stop()
 	}
 	*b = linkbeats{polls: polls, up: map[string]bool{}, used: map[string]model.LinkMethod{}}
+	if len(polls) == 0 {
+		return
+	}
+	var beats *watch.Beats
+	err := ns.space.Do(func() (err error) { beats, err = watch.OpenBeats(); return err })
+	if err != nil {
+		ns.log.Error(err.Error())
+		return
+	}
 	registers := false
 	for i := range polls {
 		p := &polls[i]
-		up, used, err := watch.Beat(p.Interface, p.By)
+		up, used, err := beats.Ask(p.Interface, p.By)
 		if err != nil && !errors.Is(err, unix.ENODEV) && p.By != model.LinkAuto {
-			up, used, err = watch.Beat(p.Interface, model.LinkAuto)
+			up, used, err = beats.Ask(p.Interface, model.LinkAuto)
 			if err == nil {
 				ns.log.Info(fmt.Sprintf("(%s): Configured linkbeat type %s not supported, using %s", p.Interface, p.By, used))
 			}
@@ -58,22 +67,23 @@ func (ns *namespace) pollLinks() {
 		b.up[p.Interface], b.used[p.Interface] = err == nil && up, used
 		registers = registers || used == model.LinkMII || used == model.LinkEthtool
 	}
-	if len(polls) == 0 {
-		return
-	}
 	if registers {
 		ns.log.Info("Using MII-BMSR/ETHTOOL NIC polling thread(s)...")
 	}
 	ctx, stop := context.WithCancel(ns.ctx)
 	b.stop = stop
 	supervise(ctx, ns.part, ns.log, "link polling", func() error {
-		return watch.Linkbeat(ctx, polls, func(name string, up bool) {
+		err := beats.Run(ctx, polls, func(name string, up bool) {
 			ns.part.Post(func(now time.Time) {
 				if ctx.Err() == nil && ns.running {
 					ns.beat(now, name, up)
 				}
 			})
 		})
+		if ctx.Err() != nil {
+			beats.Close()
+		}
+		return err
 	})
 }
 

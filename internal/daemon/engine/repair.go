@@ -76,7 +76,7 @@ func (ns *namespace) judge(now time.Time) {
 			ns.judgeSoon(now)
 			continue
 		}
-		if ns.stopping || ns.host.Has(a.IfIndex, a.Prefix.Addr()) || netlink.HasIPv6(a.IfIndex, a.Prefix.Addr()) {
+		if ns.stopping || ns.host.Has(a.IfIndex, a.Prefix.Addr()) || ns.hasIPv6(a) {
 			delete(ns.missing, a)
 			continue
 		}
@@ -108,15 +108,15 @@ func (ns *namespace) judge(now time.Time) {
 }
 
 // rob tells routers what was taken from them, unless one of them has a wish under way, and reports whether it has told them.
-func (v *vrrpPart) rob(now time.Time, routers []*router, l lost, what string, ev *vrrp.Event) bool {
+func (ns *namespace) rob(now time.Time, routers []*router, l lost, what string, ev *vrrp.Event) bool {
 	if slices.ContainsFunc(routers, func(r *router) bool { return r.waits }) {
 		return false
 	}
 	if len(routers) > 0 {
-		v.blame(l, what)
+		ns.blame(l, what)
 	}
 	for _, r := range routers {
-		v.step(now, r, ev)
+		ns.step(now, r, ev)
 	}
 	return true
 }
@@ -124,10 +124,16 @@ func (v *vrrpPart) rob(now time.Time, routers []*router, l lost, what string, ev
 // blame logs who removed something of ours.
 //
 // Differs from keepalived: it tells of no routes and rules, and never who it was.
-func (v *vrrpPart) blame(l lost, what string) {
+func (ns *namespace) blame(l lost, what string) {
 	if l.by != "" {
-		v.log.Info(fmt.Sprintf("%s was removed by %s", what, l.by))
+		ns.log.Info(fmt.Sprintf("%s was removed by %s", what, l.by))
 	}
+}
+
+// hasIPv6 asks the kernel itself.
+func (ns *namespace) hasIPv6(a hostnet.Addr) (has bool) {
+	_ = ns.space.Do(func() error { has = netlink.HasIPv6(a.IfIndex, a.Prefix.Addr()); return nil })
+	return has
 }
 
 // owners returns the masters that have a as an address which they watch.

@@ -260,7 +260,7 @@ func (v *vrrpPart) garp() (out []status.GARP) {
 		}
 		for _, names := range groups {
 			d.Interfaces = names
-			out = append(out, status.GARP{GARPDelay: d, NextARP: wall(v.queue.Free(names[0], model.IPv4)), NextNA: wall(v.queue.Free(names[0], model.IPv6))})
+			out = append(out, status.GARP{GARPDelay: d, NextARP: wall(v.queue.Free("", names[0], model.IPv4)), NextNA: wall(v.queue.Free("", names[0], model.IPv6))})
 		}
 	}
 	return out

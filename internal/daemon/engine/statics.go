@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 	"time"
@@ -107,15 +108,18 @@ func (ns *namespace) watchRouting() {
 	if !needed || ns.routing != nil {
 		return
 	}
-	w, err := netlink.OpenRoutingWatch(ns.lane, ns.conf.MonitorRxBuf)
+	var w *netlink.RoutingWatch
+	err := ns.space.Do(func() (err error) {
+		w, err = netlink.OpenRoutingWatch(ns.lane, ns.conf.MonitorRxBuf, ns.space)
+		return err
+	})
 	if err != nil {
 		ns.log.Error(fmt.Sprintf("watch the kernel's routes and rules: %v", err))
 		return
 	}
 	ns.routing = w
-	supervise(ns.ctx, ns.part, ns.log, "routing watch", func() error {
-		return w.Run(ns.ctx, func(events []hostnet.RoutingEvent) {
-			ns.part.Post(func(now time.Time) { ns.routed(now, events) })
-		}, ns.lane.Refresh)
-	})
+	post, lane := ns.poster(), ns.lane
+	ns.serve("routing watch", func(ctx context.Context) error {
+		return w.Run(ctx, func(events []hostnet.RoutingEvent) { post(func() { ns.routed(time.Now(), events) }) }, lane.Refresh)
+	}, w.Close)
 }

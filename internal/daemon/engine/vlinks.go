@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -53,25 +54,25 @@ const (
 
 // pending is a start or a reload that waits for its interfaces.
 type pending struct {
-	conf  *model.VRRP
 	then  func(now time.Time)
 	until time.Time
 	waits int // namespaces whose links are neither made nor known to be impossible
 }
 
 func (ns *namespace) openVLinks() error {
-	links, err := netlink.OpenLinks(ns.log, ns.post)
+	links, err := netlink.OpenLinks(ns.log, ns.poster(), ns.space)
 	if err != nil {
 		return err
 	}
-	ns.vl = vlinks{links: links, filter: nftables.OpenFilter(ns.log, ns.post), instance: map[string]string{}, failed: map[string]bool{},
+	ns.vl = vlinks{links: links, filter: nftables.OpenFilter(ns.log, ns.poster(), ns.space), instance: map[string]string{}, failed: map[string]bool{},
 		local: map[string]model.Address{}}
 	return nil
 }
 
 func (ns *namespace) runVLinks() {
-	supervise(ns.ctx, ns.part, ns.log, "link lane", func() error { return ns.vl.links.Run(ns.ctx, ns.linkOutcome) })
-	supervise(ns.ctx, ns.part, ns.log, "filter lane", func() error { return ns.vl.filter.Run(ns.ctx) })
+	links := ns.vl.links
+	ns.serve("link lane", func(ctx context.Context) error { return links.Run(ctx, ns.linkOutcome) }, links.Close)
+	ns.serve("filter lane", ns.vl.filter.Run, func() error { return nil })
 }
 
 // prepare has the interfaces of conf made, those in use kept, and then calls then: at once if nothing has to be made.
@@ -80,20 +81,24 @@ func (v *vrrpPart) prepare(now time.Time, conf *model.VRRP, then func(now time.T
 		v.pending = nil
 		p.then(now)
 	}
-	v.pending = &pending{conf: conf, then: then, until: now.Add(linkPatience)}
+	p := &pending{then: then, until: now.Add(linkPatience)}
+	v.pending = p
+	v.planNamespaces(conf)
 	for _, ns := range v.nets {
-		ns.prepareLinks(conf)
+		if ns.open && ns.askLinks(ns.next, func() { p.waits--; v.prepared(time.Now()) }) {
+			p.waits++
+		}
 	}
 	v.prepared(now)
 }
 
-// prepared goes on with what waits if its links are there and their traffic is filtered.
+// prepared goes on with what waits if the namespaces that there are are known, their links there and the traffic of those filtered.
 func (v *vrrpPart) prepared(now time.Time) {
 	p := v.pending
 	if p == nil {
 		return
 	}
-	if now.Before(p.until) && (p.waits > 0 || slices.ContainsFunc(v.nets, func(ns *namespace) bool { return !ns.linksThere(p.conf) })) {
+	if now.Before(p.until) && (p.waits > 0 || slices.ContainsFunc(v.nets, func(ns *namespace) bool { return ns.open && !(ns.known && ns.linksThere(ns.plan())) })) {
 		return
 	}
 	v.pending = nil
@@ -116,20 +121,21 @@ func (v *vrrpPart) expirePending(now time.Time) {
 	if !v.endAt.IsZero() && !now.Before(v.endAt) {
 		v.endAt = time.Time{}
 		for _, ns := range v.nets {
-			ns.leave()
+			ns.removeLinks()
 		}
 	}
 }
 
-// prepare asks for the interfaces of conf.
-func (ns *namespace) prepareLinks(conf *model.VRRP) {
+// askLinks asks for the interfaces of conf, those in use kept, and reports whether there is anything to ask for; done is called then when they
+// are made, or known to be impossible.
+func (ns *namespace) askLinks(conf *model.VRRP, done func()) bool {
 	want := conf.VLinks()
 	settings := settings(conf)
 	if conf.Filter.Implied && !ns.vl.filtered.conf.Wanted {
 		ns.log.Info("use_vmac or no_accept/strict specified, but no firewall configured - using nftables")
 	}
 	if len(want) == 0 && len(settings) == 0 && !ns.vl.asked && !conf.Filter.Wanted {
-		return
+		return false
 	}
 	ns.vl.asked = true
 	for i := range conf.Instances {
@@ -147,12 +153,12 @@ func (ns *namespace) prepareLinks(conf *model.VRRP) {
 			}
 		}
 	}
-	p := ns.pending
-	p.waits++
 	ns.wishLinks(conf, want, func(netlink.LinkOutcome) {
-		p.waits--
-		ns.prepared(time.Now())
+		if done != nil {
+			done()
+		}
 	})
+	return true
 }
 
 // wishLinks asks for links, and the settings of a configuration.
@@ -250,10 +256,7 @@ func (ns *namespace) linksChanged(now time.Time, touched map[string]bool) {
 	if !ns.vl.asked || ns.stopping {
 		return
 	}
-	conf := ns.conf
-	if p := ns.pending; p != nil {
-		conf = p.conf
-	}
+	conf := ns.plan()
 	if slices.ContainsFunc(ns.vl.wish.Links, func(l model.VLink) bool { return touched[l.Name] || touched[l.Base] }) {
 		ns.vl.links.Poke()
 	}
@@ -288,7 +291,7 @@ func (ns *namespace) ownLocal(l *model.VLink, in *model.Instance) {
 
 // refilter asks for what has to be filtered now; done, if there is one, is called when it is.
 func (ns *namespace) refilter(conf *model.VRRP, done func()) {
-	if !conf.Filter.Wanted && !ns.vl.filtered.conf.Wanted {
+	if !ns.open || !conf.Filter.Wanted && !ns.vl.filtered.conf.Wanted {
 		if done != nil {
 			done()
 		}
@@ -419,8 +422,8 @@ func (ns *namespace) endVLinks() bool {
 	return ns.vl.end == ended
 }
 
-// leave removes the links whose sockets are closed.
-func (ns *namespace) leave() {
+// removeLinks removes the links whose sockets are closed.
+func (ns *namespace) removeLinks() {
 	vl := &ns.vl
 	if vl.end != closing {
 		return
@@ -430,6 +433,7 @@ func (ns *namespace) leave() {
 	vl.links.Want(vl.wish, func(netlink.LinkOutcome) {
 		vl.filter.Remove(func(error) { // not before: a link that goes still has something to say
 			vl.end = ended
+			ns.leave(time.Now())
 			ns.maybeEnd(time.Now())
 		})
 	})

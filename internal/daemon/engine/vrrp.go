@@ -18,6 +18,7 @@ import (
 	"github.com/keepalived-go/keepalived-go/internal/daemon/logging"
 	"github.com/keepalived-go/keepalived-go/internal/loop"
 	"github.com/keepalived-go/keepalived-go/internal/model"
+	"github.com/keepalived-go/keepalived-go/internal/sys/netns"
 	"github.com/keepalived-go/keepalived-go/internal/sys/probe"
 	"github.com/keepalived-go/keepalived-go/internal/sys/watch"
 )
@@ -40,6 +41,8 @@ type vrrpPart struct {
 	judgeAt    time.Time // when it is to be judged who took something of ours away
 	pending    *pending
 	endAt      time.Time             // when the interfaces that the daemon has made may go
+	departAt   time.Time             // when a namespace that is being left has to be closed
+	names      *netns.Watch          // of the namespaces but home; nil until there is one
 	extraDue   map[*router]time.Time // garp_extra_if
 	slots      []*router             // by the number that due knows them by; nil: free
 	due        loop.Deadlines        // of the routers, by slot
@@ -89,6 +92,7 @@ type router struct {
 	waits   bool            // the last Own or Disown has not settled
 	owned   bool            // the lane knows of a wish
 	seq     int             // of the last Own or Disown
+	gen     uint32          // the same, as the machine counts
 	held    []model.Address // asked for by Own, until a Disown has settled
 	leaving bool            // a reload removed it: it goes when the kernel has let go of its addresses
 }
@@ -102,7 +106,7 @@ type pendingEvent struct {
 func newVRRP(e *engine) (*vrrpPart, error) {
 	v := &vrrpPart{engine: e, log: e.Log.Role(logging.VRRP), conf: &e.model.VRRP, groups: map[string]*vrrp.Group{},
 		byMachine: map[*vrrp.Machine]*router{}, extraDue: map[*router]time.Time{}, ctx: context.Background()}
-	v.home = v.newNamespace("")
+	v.home = v.namespace("")
 	if err := v.open(); err != nil {
 		return nil, err
 	}
@@ -111,11 +115,13 @@ func newVRRP(e *engine) (*vrrpPart, error) {
 
 // open connects to the kernel. Everything else begins when the kernel has told what it has.
 func (v *vrrpPart) open() error {
-	if err := v.home.open(); err != nil {
+	if err := v.home.connect(); err != nil {
 		return err
 	}
+	v.home.id, _ = netns.Current()
 	v.part = v.loop.Add("vrrp", v)
 	v.home.run()
+	v.planNamespaces(v.conf)
 	return nil
 }
 
@@ -126,7 +132,9 @@ func (v *vrrpPart) begin(now time.Time) {
 	v.queue = announce.New(v.conf.GARPDelay)
 	v.track = track.New(v.conf, nil)
 	for _, ns := range v.nets {
-		ns.start(now)
+		if ns.known {
+			ns.start(now)
+		}
 	}
 	v.initFiles()
 	v.watchFiles()
@@ -208,16 +216,17 @@ func (v *vrrpPart) redelay(now time.Time) {
 // removeResidual takes from the interfaces what a daemon that did not end well has left there.
 func (v *vrrpPart) removeResidual() {
 	for _, ns := range v.nets {
-		ns.removeStale()
+		if ns.known {
+			ns.removeStale()
+		}
 	}
-	v.flags.Stale = model.Objects{}
 }
 
 // addresses are all that an instance owns as master, in the order of setting them.
 func addresses(i *model.Instance) []model.Address { return slices.Concat(i.VIPs, i.ExcludedVIPs) }
 
 func (v *vrrpPart) newRouter(i *model.Instance) *router {
-	r := &router{m: vrrp.New(i), ns: v.home, owner: v.ownerName(i), faults: vrrp.Event{Kind: vrrp.Faults}}
+	r := &router{m: vrrp.New(i), ns: v.namespace(i.NetNamespace), owner: v.ownerName(i), faults: vrrp.Event{Kind: vrrp.Faults}}
 	r.slot = slices.Index(v.slots, nil)
 	if r.slot < 0 {
 		r.slot = len(v.slots)
@@ -400,9 +409,8 @@ func (l *allowance) take(now time.Time) (ok bool, left int) {
 
 // own asks the lane for all that a master has, or for nothing, and tells the router when the kernel has done it.
 func (v *vrrpPart) own(now time.Time, r *router, gen uint32, objects model.Objects) {
-	settled := &vrrp.Event{Kind: vrrp.Settled, Gen: gen}
-	if !r.owned && objects.Empty() {
-		v.step(now, r, settled)
+	if r.gen = gen; !r.ns.open || !r.owned && objects.Empty() {
+		v.step(now, r, &vrrp.Event{Kind: vrrp.Settled, Gen: gen})
 		return
 	}
 	r.owned = true
@@ -411,19 +419,10 @@ func (v *vrrpPart) own(now time.Time, r *router, gen uint32, objects model.Objec
 	v.armLease(now, r, len(objects.Addresses) > 0)
 	set := func() {
 		r.ns.lane.Own(r.owner, objects, func(err error) {
-			now := time.Now()
 			if v.slots[r.slot] != r {
 				return // overtaken
 			}
-			r.waits = false
-			r.held = objects.Addresses
-			r.ns.refilter(r.ns.conf, nil)
-			v.step(now, r, settled)
-			if r.leaving {
-				v.drop(r)
-			}
-			v.flush(now)
-			v.maybeEnd(now)
+			v.settled(time.Now(), r, objects.Addresses)
 		})
 	}
 	if len(objects.Addresses) == 0 {
@@ -432,6 +431,20 @@ func (v *vrrpPart) own(now time.Time, r *router, gen uint32, objects model.Objec
 	}
 	r.held = append(slices.Clone(objects.Addresses), r.held...) // until they are gone the old ones stay blocked
 	r.ns.block(r, set)
+}
+
+// settled tells a router that the kernel has done what it asked for last.
+func (v *vrrpPart) settled(now time.Time, r *router, held []model.Address) {
+	r.waits = false
+	r.held = held
+	r.ns.refilter(r.ns.conf, nil)
+	v.step(now, r, &vrrp.Event{Kind: vrrp.Settled, Gen: r.gen})
+	if r.leaving {
+		v.drop(r)
+	}
+	v.flush(now)
+	r.ns.leave(now)
+	v.maybeEnd(now)
 }
 
 // send sends one advert to the group, or to every peer.
@@ -514,7 +527,11 @@ func (v *vrrpPart) flush(now time.Time) {
 		if f.Addr.Is6() {
 			what = "unsolicited Neighbour Advert"
 		}
-		if err := v.slots[f.Owner].ns.frame.Send(f.IfIndex, f.Data); err != nil {
+		r := v.slots[f.Owner]
+		if r == nil || !r.ns.open {
+			continue
+		}
+		if err := r.ns.frame.Send(f.IfIndex, f.Data); err != nil {
 			v.log.Info(fmt.Sprintf("Error sending %s on %s for %s: %v", what, f.IfName, f.Addr, err))
 			continue
 		}
@@ -548,9 +565,14 @@ func (v *vrrpPart) tell(now time.Time) {
 	v.effects = v.effects[:0]
 }
 
-// tellFaults adds what the trackers do not know: a router without a socket is deaf, and must not take itself for alone.
+// tellFaults adds what the trackers do not know: a router without a socket is deaf, and must not take itself for alone; nor must one whose
+// network namespace is missing.
 func (v *vrrpPart) tellFaults(now time.Time, r *router) {
 	ev := r.faults
+	if !r.ns.works() {
+		ev.Count++
+		ev.Reason = "network namespace " + r.ns.name + " is missing"
+	}
 	if r.noSock {
 		if ev.Count++; ev.Reason == "" {
 			ev.Reason = "no socket"
@@ -569,7 +591,7 @@ func (v *vrrpPart) Deadline() time.Time {
 		return v.pendingDeadline()
 	}
 	d := v.due.Next()
-	for _, t := range []time.Time{v.queue.Deadline(), v.reopen, v.delay, v.scriptDeadline(), v.home.debounce.Deadline(), v.processes.deadline(), v.judgeAt, v.pendingDeadline(), v.extraDeadline(), v.leases.Next()} {
+	for _, t := range []time.Time{v.queue.Deadline(), v.reopen, v.delay, v.scriptDeadline(), v.home.debounce.Deadline(), v.processes.deadline(), v.judgeAt, v.pendingDeadline(), v.departAt, v.extraDeadline(), v.leases.Next()} {
 		if !t.IsZero() && (d.IsZero() || t.Before(d)) {
 			d = t
 		}
@@ -602,6 +624,7 @@ func (v *vrrpPart) Expire(now time.Time) {
 		v.reopen = time.Time{}
 		v.refreshAll(now)
 	}
+	v.expireDepartures(now)
 	v.expireLeases(now)
 	v.expireExtra(now)
 	v.home.expireLinks(now)
@@ -622,6 +645,7 @@ func (v *vrrpPart) reload(now time.Time, next *model.VRRP, changes model.Changes
 				ns.linksChanged(now, nil)
 			}
 		}
+		v.tidy(now)
 	})
 }
 
@@ -684,7 +708,9 @@ func (v *vrrpPart) reconfigure(now time.Time, next *model.VRRP) {
 	v.effects = v.track.All(v.effects[:0])
 	v.tell(now)
 	for _, r := range fresh {
-		r.ns.lane.RemoveStale(r.m.Instance().Objects())
+		if r.ns.open {
+			r.ns.lane.RemoveStale(r.m.Instance().Objects())
+		}
 		v.step(now, r, &vrrp.Event{Kind: vrrp.Start, Until: v.delay})
 	}
 	for _, r := range old {
@@ -774,13 +800,16 @@ func (v *vrrpPart) Recover(now time.Time, cause error) {
 		if r == nil {
 			continue
 		}
+		v.due.Set(r.slot, time.Time{})
+		v.leases.Set(r.slot, time.Time{})
+		if !r.ns.open {
+			continue
+		}
 		v.unreleased++
 		r.ns.lane.Own(r.owner, model.Objects{}, func(error) {
 			v.unreleased--
 			v.maybeEnd(time.Now())
 		})
-		v.due.Set(r.slot, time.Time{})
-		v.leases.Set(r.slot, time.Time{})
 		r.ns.release(r)
 	}
 	for _, s := range v.scripts {

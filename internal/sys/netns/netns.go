@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -55,8 +56,12 @@ func Current() (ID, error) { return Lookup(self) }
 // Space is an open network namespace, which lives until Close whatever becomes of its name. The nil Space is that of the calling thread.
 type Space struct {
 	name string
-	fd   int
 	id   ID
+
+	mu     sync.Mutex
+	fd     int
+	users  int // calls of Do under way
+	closed bool
 }
 
 // Open opens the namespace of a name; errors as of Lookup. EINVAL: it is a namespace of another kind.
@@ -76,7 +81,7 @@ func Open(name string) (*Space, error) {
 		err = s.Do(func() error { return nil })
 	}
 	if err != nil {
-		unix.Close(fd)
+		s.Close()
 		return nil, err
 	}
 	return s, nil
@@ -85,8 +90,33 @@ func Open(name string) (*Space, error) {
 // ID returns the namespace's ID.
 func (s *Space) ID() ID { return s.id }
 
-// Close gives the namespace up.
-func (s *Space) Close() error { return unix.Close(s.fd) }
+// Close gives the namespace up. Do fails from then on; calls under way are not disturbed.
+func (s *Space) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed = true; s.users == 0 {
+		unix.Close(s.fd)
+	}
+}
+
+// use keeps the descriptor from being closed, and perhaps being given to another namespace, until unuse.
+func (s *Space) use() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return fmt.Errorf("enter network namespace %q: %w", s.name, os.ErrClosed)
+	}
+	s.users++
+	return nil
+}
+
+func (s *Space) unuse() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.users--; s.closed && s.users == 0 {
+		unix.Close(s.fd)
+	}
+}
 
 // Do calls f in the namespace: what f opens belongs to it for good, and can be used from anywhere. f must not leave its goroutine. The
 // error is that of f, or says why the namespace could not be entered (CAP_SYS_ADMIN), when f was not called. Each Do costs some
@@ -95,6 +125,10 @@ func (s *Space) Do(f func() error) error {
 	if s == nil {
 		return f()
 	}
+	if err := s.use(); err != nil {
+		return err
+	}
+	defer s.unuse()
 	// Threads that the runtime starts meanwhile are not copies of a locked one.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
