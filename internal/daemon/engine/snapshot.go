@@ -187,7 +187,7 @@ func (v *vrrpPart) snapshot(s *status.Snapshot) {
 		if !ok {
 			n = len(s.Sockets)
 			pool[r.sock] = n
-			s.Sockets = append(s.Sockets, status.Socket{FDs: i.Socket, Interface: i.Interface, Family: i.Family, Unicast: r.sock.spec.Source, RxBuf: r.sock.rxBuf})
+			s.Sockets = append(s.Sockets, status.Socket{FDs: i.Socket, Namespace: i.NetNamespace, Interface: i.Interface, Family: i.Family, Unicast: r.sock.spec.Source, RxBuf: r.sock.rxBuf})
 		}
 		s.Sockets[n].Users = append(s.Sockets[n].Users, fmt.Sprintf("%s vrid %d", i.Name, i.VRID))
 	}
@@ -234,36 +234,41 @@ func (v *vrrpPart) snapshot(s *status.Snapshot) {
 
 // garp lists the limits of announcements with the interfaces that they concern.
 func (v *vrrpPart) garp() (out []status.GARP) {
-	var used []string // interfaces of instances and addresses that are in no group of their own
+	add := func(d model.GARPDelay, namespace string, names []string) {
+		d.Interfaces = names
+		out = append(out, status.GARP{Namespace: namespace, GARPDelay: d,
+			NextARP: wall(v.queue.Free(namespace, names[0], model.IPv4)), NextNA: wall(v.queue.Free(namespace, names[0], model.IPv6))})
+	}
+	for _, d := range v.conf.GARPDelay {
+		if len(d.Interfaces) > 0 {
+			add(d, "", d.Interfaces)
+			continue
+		}
+		for _, ns := range v.nets {
+			for _, name := range ns.ungrouped() {
+				add(d, ns.name, []string{name})
+			}
+		}
+	}
+	return out
+}
+
+// ungrouped are the interfaces of instances and addresses that are in no GARP group of their own.
+func (ns *namespace) ungrouped() (used []string) {
 	use := func(name string) {
-		grouped := slices.ContainsFunc(v.conf.GARPDelay, func(d model.GARPDelay) bool { return slices.Contains(d.Interfaces, name) })
+		grouped := slices.ContainsFunc(ns.conf.GARPDelay, func(d model.GARPDelay) bool { return slices.Contains(d.Interfaces, name) })
 		if name != "" && !grouped && !slices.Contains(used, name) {
 			used = append(used, name)
 		}
 	}
-	for _, r := range v.routers {
+	for _, r := range ns.routers {
 		i := r.m.Instance()
 		use(i.Interface)
-		for _, list := range [][]model.Address{i.VIPs, i.ExcludedVIPs} {
-			for k := range list {
-				use(list[k].Interface)
-			}
+		for _, a := range addresses(i) {
+			use(a.Interface)
 		}
 	}
-	for _, d := range v.conf.GARPDelay {
-		groups := [][]string{d.Interfaces}
-		if len(d.Interfaces) == 0 {
-			groups = nil
-			for _, name := range used {
-				groups = append(groups, []string{name})
-			}
-		}
-		for _, names := range groups {
-			d.Interfaces = names
-			out = append(out, status.GARP{GARPDelay: d, NextARP: wall(v.queue.Free("", names[0], model.IPv4)), NextNA: wall(v.queue.Free("", names[0], model.IPv6))})
-		}
-	}
-	return out
+	return used
 }
 
 func (ns *namespace) instance(r *router) status.Instance {
@@ -331,7 +336,7 @@ var arphrd = map[uint16]string{1: "ETHERNET", 772: "LOOPBACK"}
 
 func (ns *namespace) iface(l hostnet.Link) status.Interface {
 	n := status.Interface{
-		Name: l.Name, Index: l.Index, MAC: net.HardwareAddr(l.MAC[:]), MTU: l.MTU, Flags: flags(l), SeenUp: l.Up(), HWType: "UNKNOWN",
+		Name: l.Name, Namespace: ns.name, Index: l.Index, MAC: net.HardwareAddr(l.MAC[:]), MTU: l.MTU, Flags: flags(l), SeenUp: l.Up(), HWType: "UNKNOWN",
 	}
 	if t, ok := arphrd[l.Type]; ok {
 		n.HWType = t
