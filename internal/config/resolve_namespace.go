@@ -5,15 +5,15 @@ import (
 	"io/fs"
 	"strings"
 
-	"github.com/keepalived-go/keepalived-go/internal/config/schema"
 	"github.com/keepalived-go/keepalived-go/internal/config/source"
+	"github.com/keepalived-go/keepalived-go/internal/config/syntax"
 )
 
-// namespaceName is the kind of an instance's net_namespace: a name as `ip netns` has it, or a path. One below its directory is as good as the name.
-var namespaceName = schema.Kind[string]{Usage: "NAME|PATH", Parse: func(w []source.Word) (string, error) {
-	name, err := schema.Word.Parse(w)
-	if err != nil {
-		return "", err
+// readNamespace reads an instance's net_namespace: a name as `ip netns` has it, or a path. One below its directory is as good as the name.
+func readNamespace(i *Instance, n *syntax.Node, r *source.Report) {
+	name := ""
+	if len(n.Args) > 0 {
+		name = n.Args[0].Text
 	}
 	for _, dir := range []string{"/run/netns/", "/var/run/netns/"} {
 		if short, ok := strings.CutPrefix(name, dir); ok && !strings.Contains(short, "/") {
@@ -21,10 +21,12 @@ var namespaceName = schema.Kind[string]{Usage: "NAME|PATH", Parse: func(w []sour
 		}
 	}
 	if name == "" || name == "." || name == ".." || strings.Contains(name, "/") && !strings.HasPrefix(name, "/") {
-		return "", errors.New("the name of a network namespace, or an absolute path, is needed")
+		// The daemon's own would be the wrong one.
+		r.Refuse(source.Error, n.At(), "(%s) net_namespace needs the name of a network namespace, or an absolute path", i.Name)
+		return
 	}
-	return name, nil
-}}
+	i.NetNamespace = opt[string]{V: name, At: n.At()}
+}
 
 // network is the host as seen from one network namespace, with what has been learned of it.
 type network struct {

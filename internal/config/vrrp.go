@@ -205,7 +205,7 @@ var vrrpInstance = concat(itable{
 		}
 	}),
 	schema.Inherited("vrf", schema.IfName, func(i *Instance) *opt[string] { return &i.VRF }, "VRF of a unicast instance without interface."),
-	schema.Inherited("net_namespace", namespaceName, func(i *Instance) *opt[string] { return &i.NetNamespace },
+	schema.Line("net_namespace", "NAME|PATH", readNamespace,
 		"Network namespace of the interface, addresses, routes, rules and tracked interfaces, instead of the daemon's; scripts run in the daemon's.").Ours(),
 	schema.Line("use_vmac", "[[name] IFNAME] [MAC] [netlink_notify_msg] [group GROUP]", readVMAC, "Run on an interface with the virtual MAC.").
 		Options("name", "netlink_notify_msg", "group", "<MAC>"),

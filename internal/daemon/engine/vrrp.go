@@ -532,14 +532,14 @@ func (v *vrrpPart) flush(now time.Time) {
 			continue
 		}
 		if err := r.ns.frame.Send(f.IfIndex, f.Data); err != nil {
-			v.log.Info(fmt.Sprintf("Error sending %s on %s for %s: %v", what, f.IfName, f.Addr, err))
+			r.ns.log.Info(fmt.Sprintf("Error sending %s on %s for %s: %v", what, f.IfName, f.Addr, err))
 			continue
 		}
 		if k := slices.IndexFunc(v.queued, func(q queued) bool { return q.addr == f.Addr }); k >= 0 {
 			logging.Detail(v.log, v.queued[k].line)
 			v.queued = slices.Delete(v.queued, k, k+1)
 		}
-		logging.Detail(v.log, fmt.Sprintf("Sending %s on %s for %s", what, f.IfName, f.Addr))
+		logging.Detail(r.ns.log, fmt.Sprintf("Sending %s on %s for %s", what, f.IfName, f.Addr))
 	}
 	for _, q := range v.queued {
 		logging.Detail(v.log, q.line)
