@@ -302,6 +302,9 @@ func (v *vrrpPart) planNamespaces(conf *model.VRRP) {
 	names := conf.Namespaces()
 	if len(names) == 0 && len(v.nets) == 1 {
 		v.home.next = conf.In("")
+		if v.names != nil {
+			v.names.Set(nil)
+		}
 		return
 	}
 	for _, name := range names {

@@ -103,6 +103,7 @@ func (w *Watch) sync(sink func([]hostnet.Event)) error {
 			return err
 		}
 	}
+	w.dumps.buf = nil // until the next time
 	events := append(w.known.Diff(&now), hostnet.Event{Kind: hostnet.Synced})
 	w.known = now
 	sink(events)

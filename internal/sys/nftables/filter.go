@@ -91,6 +91,9 @@ func (l *Filter) Run(ctx context.Context) error {
 		l.done = nil
 		l.mu.Unlock()
 		err := l.space.Do(func() error { return l.apply(conf, &want, end) })
+		if ctx.Err() != nil {
+			return nil
+		}
 		retry.Stop()
 		if err != nil {
 			retry.Reset(wait)
