@@ -13,6 +13,10 @@ type Host interface {
 	Interface(name string) (Interface, bool)
 	// Links returns all interfaces, as far as it matters to making further ones.
 	Links() []Link
+	// Namespace returns the host as seen from a network namespace: interfaces and all that belongs to them are those in it. The name is that of a
+	// file below /run/netns, or an absolute path; "" is the one that the program runs in. id tells namespaces apart, whatever they are called;
+	// empty: that is not known. fs.ErrNotExist: there is none of that name.
+	Namespace(name string) (h Host, id string, err error)
 	// LinkGroup returns the number of an interface group by number or by its name in iproute2's tables.
 	LinkGroup(name string) (uint32, bool)
 	// LookupUser returns an account by name.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
@@ -14,10 +15,12 @@ import (
 	"syscall"
 
 	"github.com/vishvananda/netlink"
+
+	"github.com/keepalived-go/keepalived-go/internal/sys/netns"
 )
 
-// System is the machine the program runs on, as Host and as source.Files.
-type System struct{}
+// System is the machine the program runs on, as Host and as source.Files. The zero System sees the network namespace that it runs in.
+type System struct{ space *netns.Space }
 
 // Open opens a file of the configuration.
 func (System) Open(name string) (fs.File, error) {
@@ -41,8 +44,26 @@ func (System) Hostname() string {
 	return name
 }
 
-// Interface returns an interface of the current network namespace.
-func (System) Interface(name string) (Interface, bool) {
+// Namespace enters another network namespace, which needs CAP_SYS_ADMIN. It stays open as long as the program runs.
+func (s System) Namespace(name string) (Host, string, error) {
+	if name == "" {
+		id, err := netns.Current()
+		return s, fmt.Sprint(id), err
+	}
+	space, err := netns.Open(name)
+	if err != nil {
+		return nil, "", err
+	}
+	return System{space}, fmt.Sprint(space.ID()), nil
+}
+
+// Interface returns an interface of the network namespace.
+func (s System) Interface(name string) (i Interface, ok bool) {
+	err := s.space.Do(func() error { i, ok = findInterface(name); return nil })
+	return i, ok && err == nil
+}
+
+func findInterface(name string) (Interface, bool) {
 	i, err := net.InterfaceByName(name)
 	if err != nil {
 		return Interface{}, false
@@ -64,9 +85,10 @@ func (System) Interface(name string) (Interface, bool) {
 	return out, true
 }
 
-// Links returns the interfaces of the current network namespace; none if they cannot be read.
-func (System) Links() (out []Link) {
-	links, err := netlink.LinkList()
+// Links returns the interfaces of the network namespace; none if they cannot be read.
+func (s System) Links() (out []Link) {
+	var links []netlink.Link
+	err := s.space.Do(func() (err error) { links, err = netlink.LinkList(); return err })
 	if err != nil {
 		return nil
 	}

@@ -41,6 +41,9 @@ func (*Offline) VRFTable(string) (uint32, bool) { return 1, true }
 // Links returns none.
 func (*Offline) Links() []Link { return nil }
 
+// Namespace returns the same host for any name.
+func (o *Offline) Namespace(string) (Host, string, error) { return o, "", nil }
+
 // LinkGroup returns a group of any name.
 func (*Offline) LinkGroup(name string) (uint32, bool) {
 	n, err := strconv.ParseUint(name, 0, 32)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"io/fs"
 	"net/netip"
 	"path"
@@ -17,6 +18,7 @@ type fakeHost struct {
 	links      map[string]string
 	hosts      map[string][]netip.Addr
 	secrets    map[string]string
+	namespaces map[string]*fakeHost
 }
 
 func newFakeHost() *fakeHost {
@@ -50,6 +52,10 @@ func newFakeHost() *fakeHost {
 		h.files[d] = File{Mode: fs.ModeDir | 0o755}
 	}
 	h.files["/etc/passwd"] = File{Mode: 0o644}
+	red, blue := *h, *h
+	red.interfaces = map[string]Interface{"eth0": {Name: "eth0", Index: 2, MTU: 1400, Up: true, Multicast: true, Ethernet: true}}
+	blue.interfaces = map[string]Interface{"lan": {Name: "lan", Index: 2, MTU: 1500, Up: true, Multicast: true, Ethernet: true}}
+	h.namespaces = map[string]*fakeHost{"": h, "home": h, "red": &red, "/proc/7/ns/net": &red, "blue": &blue}
 	return h
 }
 
@@ -121,6 +127,14 @@ func (h *fakeHost) SearchPath() []string { return []string{"/usr/sbin", "/usr/bi
 func (h *fakeHost) LookupHost(name string) []netip.Addr { return h.hosts[name] }
 
 func (h *fakeHost) NumCPU() int { return 4 }
+
+func (h *fakeHost) Namespace(name string) (Host, string, error) {
+	of, ok := h.namespaces[name]
+	if !ok {
+		return nil, "", fs.ErrNotExist
+	}
+	return of, fmt.Sprintf("%p", of), nil
+}
 
 func (h *fakeHost) Links() []Link { return h.links_ }
 

@@ -49,8 +49,9 @@ func numberOf(text []byte, name string) (number uint32, found bool) {
 }
 
 // VRFTable returns the routing table of a VRF.
-func (System) VRFTable(name string) (uint32, bool) {
-	l, err := netlink.LinkByName(name)
+func (s System) VRFTable(name string) (uint32, bool) {
+	var l netlink.Link
+	err := s.space.Do(func() (err error) { l, err = netlink.LinkByName(name); return err })
 	if err != nil {
 		return 0, false
 	}

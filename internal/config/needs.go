@@ -121,6 +121,9 @@ func (res *resolver) needVRRP(v *model.VRRP) {
 		what := "vrrp_instance " + i.Name
 		res.need(need{capability: "CAP_NET_RAW", effect: "adverts are neither sent nor received", what: what, at: i.At})
 		res.need(need{capability: "CAP_NET_ADMIN", effect: unset, what: what, at: i.At})
+		if n := i.NetNamespace; n.V != "" {
+			res.need(needNamespace(what+" net_namespace", n.At))
+		}
 	}
 	c := res.c
 	for _, a := range c.Static {

@@ -57,13 +57,22 @@ vrrp_instance V {
         192.0.2.9
     }
 }
+vrrp_instance W {
+    interface eth0
+    net_namespace red
+    virtual_router_id 1
+    virtual_ipaddress {
+        192.0.2.9
+    }
+}
 `
 	const lacks = ", which the daemon does not have: "
 	vrrp := []string{
 		"(k: Line 6) max_auto_priority needs CAP_SYS_NICE" + lacks + "the priority stays as it is",
 		"(k: Line 34) vrrp_track_process p needs CAP_NET_ADMIN" + lacks + "processes cannot be watched",
-		"(k: Line 38) static_ipaddress needs CAP_NET_ADMIN (so do 1 more)" + lacks + "addresses, routes, rules and interfaces cannot be set",
-		"(k: Line 40) vrrp_instance V needs CAP_NET_RAW" + lacks + "adverts are neither sent nor received",
+		"(k: Line 38) static_ipaddress needs CAP_NET_ADMIN (so do 2 more)" + lacks + "addresses, routes, rules and interfaces cannot be set",
+		"(k: Line 40) vrrp_instance V needs CAP_NET_RAW (so do 1 more)" + lacks + "adverts are neither sent nor received",
+		"(k: Line 49) vrrp_instance W net_namespace needs CAP_SYS_ADMIN" + lacks + "the network namespace cannot be entered",
 	}
 	lvs := []string{
 		"(k: Line 2) checker_priority needs CAP_SYS_NICE" + lacks + "the priority stays as it is",
@@ -104,7 +113,7 @@ vrrp_instance V {
 	}{
 		{"VRRP", true, false, append([]string{fifo}, vrrp...)},
 		{"checkers", false, true, append([]string{lvs[0], lvs[1], fifo}, lvs[2:]...)},
-		{"both", true, true, []string{lvs[0], lvs[1], fifo, vrrp[0], lvs[2], lvs[3], lvs[4], lvs[5], lvs[6], lvs[7], lvs[8], lvs[9], vrrp[1], vrrp[2], vrrp[3]}},
+		{"both", true, true, []string{lvs[0], lvs[1], fifo, vrrp[0], lvs[2], lvs[3], lvs[4], lvs[5], lvs[6], lvs[7], lvs[8], lvs[9], vrrp[1], vrrp[2], vrrp[3], vrrp[4]}},
 	} {
 		if diff := cmp.Diff(c.want, told(none, c.vrrp, c.checkers)); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", c.name, diff)

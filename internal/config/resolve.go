@@ -20,10 +20,9 @@ type resolver struct {
 	served   bool // there is one
 	host     Host
 	r        *source.Report
-	absent   bool            // an interface that is not there was reported
-	missing  map[string]bool // such interfaces, so that each place is reported but names are looked up once
-	found    map[string]Interface
-	vlinks   vlinks
+	absent   bool                // an interface that is not there was reported
+	nets     map[string]*network // by network namespace, as of model.Instance
+	net      *network            // that of what is being resolved
 
 	files trackerSet // set by vrrp
 
@@ -47,7 +46,8 @@ func Resolve(c *Config, host Host, r *source.Report) *model.Model {
 // resolve asks for the virtual servers one by one, when all else is resolved. The model has them if they are to be kept.
 func resolve(c *Config, services iter.Seq[*VirtualServer], keep bool, host Host, r *source.Report) *model.Model {
 	c.needs = nil
-	res := &resolver{c: c, services: services, keep: keep, host: remember(host), r: r, missing: map[string]bool{}, found: map[string]Interface{}, virtual: map[*Instance]virtualRouting{}}
+	host = remember(host)
+	res := &resolver{c: c, services: services, keep: keep, host: host, r: r, net: newNetwork(host), virtual: map[*Instance]virtualRouting{}}
 	m := &model.Model{}
 	res.checkScriptUsers()
 	res.process(&m.Process)
@@ -266,15 +266,16 @@ func (res *resolver) lvsGlobal(l *model.LVS, instances []model.Instance) {
 
 // iface looks an interface up and reports one that is not there, unless interfaces may come later (dynamic_interfaces above the place).
 func (res *resolver) iface(name string, at source.Pos) (Interface, bool) {
-	i, ok := res.found[name]
-	if !ok && !res.missing[name] {
-		if i, ok = res.host.Interface(name); ok {
-			res.found[name] = i
+	n := res.net
+	i, ok := n.found[name]
+	if !ok && !n.missing[name] {
+		if i, ok = n.Interface(name); ok {
+			n.found[name] = i
 		} else {
-			res.missing[name] = true
+			n.missing[name] = true
 		}
 	}
-	if ok || res.dynamic(at) {
+	if ok || res.dynamic(at) || n.absent {
 		return i, ok
 	}
 	res.absent = true
@@ -293,6 +294,7 @@ func (res *resolver) vrrp(v *model.VRRP) {
 	c, g := res.c, &res.c.Global
 	v.LogUnknownVRIDs, v.StartupDelay, v.DelayAfterBoot = g.LogUnknownVRIDs.V, g.StartupDelay.V, g.DelayAfterBoot.V
 	v.FlightRecorder = g.FlightRecorder.V
+	res.namespaces()
 	scripts := res.trackScripts()
 	res.statics(v)
 	trackers := res.trackers()
@@ -301,9 +303,12 @@ func (res *resolver) vrrp(v *model.VRRP) {
 	v.IfDebounce = res.upDown(v)
 	res.buffers(v)
 	for _, i := range c.Instances {
+		res.in(i.NetNamespace.V)
 		res.instanceInterfaces(i)
 	}
 	for _, grp := range c.Groups {
+		res.in("")
+		res.groupNetwork(grp)
 		for _, t := range grp.Track.Interfaces {
 			res.iface(t.V.Name, t.At)
 		}
@@ -332,6 +337,7 @@ func (res *resolver) vrrp(v *model.VRRP) {
 	groups := res.groups()
 	res.vlinkNames()
 	for _, i := range c.Instances {
+		res.in(i.NetNamespace.V)
 		out, ok := res.instance(i, groups.of[i.Name], scripts, trackers)
 		if !ok {
 			return
@@ -339,6 +345,7 @@ func (res *resolver) vrrp(v *model.VRRP) {
 		notify[&i.Scripts].instance(&out)
 		v.Instances = append(v.Instances, out)
 	}
+	res.in("")
 	for _, grp := range groups.list {
 		owner := slices.ContainsFunc(v.Instances, func(i model.Instance) bool { return i.Priority == 255 && groups.of[i.Name] == grp })
 		out := res.group(grp, owner, scripts, trackers)
@@ -430,9 +437,9 @@ func (res *resolver) upDown(v *model.VRRP) (out []model.Debounce) {
 	}
 	v.LinkbeatAll = res.c.LinkbeatAll.V
 	for _, i := range res.c.Instances {
-		polled := func(l model.Linkbeat) bool { return l.Interface == i.Interface.V }
+		polled := func(l model.Linkbeat) bool { return l.Interface == i.Interface.V && l.Namespace == i.NetNamespace.V }
 		if i.Linkbeat.V && i.Interface.V != "" && !slices.ContainsFunc(v.Linkbeat, polled) {
-			v.Linkbeat = append(v.Linkbeat, model.Linkbeat{Interface: i.Interface.V})
+			v.Linkbeat = append(v.Linkbeat, model.Linkbeat{Interface: i.Interface.V, Namespace: i.NetNamespace.V})
 		}
 	}
 	for _, d := range res.c.UpDown {
@@ -462,7 +469,7 @@ func (res *resolver) debounceLimits(v *model.VRRP) {
 		for j := range v.Instances {
 			in := &v.Instances[j]
 			limit := time.Duration(in.DownTimerAdverts-1) * in.AdvertInt
-			if in.Interface != d.Interface || max(d.Down, d.Up) < limit {
+			if in.NetNamespace != "" || in.Interface != d.Interface || max(d.Down, d.Up) < limit {
 				continue
 			}
 			res.r.Notef(source.Pos{}, "%s: interface %s debounce timer(s) not less that %d * advert_int - resetting",

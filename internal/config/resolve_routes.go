@@ -51,7 +51,7 @@ func (res *resolver) routes(list []opt[*Route]) (out []model.Route) {
 			continue
 		}
 		if e.V.VRF.IsSet() {
-			table, ok := res.host.VRFTable(e.V.VRF.V)
+			table, ok := res.net.VRFTable(e.V.VRF.V)
 			if !ok {
 				res.r.Errorf(e.V.VRF.At, "route: %s is not a VRF - ignoring it", e.V.VRF.V)
 				continue
@@ -143,11 +143,18 @@ func (res *resolver) statics(v *model.VRRP) {
 
 // followers tells the instances of each track group the interfaces of its static entries.
 func (res *resolver) followers(v *model.VRRP) {
+	for _, g := range res.c.TrackGroup {
+		for _, m := range g.Members {
+			if n := slices.IndexFunc(v.Instances, func(i model.Instance) bool { return i.Name == m.V }); n >= 0 && v.Instances[n].NetNamespace != "" {
+				res.r.Errorf(m.At, "track_group %s: %s is in network namespace %s, and static entries are not - ignoring it", g.Name, m.V, v.Instances[n].NetNamespace)
+			}
+		}
+	}
 	follow := func(group string, devs ...string) {
 		for _, g := range res.c.TrackGroup {
 			for _, m := range g.Members {
 				n := slices.IndexFunc(v.Instances, func(i model.Instance) bool { return i.Name == m.V })
-				if group == "" || g.Name != group || n < 0 {
+				if group == "" || g.Name != group || n < 0 || v.Instances[n].NetNamespace != "" {
 					continue
 				}
 				i := &v.Instances[n]

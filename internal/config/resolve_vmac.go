@@ -32,20 +32,23 @@ type vlinkKey struct {
 // vlinkNames collects the names that instances ask for, so that no other link gets one of them. It refuses those of interfaces that
 // are something else.
 func (res *resolver) vlinkNames() {
-	res.vlinks = vlinks{here: res.host.Links(), taken: map[string]bool{}, made: map[vlinkKey]string{}}
+	for _, n := range res.nets {
+		n.vlinks = vlinks{here: n.Links(), taken: map[string]bool{}, made: map[vlinkKey]string{}}
+	}
 	for _, i := range res.c.Instances {
+		res.in(i.NetNamespace.V)
 		for _, v := range []*opt[vlink]{&i.VMAC, &i.IPVLAN} {
 			name := v.V.name
 			switch {
 			case !name.IsSet():
-			case res.vlinks.taken[name.V]:
+			case res.net.vlinks.taken[name.V]:
 				res.r.Errorf(name.At, "(%s) the interface name %s is used by another instance; ignoring vmac if_name", i.Name, name.V)
 				v.V.name = opt[string]{}
 			case v.V.kind == model.Macvlan && res.foreign(name.V):
 				res.r.Errorf(name.At, "(%s) interface %s already exists and is not a private macvlan; ignoring vmac if_name", i.Name, name.V)
 				v.V.name = opt[string]{}
 			default:
-				res.vlinks.taken[name.V] = true
+				res.net.vlinks.taken[name.V] = true
 			}
 		}
 	}
@@ -53,13 +56,13 @@ func (res *resolver) vlinkNames() {
 
 // foreign reports whether there is an interface of that name which cannot be a VMAC.
 func (res *resolver) foreign(name string) bool {
-	return slices.ContainsFunc(res.vlinks.here, func(l Link) bool { return l.Name == name && !l.Private })
+	return slices.ContainsFunc(res.net.vlinks.here, func(l Link) bool { return l.Name == name && !l.Private })
 }
 
 // nameVLink gives a link its name: the configured one, that of the same VMAC of another instance, that which a link of its kind on the
 // host has already, or else the first free one.
 func (res *resolver) nameVLink(configured, prefix string, i *model.Instance, v *model.VLink) {
-	vl, key := &res.vlinks, vlinkKey{v.Base, v.MAC}
+	vl, key := &res.net.vlinks, vlinkKey{v.Base, v.MAC}
 	shared := vl.made[key]
 	switch {
 	case configured != "":
@@ -76,7 +79,7 @@ func (res *resolver) nameVLink(configured, prefix string, i *model.Instance, v *
 }
 
 func (res *resolver) vlinkName(prefix string, i *model.Instance, v *model.VLink) string {
-	vl := &res.vlinks
+	vl := &res.net.vlinks
 	base := v.Base
 	for _, m := range vl.here { // the kernel puts a macvlan on a macvlan beside it
 		if m.Name == base && m.Macvlan {
@@ -124,7 +127,7 @@ func (res *resolver) vlink(i *Instance, out *model.Instance, say sayer) {
 		return
 	}
 	keyword := "use_" + map[model.VLinkKind]string{model.Macvlan: "vmac", model.IPVLAN: "ipvlan"}[w.V.kind]
-	iface, here := res.found[i.Interface.V]
+	iface, here := res.net.found[i.Interface.V]
 	switch {
 	case out.Interface == "":
 		say(w.At, "%s needs an interface - ignoring it", keyword)
@@ -215,7 +218,7 @@ func (res *resolver) placeOn(i *Instance, out *model.Instance, a *opt[Address], 
 	default:
 		return dev
 	}
-	if f, ok := res.found[dev]; ok && !f.Ethernet {
+	if f, ok := res.net.found[dev]; ok && !f.Ethernet {
 		say(a.At, "a VMAC needs an Ethernet interface - address %s stays on %s", a.V.Prefix, dev)
 		return dev
 	}
@@ -256,8 +259,7 @@ func (res *resolver) filter(v *model.VRRP) {
 	v.DisableLocalIGMP = g.DisableLocalIGMP.V
 	v.VMACPrefix, v.VMACAddrPrefix, v.ExtraIf = g.VMACPrefix.V, g.VMACAddrPrefix.V, g.ExtraIf.V
 	for k := range v.Instances {
-		i := &v.Instances[k]
-		v.Filter.Wanted = v.Filter.Wanted || !i.Accept || i.VLink.Kind == model.Macvlan
+		v.Filter.Wanted = v.Filter.Wanted || v.Instances[k].Filtered()
 	}
 	if !v.Filter.Wanted {
 		return
@@ -274,7 +276,7 @@ func (res *resolver) filter(v *model.VRRP) {
 // inheritDelays gives virtual interfaces the debounce delays of their bases, on which their state depends.
 func inheritDelays(v *model.VRRP) {
 	for _, d := range v.IfDebounce {
-		for _, l := range v.VLinks() {
+		for _, l := range v.In("").VLinks() {
 			if l.Base == d.Interface {
 				d.Interface = l.Name
 				v.IfDebounce = append(v.IfDebounce, d)

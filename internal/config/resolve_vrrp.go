@@ -63,7 +63,7 @@ func (res *resolver) refuse(at source.Pos, format string, args ...any) {
 func (res *resolver) instance(i *Instance, grp *SyncGroup, scripts map[string]*trackScript, trackers trackerSet) (model.Instance, bool) {
 	g := &res.c.Global
 	out := model.Instance{
-		Name: i.Name, Interface: i.Interface.V, VRID: uint8(i.VRID.V), Strict: first(i.Strict, g.Strict),
+		Name: i.Name, Interface: i.Interface.V, NetNamespace: i.NetNamespace.V, VRID: uint8(i.VRID.V), Strict: first(i.Strict, g.Strict),
 		SourceAddr: i.Source.V, TrackSourceAddr: i.TrackSource.V, Peers: values(i.Peers), UnicastTTL: i.UnicastTTL.V,
 		OldUnicastSum: i.OldChecksum.V, V3ChecksumV2: first(i.V3ChecksumV2, g.V3ChecksumAsV2),
 		PromoteSecondary: i.PromoteSecondaries.V, DontTrackPrimary: i.DontTrackPrimary.V,
@@ -192,7 +192,7 @@ func (res *resolver) authentication(i *Instance, out *model.Instance, say sayer)
 // peers settles where adverts go; it returns false if the instance is refused.
 func (res *resolver) peers(i *Instance, out *model.Instance, say sayer) bool {
 	g := &res.c.Global
-	iface, here := res.found[i.Interface.V]
+	iface, here := res.net.found[i.Interface.V]
 	out.CheckUnicastSrc = first(i.CheckSrc, g.CheckUnicastSrc)
 	for _, p := range out.Peers {
 		if p.MinTTL != 0 || p.MaxTTL != 255 {
@@ -303,7 +303,7 @@ func (res *resolver) addresses(i *Instance, out *model.Instance, say sayer) bool
 // room is the number of addresses that an advert can carry (vrrp.md §1.5).
 func (res *resolver) room(out *model.Instance) int {
 	mtu, header, size := 1500, 20, 4
-	if f, ok := res.found[out.Interface]; ok && f.MTU > 0 {
+	if f, ok := res.net.found[out.Interface]; ok && f.MTU > 0 {
 		mtu = f.MTU
 	}
 	if out.Family == model.IPv6 {
@@ -329,7 +329,7 @@ func (res *resolver) rxBuf(out *model.Instance) int {
 	case out.RxBufSize != 0:
 		return out.RxBufSize
 	case p.MTU:
-		if f, ok := res.found[out.Interface]; ok && f.MTU > 0 {
+		if f, ok := res.net.found[out.Interface]; ok && f.MTU > 0 {
 			return p.Multiplier * f.MTU
 		}
 		return p.Multiplier * 1500
@@ -707,14 +707,16 @@ func (res *resolver) group(g *SyncGroup, owner bool, scripts map[string]*trackSc
 // conflicts refuses two instances that could not be told apart on the wire.
 func (res *resolver) conflicts(list []model.Instance) {
 	type multicastKey struct {
-		vrid   uint8
-		family model.Family
-		iface  string
-		group  netip.Addr
+		vrid      uint8
+		family    model.Family
+		namespace string
+		iface     string
+		group     netip.Addr
 	}
 	type unicastKey struct {
 		vrid         uint8
 		source, peer netip.Addr
+		namespace    string
 		iface        string
 	}
 	multi, uni := map[multicastKey]string{}, map[unicastKey]string{}
@@ -722,7 +724,7 @@ func (res *resolver) conflicts(list []model.Instance) {
 		in := &list[i]
 		at := res.c.Instances[i].At
 		if len(in.Peers) == 0 {
-			k := multicastKey{in.VRID, in.Family, in.Interface, in.Group}
+			k := multicastKey{in.VRID, in.Family, in.NetNamespace, in.Interface, in.Group}
 			if other, dup := multi[k]; dup {
 				res.r.Refuse(source.Error, at, "%s and %s both use VRID %d with %v on interface %s", other, in.Name, in.VRID, in.Family, in.Interface)
 			}
@@ -730,7 +732,7 @@ func (res *resolver) conflicts(list []model.Instance) {
 			continue
 		}
 		for _, p := range in.Peers {
-			k := unicastKey{in.VRID, in.SourceAddr, p.Addr, in.Interface}
+			k := unicastKey{in.VRID, in.SourceAddr, p.Addr, in.NetNamespace, in.Interface}
 			if other, dup := uni[k]; dup {
 				res.r.Refuse(source.Error, at, "(%s) duplicate VRID conflict with %s VRID %d", in.Name, other, in.VRID)
 				break

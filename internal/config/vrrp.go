@@ -63,6 +63,7 @@ type Instance struct {
 	VMAC, IPVLAN                opt[vlink]
 	VMACXmitBase, VMACAddr      opt[bool]
 	VRF                         opt[string]
+	NetNamespace                opt[string]
 	ExtraIf                     opt[model.ExtraIf]
 
 	GARPMasterDelay, GARPMasterRefresh, GARPLowerPrioDelay  opt[time.Duration]
@@ -212,6 +213,8 @@ var vrrpInstance = concat(itable{
 		}
 	}),
 	schema.Inherited("vrf", schema.IfName, func(i *Instance) *opt[string] { return &i.VRF }, "VRF of a unicast instance without interface."),
+	schema.Line("net_namespace", "NAME|PATH", readNamespace,
+		"Network namespace of the interface, addresses, routes, rules and tracked interfaces, instead of the daemon's; scripts run in the daemon's.").Ours(),
 	schema.Line("use_vmac", "[[name] IFNAME] [MAC] [netlink_notify_msg] [group GROUP]", readVMAC, "Run on an interface with the virtual MAC.").
 		Options("name", "netlink_notify_msg", "group", "<MAC>"),
 	schema.Flag("use_vmac_addr", true, func(i *Instance) *opt[bool] { return &i.VMACAddr },

@@ -57,6 +57,7 @@ type TrackGroup struct {
 // Linkbeat is an interface whose link is polled.
 type Linkbeat struct {
 	Interface string
+	Namespace string // as of Instance
 	By        LinkMethod
 }
 
@@ -98,6 +99,7 @@ type InstanceKey struct {
 	VRID      uint8
 	Family    Family
 	Interface string
+	Namespace string    // in which Interface is
 	VLink     VLinkKind // runs on a VMAC or an ipvlan
 	AddrVMAC  bool      // use_vmac_addr
 	Unicast   bool
@@ -159,6 +161,11 @@ type Instance struct {
 	Name      string
 	Interface string // may be empty for unicast with a source address; the configured one, on which VLink sits
 	VRF       string // vrf, of an instance without interface
+
+	// NetNamespace is the network namespace of all that the instance has and needs of the network: a name below /run/netns, or a path;
+	// empty: that of the process.
+	NetNamespace string
+
 	Family    Family
 	VRID      uint8
 	Version   int   // 2 or 3
@@ -394,7 +401,7 @@ type SyncGroup struct {
 
 // Key returns the identity of the instance over a reload.
 func (i *Instance) Key() InstanceKey {
-	k := InstanceKey{VRID: i.VRID, Family: i.Family, Interface: i.Interface, VLink: i.VLink.Kind, AddrVMAC: i.AddrVMAC,
+	k := InstanceKey{VRID: i.VRID, Family: i.Family, Interface: i.Interface, Namespace: i.NetNamespace, VLink: i.VLink.Kind, AddrVMAC: i.AddrVMAC,
 		Unicast: len(i.Peers) > 0}
 	if k.Unicast {
 		k.Source = i.SourceAddr

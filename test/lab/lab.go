@@ -260,13 +260,14 @@ func (n *Node) ReadFile(name string) string {
 // who is where every node answers a TCP connection with its name.
 const who = 7777
 
-func (n *Node) serveName() {
+func (n *Node) serveName() (stop func()) {
 	n.lab.in(n.ns, func() error {
 		ln, err := net.Listen("tcp", fmt.Sprintf(":%d", who))
 		if err != nil {
 			return err
 		}
-		n.lab.t.Cleanup(func() { ln.Close() })
+		stop = func() { ln.Close() }
+		n.lab.t.Cleanup(stop)
 		go func() {
 			for {
 				c, err := ln.Accept()
@@ -279,6 +280,7 @@ func (n *Node) serveName() {
 		}()
 		return nil
 	})
+	return stop
 }
 
 // Who opens a TCP connection from the node to addr and returns the name of the node that answered, or why none did.

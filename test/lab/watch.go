@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"sync"
 	"time"
 	"unsafe"
 
@@ -87,8 +88,8 @@ func stamp(oob []byte) time.Time {
 	return time.Now()
 }
 
-// watchAddrs records the addresses of a node, those present included.
-func (l *Lab) watchAddrs(n *Node) {
+// watchAddrs records the addresses of a node, those present included, until stop or the end of the test.
+func (l *Lab) watchAddrs(n *Node) (stop func()) {
 	ns, err := netns.GetFromName(n.ns)
 	if err != nil {
 		l.t.Fatalf("opening namespace %q: %v", n.ns, err)
@@ -106,7 +107,8 @@ func (l *Lab) watchAddrs(n *Node) {
 	if err != nil {
 		l.t.Fatalf("watching addresses of %q: %v", n.Name, err)
 	}
-	l.t.Cleanup(func() { close(done); ns.Close() })
+	stop = sync.OnceFunc(func() { close(done); ns.Close() })
+	l.t.Cleanup(stop)
 	go func() {
 		for u := range updates {
 			addr, ok := netip.AddrFromSlice(u.LinkAddress.IP)
@@ -118,4 +120,5 @@ func (l *Lab) watchAddrs(n *Node) {
 			l.add(Entry{At: time.Now(), Node: n.Name, Addr: a})
 		}
 	}()
+	return stop
 }

@@ -129,6 +129,7 @@ func global(keyword string) []string { return []string{"global_defs/" + keyword}
 var instanceFields = []field[instance]{
 	{"state", func(i *instance) value { return value{text: i.Initial.String()} }, nil},
 	{"interface", func(i *instance) value { return text(i.Interface) }, nil},
+	{"net_namespace", func(i *instance) value { return text(i.NetNamespace) }, nil},
 	{"virtual_router_id", func(i *instance) value { return number(i.VRID) }, nil},
 	{"version", func(i *instance) value {
 		v := number(i.Version)

@@ -66,7 +66,7 @@ func weightBeyondRange(s *subject) {
 func vridTwice(s *subject) {
 	for n, a := range s.instances {
 		for _, b := range s.instances[:n] {
-			if a.VRID == b.VRID && a.Family == b.Family && a.Interface == b.Interface && a.Interface != "" {
+			if a.VRID == b.VRID && a.Family == b.Family && a.NetNamespace == b.NetNamespace && a.Interface == b.Interface && a.Interface != "" {
 				s.say(or(a.written.VRID.At, a.written.At), "(%s) virtual_router_id %d on %s is that of %s too", a.Name, a.VRID, a.Interface, b.Name)
 			}
 		}
@@ -83,9 +83,16 @@ func vridOfSamples(s *subject) {
 
 func vipOutside(s *subject) {
 	for _, i := range s.instances {
+		host := s.host
+		if i.NetNamespace != "" {
+			var err error
+			if host, _, err = s.host.Namespace(i.NetNamespace); err != nil {
+				continue
+			}
+		}
 		for _, a := range append(slices.Clone(i.VIPs), i.ExcludedVIPs...) {
 			addr := a.Prefix.Addr()
-			f, ok := s.host.Interface(a.Interface)
+			f, ok := host.Interface(a.Interface)
 			same := slices.DeleteFunc(slices.Clone(f.Addrs), func(p netip.Prefix) bool {
 				return p.Addr().Is4() != addr.Is4() || p.Addr().IsLinkLocalUnicast() || p.Addr() == addr
 			})
@@ -98,14 +105,19 @@ func vipOutside(s *subject) {
 }
 
 func vipTwice(s *subject) {
-	first := map[netip.Addr]string{}
+	type place struct {
+		namespace string
+		addr      netip.Addr
+	}
+	first := map[place]string{}
 	for _, i := range s.instances {
 		for _, a := range append(slices.Clone(i.VIPs), i.ExcludedVIPs...) {
 			addr := a.Prefix.Addr()
-			if other, dup := first[addr]; dup && other != i.Name {
+			at := place{i.NetNamespace, addr}
+			if other, dup := first[at]; dup && other != i.Name {
 				s.say(i.vipAt(a.Prefix), "(%s) %s is an address of %s too", i.Name, addr, other)
 			} else if !addr.IsLinkLocalUnicast() {
-				first[addr] = i.Name
+				first[at] = i.Name
 			}
 		}
 	}

@@ -12,13 +12,14 @@ import (
 
 // Target is an address to announce and the interface that has it.
 type Target struct {
-	Addr    netip.Addr
-	IfIndex int
-	IfName  string
-	Base    string // the interface whose limit of rate counts, if not IfName: that beneath a VMAC
-	MAC     [6]byte
-	Router  bool // IPv6: the host forwards on the interface
-	NoARP   bool // the interface resolves no addresses: nothing is sent, nor on one without a hardware address
+	Addr      netip.Addr
+	Namespace string // in which the interface is, as of model.Instance
+	IfIndex   int
+	IfName    string
+	Base      string // the interface whose limit of rate counts, if not IfName: that beneath a VMAC
+	MAC       [6]byte
+	Router    bool // IPv6: the host forwards on the interface
+	NoARP     bool // the interface resolves no addresses: nothing is sent, nor on one without a hardware address
 }
 
 // Frame is one Ethernet frame to send now. Data may be shared between frames and must not be changed.
@@ -49,9 +50,10 @@ type block struct {
 // lineKey names what shares a limit: the interfaces of a delay group together, or, under the group without interfaces, one
 // interface; ARP and NA apart.
 type lineKey struct {
-	group  int // index into delays
-	ifName string
-	family model.Family
+	group     int // index into delays
+	namespace string
+	ifName    string
+	family    model.Family
 }
 
 // line is what waits for its turn under one limit, in round robin order.
@@ -109,19 +111,21 @@ func (q *Queue) Add(now time.Time, owner int, targets []Target, repeat int) {
 	q.schedule()
 }
 
-// key names the limit that an interface is under; ok is false if there is none.
-func (q *Queue) key(ifName string, family model.Family) (key lineKey, ok bool) {
-	key = lineKey{group: slices.IndexFunc(q.delays, func(d model.GARPDelay) bool { return slices.Contains(d.Interfaces, ifName) }), family: family}
+// key names the limit that an interface is under; ok is false if there is none. Groups name interfaces of the process's namespace.
+func (q *Queue) key(namespace, ifName string, family model.Family) (key lineKey, ok bool) {
+	key = lineKey{family: family, group: slices.IndexFunc(q.delays, func(d model.GARPDelay) bool {
+		return namespace == "" && slices.Contains(d.Interfaces, ifName)
+	})}
 	if key.group < 0 {
-		key.ifName = ifName
+		key.namespace, key.ifName = namespace, ifName
 		key.group = slices.IndexFunc(q.delays, func(d model.GARPDelay) bool { return len(d.Interfaces) == 0 })
 	}
 	return key, key.group >= 0
 }
 
 // Free returns when the limit that an interface is under allows the next frame; zero: nothing has been sent under it.
-func (q *Queue) Free(ifName string, family model.Family) time.Time {
-	key, ok := q.key(ifName, family)
+func (q *Queue) Free(namespace, ifName string, family model.Family) time.Time {
+	key, ok := q.key(namespace, ifName, family)
 	if l := q.byKey[key]; ok && l != nil {
 		return l.free
 	}
@@ -130,7 +134,7 @@ func (q *Queue) Free(ifName string, family model.Family) time.Time {
 
 // line returns the limit that t is under; nil: none.
 func (q *Queue) line(t *Target) *line {
-	key, ok := q.key(cmp.Or(t.Base, t.IfName), model.FamilyOf(t.Addr))
+	key, ok := q.key(t.Namespace, cmp.Or(t.Base, t.IfName), model.FamilyOf(t.Addr))
 	if !ok {
 		return nil
 	}

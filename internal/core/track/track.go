@@ -31,9 +31,10 @@ const (
 type Fact struct {
 	Kind       Kind
 	Name       string
-	Exists, Up bool // Link
-	OK         bool // ScriptDone, Process
-	Value      int  // File
+	Namespace  string // Link: the network namespace, as of model.Instance
+	Exists, Up bool   // Link
+	OK         bool   // ScriptDone, Process
+	Value      int    // File
 }
 
 // EffectKind says what an Effect changes.
@@ -67,8 +68,9 @@ const (
 )
 
 type key struct {
-	kind Kind
-	name string
+	kind      Kind
+	name      string
+	namespace string // of a Link
 }
 
 // tracker is one tracked thing as one instance sees it.
@@ -126,7 +128,7 @@ func New(v *model.VRRP, old *Set) *Set {
 	}
 	for i := range v.Scripts {
 		t := &v.Scripts[i]
-		k := key{ScriptDone, t.Name}
+		k := key{kind: ScriptDone, name: t.Name}
 		s.scripts[t.Name] = program{t.Script, t.Check}
 		if old == nil {
 			continue
@@ -143,7 +145,7 @@ func New(v *model.VRRP, old *Set) *Set {
 		}
 	}
 	for _, p := range v.Processes {
-		k := key{Process, p.Name}
+		k := key{kind: Process, name: p.Name}
 		if s.health[k] = deferred; old != nil && old.health[k] != unknown {
 			s.health[k] = old.health[k]
 		}
@@ -178,7 +180,10 @@ func trackers(i *model.Instance, g *model.SyncGroup) []tracker {
 	var list []tracker
 	add := func(kind Kind, tracks []model.Track) {
 		for _, t := range tracks {
-			k := key{kind, t.Name}
+			k := key{kind: kind, name: t.Name}
+			if kind == Link { // a group whose members are in several namespaces tracks none
+				k.namespace = i.NetNamespace
+			}
 			switch {
 			case kind == Link && (t.Name == i.Interface || t.Name == i.VLink.Name):
 			case kind == ScriptDone && t.Weight != 0 && g != nil && !g.TrackingWeight:
@@ -190,7 +195,7 @@ func trackers(i *model.Instance, g *model.SyncGroup) []tracker {
 	}
 	for _, name := range [...]string{i.VLink.Name, i.Interface} {
 		if !i.DontTrackPrimary && name != "" {
-			list = append(list, tracker{key: key{Link, name}})
+			list = append(list, tracker{key: key{Link, name, i.NetNamespace}})
 		}
 	}
 	if g != nil {
@@ -209,11 +214,11 @@ func trackers(i *model.Instance, g *model.SyncGroup) []tracker {
 	return list
 }
 
-// Links returns the names of all interfaces that something depends on, sorted.
-func (s *Set) Links() []string {
+// Links returns the names of all interfaces of a network namespace that something depends on, sorted.
+func (s *Set) Links(namespace string) []string {
 	var names []string
 	for k := range s.users {
-		if k.kind == Link {
+		if k.kind == Link && k.namespace == namespace {
 			names = append(names, k.name)
 		}
 	}
@@ -226,7 +231,7 @@ func (s *Set) Value(file string) int { return s.values[file] }
 
 // Step takes a fact and appends to out what changes for whom.
 func (s *Set) Step(f Fact, out []Effect) []Effect {
-	k, h := key{f.Kind, f.Name}, down
+	k, h := key{f.Kind, f.Name, f.Namespace}, down
 	if f.OK || f.Exists && f.Up {
 		h = up
 	}

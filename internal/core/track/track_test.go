@@ -210,7 +210,7 @@ func TestEffects(t *testing.T) {
 			t.Errorf("%+v, which changes nothing: %+v", f, got)
 		}
 	}
-	if diff := cmp.Diff([]string{"eth0", "eth1"}, s.Links()); diff != "" {
+	if diff := cmp.Diff([]string{"eth0", "eth1"}, s.Links("")); diff != "" {
 		t.Errorf("links (-want +got):\n%s", diff)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/keepalived-go/keepalived-go/internal/model"
 	"github.com/keepalived-go/keepalived-go/internal/sys/ipvs"
 	"github.com/keepalived-go/keepalived-go/internal/sys/netlink"
+	"github.com/keepalived-go/keepalived-go/internal/sys/netns"
 	"github.com/keepalived-go/keepalived-go/internal/sys/nftables"
 )
 
@@ -20,6 +21,7 @@ const cleanPatience = 800 * time.Millisecond
 // cleaner is the worker of a daemon whose worker died and is not, or not yet, replaced: it removes what that one left.
 type cleaner struct {
 	loop *loop.Loop
+	part *loop.Part
 	left int // things not yet removed
 	end  time.Time
 }
@@ -32,41 +34,26 @@ func clean(ctx context.Context, o Options, m *model.Model, f link.Flags) int {
 	if c.loop, err = loop.New(); err != nil {
 		return exitFatal
 	}
-	part := c.loop.Add("cleaner", c)
+	c.part = c.loop.Add("cleaner", c)
 	log := o.Log.Role(speaker(f))
-	done := func(time.Time) {
-		if c.left--; c.left == 0 {
-			c.loop.Stop(nil)
+	if f.Stale == nil {
+		f.Stale = map[string]model.Objects{}
+	}
+	for _, name := range append([]string{""}, m.VRRP.Namespaces()...) {
+		if _, ok := f.Stale[name]; !ok {
+			f.Stale[name] = model.Objects{}
 		}
 	}
-	if !f.Stale.Empty() {
-		lane, err := netlink.OpenLane(o.Log.Role(logging.VRRP), func(f func()) { part.Post(func(time.Time) { f() }) }, m.VRRP.CommandRxBuf)
-		if err != nil {
+	for name, stale := range f.Stale {
+		var space *netns.Space
+		if name != "" {
+			if space, err = netns.Open(name); err != nil {
+				continue // what was in it has gone with it
+			}
+		}
+		if err := space.Do(func() error { return c.clean(ctx, o, m.VRRP.In(name), f, stale, space) }); err != nil {
 			log.Error(err.Error())
 			return exitFatal
-		}
-		c.left++
-		lane.Together(func() {
-			lane.RemoveStale(f.Stale)
-			lane.Own("cleaner", model.Objects{}, func(error) { done(time.Now()) })
-		})
-		supervise(ctx, part, log, "address lane", func() error { return lane.Run(ctx) })
-	}
-	if f.VRRP && !f.KeepVRRP && len(m.VRRP.VLinks()) > 0 {
-		links, err := netlink.OpenLinks(o.Log.Role(logging.VRRP), func(f func()) { part.Post(func(time.Time) { f() }) })
-		if err != nil {
-			log.Error(err.Error())
-			return exitFatal
-		}
-		c.left++
-		links.Want(netlink.LinkWish{Links: m.VRRP.VLinks()}, func(netlink.LinkOutcome) { // taken over, and then given up
-			links.Want(netlink.LinkWish{}, func(netlink.LinkOutcome) { done(time.Now()) })
-		})
-		supervise(ctx, part, log, "link lane", func() error { return links.Run(ctx, func(netlink.LinkOutcome) {}) })
-	}
-	if f.VRRP && !f.KeepVRRP && m.VRRP.Filter.Wanted {
-		if err := nftables.RemoveTables(m.VRRP.Filter.Table); err != nil {
-			log.Error("nftables: " + err.Error())
 		}
 	}
 	sync := m.LVS.Sync
@@ -82,19 +69,61 @@ func clean(ctx context.Context, o Options, m *model.Model, f link.Flags) int {
 		if daemons {
 			lane.WantDaemons(nil)
 		}
-		lane.Then(func() { part.Post(done) })
+		lane.Then(func() { c.part.Post(c.done) })
 		if table := m.LVS.NFTables.Table; table != "" {
 			marks := nftables.OpenMarks(ipvsNamespace(m), table, log)
 			c.left++
-			marks.Then(func() { part.Post(done) })
-			supervise(ctx, part, log, "nftables lane", func() error { marks.Run(ctx); return nil })
+			marks.Then(func() { c.part.Post(c.done) })
+			supervise(ctx, c.part, log, "nftables lane", func() error { marks.Run(ctx); return nil })
 		}
-		supervise(ctx, part, log, "IPVS lane", func() error { lane.Run(ctx); return nil })
+		supervise(ctx, c.part, log, "IPVS lane", func() error { lane.Run(ctx); return nil })
 	}
 	if c.left > 0 {
 		_ = c.loop.Run(ctx)
 	}
 	return exitOK
+}
+
+// clean removes what is left of VRRP in the calling thread's network namespace, which is space.
+func (c *cleaner) clean(ctx context.Context, o Options, m *model.VRRP, f link.Flags, stale model.Objects, space *netns.Space) error {
+	log := o.Log.Role(logging.VRRP)
+	post := func(f func()) { c.part.Post(func(time.Time) { f() }) }
+	if !stale.Empty() {
+		lane, err := netlink.OpenLane(log, post, m.CommandRxBuf)
+		if err != nil {
+			return err
+		}
+		c.left++
+		lane.Together(func() {
+			lane.RemoveStale(stale)
+			lane.Own("cleaner", model.Objects{}, func(error) { c.done(time.Now()) })
+		})
+		supervise(ctx, c.part, log, "address lane", func() error { return lane.Run(ctx) })
+	}
+	if f.VRRP && !f.KeepVRRP && len(m.VLinks()) > 0 {
+		links, err := netlink.OpenLinks(log, post, space)
+		if err != nil {
+			return err
+		}
+		c.left++
+		links.Want(netlink.LinkWish{Links: m.VLinks()}, func(netlink.LinkOutcome) { // taken over, and then given up
+			links.Want(netlink.LinkWish{}, func(netlink.LinkOutcome) { c.done(time.Now()) })
+		})
+		supervise(ctx, c.part, log, "link lane", func() error { return links.Run(ctx, func(netlink.LinkOutcome) {}) })
+	}
+	if f.VRRP && !f.KeepVRRP && m.Filter.Wanted {
+		if err := nftables.RemoveTables(m.Filter.Table); err != nil {
+			log.Error("nftables: " + err.Error())
+		}
+	}
+	return nil
+}
+
+// done takes note that one thing is removed.
+func (c *cleaner) done(time.Time) {
+	if c.left--; c.left == 0 {
+		c.loop.Stop(nil)
+	}
 }
 
 func (c *cleaner) Deadline() time.Time            { return c.end }

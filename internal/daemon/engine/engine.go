@@ -152,11 +152,10 @@ func supervise(ctx context.Context, p *loop.Part, log *slog.Logger, name string,
 		log.Error(fmt.Sprintf("%s ended: %v - starting it again", name, err))
 		supervise(ctx, p, log, name, func() error {
 			select {
-			case <-ctx.Done():
-				return nil
+			case <-ctx.Done(): // fn has something to clean up then
 			case <-time.After(restDelay):
-				return fn()
 			}
+			return fn()
 		})
 	})
 }

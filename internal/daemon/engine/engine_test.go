@@ -108,7 +108,7 @@ func start(t *testing.T, m *model.Model) *bench {
 	failed := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with its namespace
-		if err := namespace(); err != nil {
+		if err := inNamespace(); err != nil {
 			failed <- err
 			return
 		}
@@ -129,8 +129,8 @@ func start(t *testing.T, m *model.Model) *bench {
 	return b
 }
 
-// namespace gives the calling thread a network namespace with an interface v0 that is up and has an address.
-func namespace() error {
+// inNamespace gives the calling thread a network namespace with an interface v0 that is up and has an address.
+func inNamespace() error {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		return err
 	}
@@ -178,8 +178,8 @@ func (b *bench) master(e *engine) func() bool {
 		if len(v.routers) != 1 || v.routers[0].m.State() != model.Master || v.routers[0].waits {
 			return false
 		}
-		l, ok := v.host.Link("v0")
-		return ok && v.host.Has(l.Index, vip.Addr())
+		l, ok := v.home.host.Link("v0")
+		return ok && v.home.host.Has(l.Index, vip.Addr())
 	}
 }
 

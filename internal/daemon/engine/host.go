@@ -28,47 +28,52 @@ type socket struct {
 }
 
 // net takes over what the kernel reports.
-func (v *vrrpPart) net(now time.Time, events []hostnet.Event) {
-	synced := false
+func (ns *namespace) net(now time.Time, events []hostnet.Event) {
+	synced, waked := false, ns.known
 	touched := map[string]bool{} // interfaces whose routers have to look again
 	for _, ev := range events {
 		switch ev.Kind {
 		case hostnet.Synced:
 			synced = true
 		case hostnet.LinkNew, hostnet.LinkDel:
-			v.link(now, ev, touched)
+			ns.link(now, ev, touched)
 		case hostnet.AddrNew, hostnet.AddrDel:
-			if v.addr(ev, touched) && ev.Kind == hostnet.AddrDel && !ev.Ours && v.running && (v.virtual(ev.Addr.Prefix.Addr()) || v.static(ev.Addr)) {
-				v.miss(now, ev.Addr, ev.By)
+			if ns.addr(ev, touched) && ev.Kind == hostnet.AddrDel && !ev.Ours && ns.running && (ns.virtual(ev.Addr.Prefix.Addr()) || ns.static(ev.Addr)) {
+				ns.miss(now, ev.Addr, ev.By)
 			}
 		}
 	}
+	ns.known = ns.known || synced
 	switch {
-	case synced && !v.running && !v.stopping && v.vl.pending == nil:
-		v.prepare(now, &v.model.VRRP, v.begin)
-	case v.running && !v.stopping:
-		v.refresh(now, func(name string) bool { return touched[name] })
-		v.flush(now)
+	case ns.stopping:
+	case !ns.running && ns == ns.home && synced && ns.pending == nil:
+		ns.prepare(now, &ns.model.VRRP, ns.begin)
+	case ns.running && ns.known && !waked:
+		ns.arrive(now)
+	case ns.running && ns.known:
+		ns.refresh(now, func(name string) bool { return touched[name] })
+		ns.flush(now)
 	}
-	v.linksChanged(now, touched)
+	ns.linksChanged(now, touched)
+	ns.prepared(now)
 }
 
-func (v *vrrpPart) link(now time.Time, ev hostnet.Event, touched map[string]bool) {
-	was, known := v.host.LinkAt(ev.Link.Index)
-	if !v.host.Apply(ev) {
+func (ns *namespace) link(now time.Time, ev hostnet.Event, touched map[string]bool) {
+	was, known := ns.host.LinkAt(ev.Link.Index)
+	if !ns.host.Apply(ev) {
 		return
 	}
 	touched[was.Name], touched[ev.Link.Name] = true, true
-	if !v.running || v.stopping {
+	if !ns.running || ns.stopping || !ns.known {
 		return
 	}
-	is, exists := v.host.LinkAt(ev.Link.Index)
+	is, exists := ns.host.LinkAt(ev.Link.Index)
 	if known && (!exists || was.Name != is.Name) {
-		if v.used(was.Name) {
-			v.log.Info(fmt.Sprintf("Interface %s deleted", was.Name))
+		if ns.used(was.Name) {
+			ns.log.Info(fmt.Sprintf("Interface %s deleted", was.Name))
 		}
-		v.debounce.Gone(was.Name)
-		v.fact(now, track.Fact{Kind: track.Link, Name: was.Name})
+		ns.debounce.Gone(was.Name)
+		ns.fact(now, ns.linkFact(was.Name))
 		known = false
 	}
 	if !exists {
@@ -76,99 +81,104 @@ func (v *vrrpPart) link(now time.Time, ev hostnet.Event, touched map[string]bool
 	}
 	if is.Up() && (!known || !was.Up()) {
 		// Differs from keepalived: IPv4 routes go with their link without a word; it sets only those again that name the interface.
-		v.lane.Refresh()
-		v.linkStatics(is.Name)
+		ns.lane.Refresh()
+		ns.linkStatics(is.Name)
 	}
-	v.linkState(now, is, known)
+	ns.linkState(now, is, known)
 }
 
 // linkState takes over whether a link is up; known is false for a new one.
-func (v *vrrpPart) linkState(now time.Time, is hostnet.Link, known bool) {
-	changed, delayed := v.debounce.Link(now, is.Name, v.linkUp(is), is.Flags)
+func (ns *namespace) linkState(now time.Time, is hostnet.Link, known bool) {
+	changed, delayed := ns.debounce.Link(now, is.Name, ns.linkUp(is), is.Flags)
 	switch {
-	case !v.used(is.Name):
-	case !known && !v.virtualLink(is.Name):
-		v.log.Info(fmt.Sprintf("Interface %s added", is.Name))
+	case !ns.used(is.Name):
+	case !known && !ns.virtualLink(is.Name):
+		ns.log.Info(fmt.Sprintf("Interface %s added", is.Name))
 	case !known:
-		if v.debounce.Up(is.Name) {
-			v.sayLink(is.Name)
+		if ns.debounce.Up(is.Name) {
+			ns.sayLink(is.Name)
 		}
 	case changed:
-		v.sayLink(is.Name)
+		ns.sayLink(is.Name)
 	case delayed != "":
-		logging.Detail(v.log, delayed)
+		logging.Detail(ns.log, delayed)
 	}
 	// A link that comes back may have got its addresses while it was away.
-	v.refresh(now, func(name string) bool { return name == is.Name })
-	v.fact(now, track.Fact{Kind: track.Link, Name: is.Name, Exists: true, Up: v.debounce.Up(is.Name)})
+	ns.refresh(now, func(name string) bool { return name == is.Name })
+	ns.fact(now, ns.linkFact(is.Name))
 }
 
-func (v *vrrpPart) sayLink(name string) {
+func (ns *namespace) sayLink(name string) {
 	state := "down"
-	if v.debounce.Up(name) {
+	if ns.debounce.Up(name) {
 		state = "up"
 	}
 	who := "Netlink"
-	if _, polled := v.beats.up[name]; polled {
+	if _, polled := ns.beats.up[name]; polled {
 		who = "Linkbeat"
 	}
-	v.log.Info(fmt.Sprintf("%s reports %s %s", who, name, state))
+	ns.log.Info(fmt.Sprintf("%s reports %s %s", who, name, state))
 }
 
 // expireLinks acts on changes of links that have lasted long enough.
-func (v *vrrpPart) expireLinks(now time.Time) {
-	for name, ok := v.debounce.Due(now); ok; name, ok = v.debounce.Due(now) {
-		if v.used(name) {
-			v.sayLink(name)
+func (ns *namespace) expireLinks(now time.Time) {
+	for name, ok := ns.debounce.Due(now); ok; name, ok = ns.debounce.Due(now) {
+		if ns.used(name) {
+			ns.sayLink(name)
 		}
-		v.fact(now, track.Fact{Kind: track.Link, Name: name, Exists: true, Up: v.debounce.Up(name)})
+		ns.fact(now, ns.linkFact(name))
 	}
 }
 
 // used reports whether a router has something to do with an interface.
-func (v *vrrpPart) used(name string) bool {
-	if slices.Contains(v.track.Links(), name) {
+func (ns *namespace) used(name string) bool {
+	if slices.Contains(ns.track.Links(ns.name), name) {
 		return true
 	}
-	return slices.ContainsFunc(v.routers, func(r *router) bool { return r.m.Instance().Interface == name || r.m.Instance().VRF == name })
+	return slices.ContainsFunc(ns.routers, func(r *router) bool { return r.m.Instance().Interface == name || r.m.Instance().VRF == name })
 }
 
-// linkFacts tells the trackers of the links that they need to know.
-func (v *vrrpPart) linkFacts() {
-	for _, name := range v.track.Links() {
-		_, ok := v.host.Link(name)
-		v.effects = v.track.Step(track.Fact{Kind: track.Link, Name: name, Exists: ok, Up: ok && v.debounce.Up(name)}, v.effects[:0])
+// linkFact is what the trackers have to know of a link.
+func (ns *namespace) linkFact(name string) track.Fact {
+	_, ok := ns.host.Link(name)
+	return track.Fact{Kind: track.Link, Namespace: ns.name, Name: name, Exists: ok, Up: ok && ns.debounce.Up(name)}
+}
+
+// linkFacts tells the trackers of the links that they need to know; what that has for effects is to be told.
+func (ns *namespace) linkFacts() {
+	for _, name := range ns.track.Links(ns.name) {
+		ns.effects = ns.track.Step(ns.linkFact(name), ns.effects)
 	}
 }
 
 // addr reports whether the event is news.
-func (v *vrrpPart) addr(ev hostnet.Event, touched map[string]bool) bool {
-	if !v.host.Apply(ev) {
+func (ns *namespace) addr(ev hostnet.Event, touched map[string]bool) bool {
+	if !ns.host.Apply(ev) {
 		return false
 	}
 	// Virtual addresses come and go by the thousand, and matter to none but an owner who has no other.
-	if l, ok := v.host.LinkAt(ev.Addr.IfIndex); ok && (!v.virtual(ev.Addr.Prefix.Addr()) || v.poor(l.Name)) {
+	if l, ok := ns.host.LinkAt(ev.Addr.IfIndex); ok && (!ns.virtual(ev.Addr.Prefix.Addr()) || ns.poor(l.Name)) {
 		touched[l.Name] = true
 	}
-	if v.flags.AddressMonitoring {
-		v.sayAddress(ev)
+	if ns.flags.AddressMonitoring {
+		ns.sayAddress(ev)
 	}
 	return true
 }
 
-func (v *vrrpPart) sayAddress(ev hostnet.Event) {
-	l, _ := v.host.LinkAt(ev.Addr.IfIndex)
+func (ns *namespace) sayAddress(ev hostnet.Event) {
+	l, _ := ns.host.LinkAt(ev.Addr.IfIndex)
 	verb := "added to"
 	if ev.Kind == hostnet.AddrDel {
 		verb = "removed from"
 	}
-	v.log.Info(fmt.Sprintf("Netlink reflector reports IP %s %s %s", ev.Addr.Prefix.Addr(), verb, l.Name))
+	ns.log.Info(fmt.Sprintf("Netlink reflector reports IP %s %s %s", ev.Addr.Prefix.Addr(), verb, l.Name))
 }
 
 // poor reports whether a router on the interface has no source address, or one that is virtual.
-func (v *vrrpPart) poor(ifName string) bool {
-	return slices.ContainsFunc(v.routers, func(r *router) bool {
-		return r.m.Instance().SourceInterface() == ifName && (!r.source.IsValid() || v.virtual(r.source))
+func (ns *namespace) poor(ifName string) bool {
+	return slices.ContainsFunc(ns.routers, func(r *router) bool {
+		return r.m.Instance().SourceInterface() == ifName && (!r.source.IsValid() || ns.virtual(r.source))
 	})
 }
 
@@ -176,15 +186,15 @@ func (v *vrrpPart) poor(ifName string) bool {
 func all(string) bool { return true }
 
 // refresh gives the routers on the interfaces the source address and the socket that fit the host as it is.
-func (v *vrrpPart) refresh(now time.Time, on func(ifName string) bool) {
-	v.saySources(on)
-	for _, r := range v.routers {
+func (ns *namespace) refresh(now time.Time, on func(ifName string) bool) {
+	ns.saySources(on)
+	for _, r := range ns.routers {
 		i := r.m.Instance()
 		if !on(i.Interface) && !on(i.AdvertInterface()) && (i.VRF == "" || !on(i.VRF)) {
 			continue
 		}
-		v.resource(now, r)
-		v.resocket(now, r)
+		ns.resource(now, r)
+		ns.resocket(now, r)
 	}
 }
 
@@ -195,11 +205,11 @@ type sourceKey struct {
 }
 
 // saySources logs which address of each interface that a router uses is the one to send from.
-func (v *vrrpPart) saySources(on func(ifName string) bool) {
+func (ns *namespace) saySources(on func(ifName string) bool) {
 	done := map[string]bool{}
-	for _, r := range v.routers {
+	for _, r := range ns.routers {
 		name := r.m.Instance().SourceInterface()
-		l, ok := v.host.Link(name)
+		l, ok := ns.host.Link(name)
 		if name == "" || done[name] || !on(name) {
 			continue
 		}
@@ -208,15 +218,15 @@ func (v *vrrpPart) saySources(on func(ifName string) bool) {
 			k := sourceKey{name, f}
 			var is netip.Addr
 			if ok {
-				is, _ = v.host.Source(l.Index, f, v.virtual)
+				is, _ = ns.host.Source(l.Index, f, ns.virtual)
 			}
-			if was := v.sources[k]; is != was {
-				v.sources[k] = is
+			if was := ns.sources[k]; is != was {
+				ns.sources[k] = is
 				if was.IsValid() {
-					logging.Detail(v.log, fmt.Sprintf("Deassigned address %s from interface %s", was, name))
+					logging.Detail(ns.log, fmt.Sprintf("Deassigned address %s from interface %s", was, name))
 				}
 				if is.IsValid() {
-					logging.Detail(v.log, fmt.Sprintf("Assigned address %s for interface %s", is, name))
+					logging.Detail(ns.log, fmt.Sprintf("Assigned address %s for interface %s", is, name))
 				}
 			}
 		}
@@ -224,37 +234,37 @@ func (v *vrrpPart) saySources(on func(ifName string) bool) {
 }
 
 // collectVirtual notes all addresses of the configuration, which nobody sends adverts from.
-func (v *vrrpPart) collectVirtual() {
-	v.vips = map[netip.Addr][]int{}
-	for i := range v.conf.Instances {
-		for _, a := range addresses(&v.conf.Instances[i]) {
+func (ns *namespace) collectVirtual() {
+	ns.vips = map[netip.Addr][]int{}
+	for i := range ns.conf.Instances {
+		for _, a := range addresses(&ns.conf.Instances[i]) {
 			ip := a.Prefix.Addr()
-			v.vips[ip] = append(v.vips[ip], i)
+			ns.vips[ip] = append(ns.vips[ip], i)
 		}
 	}
 }
 
-func (v *vrrpPart) virtual(a netip.Addr) bool { return len(v.vips[a]) > 0 }
+func (ns *namespace) virtual(a netip.Addr) bool { return len(ns.vips[a]) > 0 }
 
 // resource tells a router its source address if that has changed.
-func (v *vrrpPart) resource(now time.Time, r *router) {
+func (ns *namespace) resource(now time.Time, r *router) {
 	i := r.m.Instance()
-	src := v.sourceOf(i)
+	src := ns.sourceOf(i)
 	if src == r.source {
 		return
 	}
 	r.source = src
 	// The socket comes first: unicast ones are bound to the source.
 	if src.IsValid() {
-		v.resocket(now, r)
+		ns.resocket(now, r)
 	}
-	v.step(now, r, &vrrp.Event{Kind: vrrp.Source, Addr: src})
+	ns.step(now, r, &vrrp.Event{Kind: vrrp.Source, Addr: src})
 }
 
-func (v *vrrpPart) sourceOf(i *model.Instance) netip.Addr {
-	l, ok := v.host.Link(i.SourceInterface())
+func (ns *namespace) sourceOf(i *model.Instance) netip.Addr {
+	l, ok := ns.host.Link(i.SourceInterface())
 	if i.SourceAddr.IsValid() {
-		if i.TrackSourceAddr && ok && !v.host.Has(l.Index, i.SourceAddr) {
+		if i.TrackSourceAddr && ok && !ns.host.Has(l.Index, i.SourceAddr) {
 			return netip.Addr{}
 		}
 		return i.SourceAddr
@@ -262,43 +272,43 @@ func (v *vrrpPart) sourceOf(i *model.Instance) netip.Addr {
 	if !ok {
 		return netip.Addr{}
 	}
-	src, ok := v.host.Source(l.Index, i.Family, v.virtual)
+	src, ok := ns.host.Source(l.Index, i.Family, ns.virtual)
 	if !ok && i.Priority == vrrp.Owner {
 		// The owner proper: its virtual address is the one that the interface has.
-		src, _ = v.host.Source(l.Index, i.Family, func(netip.Addr) bool { return false })
+		src, _ = ns.host.Source(l.Index, i.Family, func(netip.Addr) bool { return false })
 	}
 	return src
 }
 
 // resocket gives a router the socket that it needs.
-func (v *vrrpPart) resocket(now time.Time, r *router) {
-	spec, ok := v.spec(r)
+func (ns *namespace) resocket(now time.Time, r *router) {
+	spec, ok := ns.spec(r)
 	if !ok {
-		v.release(r)
+		ns.release(r)
 	} else if r.sock == nil || r.sock.spec != spec {
-		v.release(r)
-		v.acquire(r, spec)
+		ns.release(r)
+		ns.acquire(r, spec)
 	} else {
 		r.sock.size(r)
 		if r.sock.conn == nil {
-			v.openSocket(r.sock)
+			ns.openSocket(r.sock)
 		}
 	}
-	if r.sock != nil && r.sock.conn == nil && v.reopen.IsZero() {
-		v.reopen = now.Add(reopenDelay)
+	if r.sock != nil && r.sock.conn == nil && ns.reopen.IsZero() {
+		ns.reopen = now.Add(reopenDelay)
 	}
 	if deaf := ok && r.sock.conn == nil; deaf != r.noSock {
 		r.noSock = deaf
-		v.tellFaults(now, r)
+		ns.tellFaults(now, r)
 	}
 }
 
 // spec is what socket a router needs; none while its interface or its unicast source is missing, which is a fault anyway.
-func (v *vrrpPart) spec(r *router) (rawnet.Spec, bool) {
+func (ns *namespace) spec(r *router) (rawnet.Spec, bool) {
 	i := r.m.Instance()
 	s := rawnet.Spec{Family: i.Family, AH: i.AuthType == model.AuthAH}
 	if name := cmp.Or(i.AdvertInterface(), i.VRF); name != "" {
-		l, ok := v.host.Link(name)
+		l, ok := ns.host.Link(name)
 		if !ok {
 			return s, false
 		}
@@ -312,17 +322,17 @@ func (v *vrrpPart) spec(r *router) (rawnet.Spec, bool) {
 	return s, true
 }
 
-func (v *vrrpPart) acquire(r *router, spec rawnet.Spec) {
-	s := v.sockets[spec]
+func (ns *namespace) acquire(r *router, spec rawnet.Spec) {
+	s := ns.sockets[spec]
 	if s == nil {
 		s = &socket{spec: spec}
-		v.sockets[spec] = s
+		ns.sockets[spec] = s
 	}
 	s.users = append(s.users, r)
 	r.sock = s
 	s.size(r)
 	if len(s.users) == 1 {
-		v.openSocket(s)
+		ns.openSocket(s)
 	}
 }
 
@@ -339,7 +349,7 @@ func (s *socket) size(r *router) {
 	}
 }
 
-func (v *vrrpPart) release(r *router) {
+func (ns *namespace) release(r *router) {
 	s := r.sock
 	if s == nil {
 		return
@@ -351,21 +361,25 @@ func (v *vrrpPart) release(r *router) {
 	if len(s.users) > 0 {
 		return
 	}
-	delete(v.sockets, s.spec)
+	delete(ns.sockets, s.spec)
 	if s.conn != nil {
 		s.conn.Close()
 		s.conn = nil
 	}
 }
 
-func (v *vrrpPart) openSocket(s *socket) {
+func (ns *namespace) openSocket(s *socket) {
 	read := func(now time.Time) {
-		v.read(now, s)
-		v.flush(now)
+		ns.read(now, s)
+		ns.flush(now)
 	}
-	conn, err := rawnet.Open(s.spec, s.rxBuf, func() { v.part.Post(read) })
+	var conn *rawnet.Conn
+	err := ns.space.Do(func() (err error) {
+		conn, err = rawnet.Open(s.spec, s.rxBuf, func() { ns.part.Post(read) })
+		return err
+	})
 	if err != nil {
-		v.log.Error(err.Error())
+		ns.log.Error(err.Error())
 		return
 	}
 	s.conn = conn
@@ -373,25 +387,25 @@ func (v *vrrpPart) openSocket(s *socket) {
 	if !addr.IsValid() {
 		kind, addr = "unicast", s.spec.Source
 	}
-	logging.Detail(v.log, fmt.Sprintf("VRRP sockpool: [ifindex(%3d), family(%s), proto(%d), %s, address(%s)]",
+	logging.Detail(ns.log, fmt.Sprintf("VRRP sockpool: [ifindex(%3d), family(%s), proto(%d), %s, address(%s)]",
 		s.spec.IfIndex, s.spec.Family, s.spec.Protocol(), kind, addr))
-	v.part.Go("reader of "+s.spec.IfName, conn.Run, func(now time.Time, err error) {
+	ns.part.Go("reader of "+s.spec.IfName, conn.Run, func(now time.Time, err error) {
 		if err == nil || s.conn != conn {
 			return
 		}
-		v.log.Error(err.Error())
+		ns.log.Error(err.Error())
 		conn.Close()
 		s.conn = nil
-		v.reopen = now.Add(reopenDelay)
+		ns.reopen = now.Add(reopenDelay)
 		for _, r := range s.users {
 			r.noSock = true
-			v.tellFaults(now, r)
+			ns.tellFaults(now, r)
 		}
 	})
 }
 
 // read gives the routers what has arrived on a socket.
-func (v *vrrpPart) read(now time.Time, s *socket) {
+func (ns *namespace) read(now time.Time, s *socket) {
 	if s.conn == nil {
 		return
 	}
@@ -403,9 +417,9 @@ func (v *vrrpPart) read(now time.Time, s *socket) {
 			continue
 		}
 		if r := s.find(vrid, p.Src); r != nil {
-			v.step(now, r, &vrrp.Event{Kind: vrrp.Received, Packet: *p})
-		} else if v.conf.LogUnknownVRIDs {
-			v.log.Info(fmt.Sprintf("Unknown VRID(%d) received on interface(%s). ignoring...", vrid, s.spec.IfName))
+			ns.step(now, r, &vrrp.Event{Kind: vrrp.Received, Packet: *p})
+		} else if ns.conf.LogUnknownVRIDs {
+			ns.log.Info(fmt.Sprintf("Unknown VRID(%d) received on interface(%s). ignoring...", vrid, s.spec.IfName))
 		}
 	}
 }

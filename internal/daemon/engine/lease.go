@@ -21,7 +21,9 @@ func (v *vrrpPart) armLease(now time.Time, r *router, owns bool) {
 func (v *vrrpPart) expireLeases(now time.Time) {
 	for slot, ok := v.leases.Due(now); ok; slot, ok = v.leases.Due(now) {
 		r := v.slots[slot]
-		v.lane.Renew(r.owner)
+		if r.ns.open {
+			r.ns.lane.Renew(r.owner)
+		}
 		v.armLease(now, r, true)
 	}
 }

@@ -28,12 +28,12 @@ type lostRouting struct {
 }
 
 // miss has it looked into, a little later, that an address of ours went.
-func (v *vrrpPart) miss(now time.Time, a hostnet.Addr, by string) {
-	if v.missing == nil {
-		v.missing = map[hostnet.Addr]lost{}
+func (ns *namespace) miss(now time.Time, a hostnet.Addr, by string) {
+	if ns.missing == nil {
+		ns.missing = map[hostnet.Addr]lost{}
 	}
-	v.missing[a] = lost{now, by}
-	v.judgeSoon(now)
+	ns.missing[a] = lost{now, by}
+	ns.judgeSoon(now)
 }
 
 func (v *vrrpPart) judgeSoon(now time.Time) {
@@ -43,14 +43,14 @@ func (v *vrrpPart) judgeSoon(now time.Time) {
 }
 
 // routed takes over what the kernel reports of routes and rules.
-func (v *vrrpPart) routed(now time.Time, events []hostnet.RoutingEvent) {
+func (ns *namespace) routed(now time.Time, events []hostnet.RoutingEvent) {
 	for _, ev := range events {
 		if ev.Gone {
-			v.gone = append(v.gone, lostRouting{lost{now, ev.By}, ev})
-			v.judgeSoon(now)
+			ns.gone = append(ns.gone, lostRouting{lost{now, ev.By}, ev})
+			ns.judgeSoon(now)
 			continue
 		}
-		v.gone = slices.DeleteFunc(v.gone, func(l lostRouting) bool {
+		ns.gone = slices.DeleteFunc(ns.gone, func(l lostRouting) bool {
 			was := l.ev
 			was.Gone, was.By = false, ""
 			return was == ev
@@ -65,52 +65,58 @@ func (v *vrrpPart) judgeMissing(now time.Time) {
 		return
 	}
 	v.judgeAt = time.Time{}
-	for a, l := range v.missing {
+	for _, ns := range v.nets {
+		ns.judge(now)
+	}
+}
+
+func (ns *namespace) judge(now time.Time) {
+	for a, l := range ns.missing {
 		if now.Sub(l.at) < judgeDelay {
-			v.judgeSoon(now)
+			ns.judgeSoon(now)
 			continue
 		}
-		if v.stopping || v.host.Has(a.IfIndex, a.Prefix.Addr()) || netlink.HasIPv6(a.IfIndex, a.Prefix.Addr()) {
-			delete(v.missing, a)
+		if ns.stopping || ns.host.Has(a.IfIndex, a.Prefix.Addr()) || ns.hasIPv6(a) {
+			delete(ns.missing, a)
 			continue
 		}
-		if v.restoreAddress(a) {
-			v.blame(l, a.Prefix.String())
+		if ns.restoreAddress(a) {
+			ns.blame(l, a.Prefix.String())
 		}
-		if v.rob(now, v.owners(a), l, a.Prefix.Addr().String(), &vrrp.Event{Kind: vrrp.Stolen, Addr: a.Prefix.Addr()}) {
-			delete(v.missing, a)
+		if ns.rob(now, ns.owners(a), l, a.Prefix.Addr().String(), &vrrp.Event{Kind: vrrp.Stolen, Addr: a.Prefix.Addr()}) {
+			delete(ns.missing, a)
 		} else {
-			v.judgeSoon(now)
+			ns.judgeSoon(now)
 		}
 	}
-	gone := v.gone
-	v.gone = nil
+	gone := ns.gone
+	ns.gone = nil
 	for _, l := range gone {
-		done := v.stopping
+		done := ns.stopping
 		if !done && now.Sub(l.at) >= judgeDelay {
-			if what, ok := v.restoreRouting(&l.ev); ok {
-				v.blame(l.lost, what)
+			if what, ok := ns.restoreRouting(&l.ev); ok {
+				ns.blame(l.lost, what)
 			}
-			routers, what := v.victims(&l.ev)
-			done = v.rob(now, routers, l.lost, what, &vrrp.Event{Kind: vrrp.Stolen})
+			routers, what := ns.victims(&l.ev)
+			done = ns.rob(now, routers, l.lost, what, &vrrp.Event{Kind: vrrp.Stolen})
 		}
 		if !done {
-			v.gone = append(v.gone, l)
-			v.judgeSoon(now)
+			ns.gone = append(ns.gone, l)
+			ns.judgeSoon(now)
 		}
 	}
 }
 
 // rob tells routers what was taken from them, unless one of them has a wish under way, and reports whether it has told them.
-func (v *vrrpPart) rob(now time.Time, routers []*router, l lost, what string, ev *vrrp.Event) bool {
+func (ns *namespace) rob(now time.Time, routers []*router, l lost, what string, ev *vrrp.Event) bool {
 	if slices.ContainsFunc(routers, func(r *router) bool { return r.waits }) {
 		return false
 	}
 	if len(routers) > 0 {
-		v.blame(l, what)
+		ns.blame(l, what)
 	}
 	for _, r := range routers {
-		v.step(now, r, ev)
+		ns.step(now, r, ev)
 	}
 	return true
 }
@@ -118,18 +124,24 @@ func (v *vrrpPart) rob(now time.Time, routers []*router, l lost, what string, ev
 // blame logs who removed something of ours.
 //
 // Differs from keepalived: it tells of no routes and rules, and never who it was.
-func (v *vrrpPart) blame(l lost, what string) {
+func (ns *namespace) blame(l lost, what string) {
 	if l.by != "" {
-		v.log.Info(fmt.Sprintf("%s was removed by %s", what, l.by))
+		ns.log.Info(fmt.Sprintf("%s was removed by %s", what, l.by))
 	}
 }
 
+// hasIPv6 asks the kernel itself.
+func (ns *namespace) hasIPv6(a hostnet.Addr) (has bool) {
+	_ = ns.space.Do(func() error { has = netlink.HasIPv6(a.IfIndex, a.Prefix.Addr()); return nil })
+	return has
+}
+
 // owners returns the masters that have a as an address which they watch.
-func (v *vrrpPart) owners(a hostnet.Addr) (out []*router) {
-	l, _ := v.host.LinkAt(a.IfIndex)
+func (ns *namespace) owners(a hostnet.Addr) (out []*router) {
+	l, _ := ns.host.LinkAt(a.IfIndex)
 	key := a.Key(l.Name)
-	for _, n := range v.vips[a.Prefix.Addr()] {
-		r := v.routers[n]
+	for _, n := range ns.vips[a.Prefix.Addr()] {
+		r := ns.routers[n]
 		if r.m.State() == model.Master && slices.ContainsFunc(addresses(r.m.Instance()), func(vip model.Address) bool {
 			return !vip.NoTrack && hostnet.KeyOf(vip) == key
 		}) {
@@ -140,12 +152,12 @@ func (v *vrrpPart) owners(a hostnet.Addr) (out []*router) {
 }
 
 // victims returns the masters that have the route or rule of an event as one which they watch, and its name.
-func (v *vrrpPart) victims(ev *hostnet.RoutingEvent) (out []*router, what string) {
-	for _, r := range v.routers {
+func (ns *namespace) victims(ev *hostnet.RoutingEvent) (out []*router, what string) {
+	for _, r := range ns.routers {
 		if r.m.State() != model.Master {
 			continue
 		}
-		if o, ok := v.tracked(r.m.Instance().Objects(), ev); ok {
+		if o, ok := ns.tracked(r.m.Instance().Objects(), ev); ok {
 			out, what = append(out, r), name(o)
 		}
 	}
@@ -153,9 +165,9 @@ func (v *vrrpPart) victims(ev *hostnet.RoutingEvent) (out []*router, what string
 }
 
 // tracked looks for the route or rule of an event among those that are watched.
-func (v *vrrpPart) tracked(o model.Objects, ev *hostnet.RoutingEvent) (hostnet.Routing, bool) {
+func (ns *namespace) tracked(o model.Objects, ev *hostnet.RoutingEvent) (hostnet.Routing, bool) {
 	index := func(name string) int {
-		l, _ := v.host.Link(name)
+		l, _ := ns.host.Link(name)
 		return l.Index
 	}
 	for i := range o.Routes {

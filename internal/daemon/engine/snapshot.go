@@ -178,7 +178,7 @@ func (v *vrrpPart) snapshot(s *status.Snapshot) {
 	s.GARP = v.garp()
 	pool := map[*socket]int{}
 	for _, r := range v.routers {
-		i := v.instance(r)
+		i := r.ns.instance(r)
 		s.Instances = append(s.Instances, i)
 		if i.Socket == (status.FDs{}) {
 			continue
@@ -187,7 +187,7 @@ func (v *vrrpPart) snapshot(s *status.Snapshot) {
 		if !ok {
 			n = len(s.Sockets)
 			pool[r.sock] = n
-			s.Sockets = append(s.Sockets, status.Socket{FDs: i.Socket, Interface: i.Interface, Family: i.Family, Unicast: r.sock.spec.Source, RxBuf: r.sock.rxBuf})
+			s.Sockets = append(s.Sockets, status.Socket{FDs: i.Socket, Namespace: i.NetNamespace, Interface: i.Interface, Family: i.Family, Unicast: r.sock.spec.Source, RxBuf: r.sock.rxBuf})
 		}
 		s.Sockets[n].Users = append(s.Sockets[n].Users, fmt.Sprintf("%s vrid %d", i.Name, i.VRID))
 	}
@@ -224,47 +224,54 @@ func (v *vrrpPart) snapshot(s *status.Snapshot) {
 		n.ForkTimer, n.TerminateTimer = q.Waiting()
 		s.Processes = append(s.Processes, n)
 	}
-	s.StaticsSet = v.set(v.conf.Statics.Addresses)
-	for _, l := range v.host.Links() {
-		s.Interfaces = append(s.Interfaces, v.iface(l))
+	s.StaticsSet = v.home.set(v.conf.Statics.Addresses)
+	for _, ns := range v.nets {
+		for _, l := range ns.host.Links() {
+			s.Interfaces = append(s.Interfaces, ns.iface(l))
+		}
 	}
 }
 
 // garp lists the limits of announcements with the interfaces that they concern.
 func (v *vrrpPart) garp() (out []status.GARP) {
-	var used []string // interfaces of instances and addresses that are in no group of their own
-	use := func(name string) {
-		grouped := slices.ContainsFunc(v.conf.GARPDelay, func(d model.GARPDelay) bool { return slices.Contains(d.Interfaces, name) })
-		if name != "" && !grouped && !slices.Contains(used, name) {
-			used = append(used, name)
-		}
-	}
-	for _, r := range v.routers {
-		i := r.m.Instance()
-		use(i.Interface)
-		for _, list := range [][]model.Address{i.VIPs, i.ExcludedVIPs} {
-			for k := range list {
-				use(list[k].Interface)
-			}
-		}
+	add := func(d model.GARPDelay, namespace string, names []string) {
+		d.Interfaces = names
+		out = append(out, status.GARP{Namespace: namespace, GARPDelay: d,
+			NextARP: wall(v.queue.Free(namespace, names[0], model.IPv4)), NextNA: wall(v.queue.Free(namespace, names[0], model.IPv6))})
 	}
 	for _, d := range v.conf.GARPDelay {
-		groups := [][]string{d.Interfaces}
-		if len(d.Interfaces) == 0 {
-			groups = nil
-			for _, name := range used {
-				groups = append(groups, []string{name})
-			}
+		if len(d.Interfaces) > 0 {
+			add(d, "", d.Interfaces)
+			continue
 		}
-		for _, names := range groups {
-			d.Interfaces = names
-			out = append(out, status.GARP{GARPDelay: d, NextARP: wall(v.queue.Free(names[0], model.IPv4)), NextNA: wall(v.queue.Free(names[0], model.IPv6))})
+		for _, ns := range v.nets {
+			for _, name := range ns.ungrouped() {
+				add(d, ns.name, []string{name})
+			}
 		}
 	}
 	return out
 }
 
-func (v *vrrpPart) instance(r *router) status.Instance {
+// ungrouped are the interfaces of instances and addresses that are in no GARP group of their own.
+func (ns *namespace) ungrouped() (used []string) {
+	use := func(name string) {
+		grouped := slices.ContainsFunc(ns.conf.GARPDelay, func(d model.GARPDelay) bool { return slices.Contains(d.Interfaces, name) })
+		if name != "" && !grouped && !slices.Contains(used, name) {
+			used = append(used, name)
+		}
+	}
+	for _, r := range ns.routers {
+		i := r.m.Instance()
+		use(i.Interface)
+		for _, a := range addresses(i) {
+			use(a.Interface)
+		}
+	}
+	return used
+}
+
+func (ns *namespace) instance(r *router) status.Instance {
 	m, i := r.m, r.m.Instance()
 	n := status.Instance{
 		Instance: *i, State: m.State(), Want: m.Want(), Effective: m.EffectivePriority(), Total: m.TotalPriority(),
@@ -282,13 +289,13 @@ func (v *vrrpPart) instance(r *router) status.Instance {
 	if r.faults.Init {
 		n.ScriptsInit = 1
 	}
-	if i.Interface != "" && !v.debounce.Up(i.Interface) {
+	if i.Interface != "" && !ns.debounce.Up(i.Interface) {
 		n.InterfaceFaults = append(n.InterfaceFaults, "i/f down")
 	}
 	if !n.Source.IsValid() {
 		n.InterfaceFaults = append(n.InterfaceFaults, "no source IP address")
 	}
-	n.VIPsSet, n.ExcludedSet = v.set(i.VIPs), v.set(i.ExcludedVIPs)
+	n.VIPsSet, n.ExcludedSet = ns.set(i.VIPs), ns.set(i.ExcludedVIPs)
 	for _, t := range m.Transitions() {
 		n.Transitions = append(n.Transitions, status.Transition{
 			At: wall(t.At), From: t.From, To: t.To, Why: t.Why.String(), Reason: t.Reason, Priority: t.Priority,
@@ -299,12 +306,12 @@ func (v *vrrpPart) instance(r *router) status.Instance {
 }
 
 // set says which of the addresses the kernel has.
-func (v *vrrpPart) set(list []model.Address) []bool {
+func (ns *namespace) set(list []model.Address) []bool {
 	out := make([]bool, len(list))
 	for k, a := range list {
-		if l, ok := v.host.Link(a.Interface); ok {
+		if l, ok := ns.host.Link(a.Interface); ok {
 			key := hostnet.KeyOf(a)
-			out[k] = slices.ContainsFunc(v.host.Addrs(l.Index), func(h hostnet.Addr) bool { return h.Key(l.Name) == key })
+			out[k] = slices.ContainsFunc(ns.host.Addrs(l.Index), func(h hostnet.Addr) bool { return h.Key(l.Name) == key })
 		}
 	}
 	return out
@@ -327,9 +334,9 @@ func stats(s *vrrp.Stats) status.Stats {
 // arphrd names the hardware types of linux/if_arp.h that keepalived names.
 var arphrd = map[uint16]string{1: "ETHERNET", 772: "LOOPBACK"}
 
-func (v *vrrpPart) iface(l hostnet.Link) status.Interface {
+func (ns *namespace) iface(l hostnet.Link) status.Interface {
 	n := status.Interface{
-		Name: l.Name, Index: l.Index, MAC: net.HardwareAddr(l.MAC[:]), MTU: l.MTU, Flags: flags(l), SeenUp: l.Up(), HWType: "UNKNOWN",
+		Name: l.Name, Namespace: ns.name, Index: l.Index, MAC: net.HardwareAddr(l.MAC[:]), MTU: l.MTU, Flags: flags(l), SeenUp: l.Up(), HWType: "UNKNOWN",
 	}
 	if t, ok := arphrd[l.Type]; ok {
 		n.HWType = t
@@ -337,21 +344,21 @@ func (v *vrrpPart) iface(l hostnet.Link) status.Interface {
 	if n.Flags&net.FlagBroadcast != 0 {
 		n.Broadcast = net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 	}
-	d := v.debounce.Delays(l.Name)
-	n.DebounceUp, n.DebounceDown, n.DelayedChange = d.Up, d.Down, v.debounce.Waiting(l.Name)
-	_, n.Polled = v.beats.up[l.Name]
-	n.Method = v.beats.used[l.Name]
+	d := ns.debounce.Delays(l.Name)
+	n.DebounceUp, n.DebounceDown, n.DelayedChange = d.Up, d.Down, ns.debounce.Waiting(l.Name)
+	_, n.Polled = ns.beats.up[l.Name]
+	n.Method = ns.beats.used[l.Name]
 	none := func(netip.Addr) bool { return false }
 	n.Group = l.Group
-	if under, ok := v.host.LinkAt(l.Parent); ok && (l.Kind == "macvlan" || l.Kind == "ipvlan") {
+	if under, ok := ns.host.LinkAt(l.Parent); ok && (l.Kind == "macvlan" || l.Kind == "ipvlan") {
 		n.Kind, n.Mode, n.Under, n.UnderFlags = l.Kind, l.ModeName(), under.Name, flags(under)
 	}
 	ours := none
-	if n.Made = v.virtualLink(l.Name); n.Made { // it has no addresses but virtual ones
-		ours = v.virtual
+	if n.Made = ns.virtualLink(l.Name); n.Made { // it has no addresses but virtual ones
+		ours = ns.virtual
 	}
-	n.IPv4, _ = v.host.Source(l.Index, model.IPv4, ours)
-	n.IPv6, _ = v.host.Source(l.Index, model.IPv6, ours)
+	n.IPv4, _ = ns.host.Source(l.Index, model.IPv4, ours)
+	n.IPv6, _ = ns.host.Source(l.Index, model.IPv6, ours)
 	return n
 }
 

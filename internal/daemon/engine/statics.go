@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 	"time"
@@ -21,51 +22,51 @@ type statics struct {
 const staticOwner = "static"
 
 // ownStatics asks the lane for the static entries, or for none.
-func (v *vrrpPart) ownStatics(o model.Objects) {
-	s := &v.statics
+func (ns *namespace) ownStatics(o model.Objects) {
+	s := &ns.statics
 	if s.owned.Empty() && o.Empty() {
 		return
 	}
 	s.owned, s.waits = o, true
 	s.made++
 	made := s.made
-	v.lane.Own(staticOwner, o, func(error) {
+	ns.lane.Own(staticOwner, o, func(error) {
 		if s.made == made {
 			s.waits = false
-			v.maybeEnd(time.Now())
+			ns.maybeEnd(time.Now())
 		}
 	})
 }
 
-func (v *vrrpPart) reloadStatics() {
-	if !reflect.DeepEqual(v.statics.owned, v.conf.Statics) {
-		v.ownStatics(v.conf.Statics)
+func (ns *namespace) reloadStatics() {
+	if !reflect.DeepEqual(ns.statics.owned, ns.conf.Statics) {
+		ns.ownStatics(ns.conf.Statics)
 	}
 }
 
 // linkStatics sets the static entries again that name a link which has come up.
-func (v *vrrpPart) linkStatics(name string) {
+func (ns *namespace) linkStatics(name string) {
 	var on model.Objects
-	for _, a := range v.statics.owned.Addresses {
+	for _, a := range ns.statics.owned.Addresses {
 		if a.Interface == name {
 			on.Addresses = append(on.Addresses, a)
 		}
 	}
 	if !on.Empty() {
-		v.lane.Recheck(on)
+		ns.lane.Recheck(on)
 	}
 }
 
 // static reports whether an address is a static one that is watched.
-func (v *vrrpPart) static(a hostnet.Addr) bool {
-	_, ok := v.staticAddress(a)
+func (ns *namespace) static(a hostnet.Addr) bool {
+	_, ok := ns.staticAddress(a)
 	return ok
 }
 
-func (v *vrrpPart) staticAddress(a hostnet.Addr) (*model.Address, bool) {
-	l, _ := v.host.LinkAt(a.IfIndex)
-	for i := range v.statics.owned.Addresses {
-		if s := &v.statics.owned.Addresses[i]; !s.NoTrack && hostnet.KeyOf(*s) == a.Key(l.Name) {
+func (ns *namespace) staticAddress(a hostnet.Addr) (*model.Address, bool) {
+	l, _ := ns.host.LinkAt(a.IfIndex)
+	for i := range ns.statics.owned.Addresses {
+		if s := &ns.statics.owned.Addresses[i]; !s.NoTrack && hostnet.KeyOf(*s) == a.Key(l.Name) {
 			return s, true
 		}
 	}
@@ -73,49 +74,52 @@ func (v *vrrpPart) staticAddress(a hostnet.Addr) (*model.Address, bool) {
 }
 
 // restoreAddress puts a static address back and reports whether it is one.
-func (v *vrrpPart) restoreAddress(a hostnet.Addr) bool {
-	s, ok := v.staticAddress(a)
+func (ns *namespace) restoreAddress(a hostnet.Addr) bool {
+	s, ok := ns.staticAddress(a)
 	if ok {
-		v.log.Info(fmt.Sprintf("Restoring deleted static address %s set", s))
-		v.lane.Recheck(model.Objects{Addresses: []model.Address{*s}})
+		ns.log.Info(fmt.Sprintf("Restoring deleted static address %s set", s))
+		ns.lane.Recheck(model.Objects{Addresses: []model.Address{*s}})
 	}
 	return ok
 }
 
 // restoreRouting puts a static route or rule back, and returns it if it is one.
-func (v *vrrpPart) restoreRouting(ev *hostnet.RoutingEvent) (string, bool) {
-	o, ok := v.tracked(v.statics.owned, ev)
+func (ns *namespace) restoreRouting(ev *hostnet.RoutingEvent) (string, bool) {
+	o, ok := ns.tracked(ns.statics.owned, ev)
 	if !ok {
 		return "", false
 	}
-	v.log.Info(fmt.Sprintf("Restoring deleted static %s", name(o)))
+	ns.log.Info(fmt.Sprintf("Restoring deleted static %s", name(o)))
 	if o.Rule != nil {
-		v.lane.Recheck(model.Objects{Rules: []model.Rule{*o.Rule}})
+		ns.lane.Recheck(model.Objects{Rules: []model.Rule{*o.Rule}})
 	} else {
-		v.lane.Recheck(model.Objects{Routes: []model.Route{*o.Route}})
+		ns.lane.Recheck(model.Objects{Routes: []model.Route{*o.Route}})
 	}
 	return name(o), true
 }
 
 // watchRouting begins to watch routes and rules when the configuration has the first.
-func (v *vrrpPart) watchRouting() {
+func (ns *namespace) watchRouting() {
 	some := func(o model.Objects) bool { return len(o.Routes)+len(o.Rules) > 0 }
-	needed := some(v.conf.Statics)
-	for i := range v.conf.Instances {
-		needed = needed || some(v.conf.Instances[i].Objects())
+	needed := some(ns.conf.Statics)
+	for i := range ns.conf.Instances {
+		needed = needed || some(ns.conf.Instances[i].Objects())
 	}
-	if !needed || v.routing != nil {
+	if !needed || ns.routing != nil {
 		return
 	}
-	w, err := netlink.OpenRoutingWatch(v.lane, v.conf.MonitorRxBuf)
-	if err != nil {
-		v.log.Error(fmt.Sprintf("watch the kernel's routes and rules: %v", err))
-		return
-	}
-	v.routing = w
-	supervise(v.ctx, v.part, v.log, "routing watch", func() error {
-		return w.Run(v.ctx, func(events []hostnet.RoutingEvent) {
-			v.part.Post(func(now time.Time) { v.routed(now, events) })
-		}, v.lane.Refresh)
+	var w *netlink.RoutingWatch
+	err := ns.space.Do(func() (err error) {
+		w, err = netlink.OpenRoutingWatch(ns.lane, ns.conf.MonitorRxBuf, ns.space)
+		return err
 	})
+	if err != nil {
+		ns.log.Error(fmt.Sprintf("watch the kernel's routes and rules: %v", err))
+		return
+	}
+	ns.routing = w
+	post, lane := ns.poster(), ns.lane
+	ns.serve("routing watch", func(ctx context.Context) error {
+		return w.Run(ctx, func(events []hostnet.RoutingEvent) { post(func() { ns.routed(time.Now(), events) }) }, lane.Refresh)
+	}, w.Close)
 }

@@ -28,7 +28,7 @@ func (c *checkers) watchAddresses() {
 	if !needed || c.presence.watched {
 		return
 	}
-	w, err := netlink.OpenWatch(c.model.LVS.MonitorBuffer)
+	w, err := netlink.OpenWatch(c.model.LVS.MonitorBuffer, nil)
 	if err != nil {
 		c.log.Error(fmt.Sprintf("ha_suspend: watch the addresses: %v", err))
 		return

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -33,65 +34,118 @@ type vlinks struct {
 	instance map[string]string        // by link: the name of its instance
 	failed   map[string]bool          // links that could not be made
 	local    map[string]model.Address // by link: the address for adverts that was asked for
-	pending  *pending
-	filtered struct { // the last wish
+	filtered struct {                 // the last wish
 		conf model.Filter
 		hostnet.Filter
 	}
-	blocked  map[hostnet.FilteredVIP]bool // what the kernel is known to block
-	ended    int                          // of the end: -1 not begun, 1 under way, 0 done
-	endAt    time.Time
-	extraDue map[*router]time.Time // garp_extra_if
+	blocked map[hostnet.FilteredVIP]bool // what the kernel is known to block
+	end     ending                       // of links and filter
 }
+
+// ending is how far the end of something has come.
+type ending uint8
+
+const (
+	unended ending = iota
+	closing        // its sockets are closed, and it waits for that to be known
+	leaving
+	ended
+)
 
 // pending is a start or a reload that waits for its interfaces.
 type pending struct {
-	conf    *model.VRRP
-	then    func(now time.Time)
-	until   time.Time
-	settled bool // the links are made, or cannot be made
+	then  func(now time.Time)
+	until time.Time
+	waits int // namespaces whose links are neither made nor known to be impossible
 }
 
-func (v *vrrpPart) openVLinks() error {
-	post := func(f func()) { v.part.Post(func(time.Time) { f() }) }
-	links, err := netlink.OpenLinks(v.log, post)
+func (ns *namespace) openVLinks() error {
+	links, err := netlink.OpenLinks(ns.log, ns.poster(), ns.space)
 	if err != nil {
 		return err
 	}
-	v.vl = vlinks{links: links, filter: nftables.OpenFilter(v.log, post), instance: map[string]string{}, failed: map[string]bool{},
-		local: map[string]model.Address{}, ended: -1, extraDue: map[*router]time.Time{}}
+	ns.vl = vlinks{links: links, filter: nftables.OpenFilter(ns.log, ns.poster(), ns.space), instance: map[string]string{}, failed: map[string]bool{},
+		local: map[string]model.Address{}}
 	return nil
 }
 
-func (v *vrrpPart) runVLinks() {
-	supervise(v.ctx, v.part, v.log, "link lane", func() error { return v.vl.links.Run(v.ctx, v.linkOutcome) })
-	supervise(v.ctx, v.part, v.log, "filter lane", func() error { return v.vl.filter.Run(v.ctx) })
+func (ns *namespace) runVLinks() {
+	links := ns.vl.links
+	ns.serve("link lane", func(ctx context.Context) error { return links.Run(ctx, ns.linkOutcome) }, links.Close)
+	ns.serve("filter lane", ns.vl.filter.Run, func() error { return nil })
 }
 
 // prepare has the interfaces of conf made, those in use kept, and then calls then: at once if nothing has to be made.
 func (v *vrrpPart) prepare(now time.Time, conf *model.VRRP, then func(now time.Time)) {
-	if p := v.vl.pending; p != nil { // an earlier one that still waits
-		v.vl.pending = nil
+	if p := v.pending; p != nil { // an earlier one that still waits
+		v.pending = nil
 		p.then(now)
 	}
-	want := conf.VLinks()
-	settings := settings(conf)
-	if conf.Filter.Implied && !v.vl.filtered.conf.Wanted {
-		v.log.Info("use_vmac or no_accept/strict specified, but no firewall configured - using nftables")
+	p := &pending{then: then, until: now.Add(linkPatience)}
+	v.pending = p
+	v.planNamespaces(conf)
+	for _, ns := range v.nets {
+		if ns.open && ns.askLinks(ns.next, func() { p.waits--; v.prepared(time.Now()) }) {
+			p.waits++
+		}
 	}
-	if len(want) == 0 && len(settings) == 0 && !v.vl.asked && !conf.Filter.Wanted {
-		then(now)
+	v.prepared(now)
+}
+
+// prepared goes on with what waits if the namespaces that there are are known, their links there and the traffic of those filtered.
+func (v *vrrpPart) prepared(now time.Time) {
+	p := v.pending
+	if p == nil {
 		return
 	}
-	v.vl.asked = true
+	if now.Before(p.until) && (p.waits > 0 || slices.ContainsFunc(v.nets, func(ns *namespace) bool { return ns.open && !(ns.known && ns.linksThere(ns.plan())) })) {
+		return
+	}
+	v.pending = nil
+	p.then(now)
+	v.maybeEnd(now)
+}
+
+// pendingDeadline is when a start or a reload has waited long enough, or the end.
+func (v *vrrpPart) pendingDeadline() time.Time {
+	if v.pending != nil {
+		return v.pending.until
+	}
+	return v.endAt
+}
+
+func (v *vrrpPart) expirePending(now time.Time) {
+	if p := v.pending; p != nil && !now.Before(p.until) {
+		v.prepared(now)
+	}
+	if !v.endAt.IsZero() && !now.Before(v.endAt) {
+		v.endAt = time.Time{}
+		for _, ns := range v.nets {
+			ns.removeLinks()
+		}
+	}
+}
+
+// askLinks asks for the interfaces of conf, those in use kept, and reports whether there is anything to ask for; done is called then when they
+// are made, or known to be impossible.
+func (ns *namespace) askLinks(conf *model.VRRP, done func()) bool {
+	want := conf.VLinks()
+	settings := settings(conf)
+	if conf.Filter.Implied && !ns.vl.filtered.conf.Wanted {
+		ns.log.Info("use_vmac or no_accept/strict specified, but no firewall configured - using nftables")
+	}
+	if len(want) == 0 && len(settings) == 0 && !ns.vl.asked && !conf.Filter.Wanted {
+		return false
+	}
+	ns.vl.asked = true
 	for i := range conf.Instances {
 		in := &conf.Instances[i]
 		for _, l := range append(slices.Clone(in.AddrVLinks), in.VLink) {
-			v.vl.instance[l.Name] = in.Name
+			ns.vl.instance[l.Name] = in.Name
 		}
 	}
-	if v.running {
-		for _, old := range v.vl.wish.Links { // unless it is in the way of a new one
+	if ns.running {
+		for _, old := range ns.vl.wish.Links { // unless it is in the way of a new one
 			if !slices.ContainsFunc(want, func(n model.VLink) bool {
 				return n.Name == old.Name || n.Base == old.Base && n.Kind == old.Kind && n.MAC == old.MAC
 			}) {
@@ -99,23 +153,23 @@ func (v *vrrpPart) prepare(now time.Time, conf *model.VRRP, then func(now time.T
 			}
 		}
 	}
-	p := &pending{conf: conf, then: then, until: now.Add(linkPatience)}
-	v.vl.pending = p
-	v.wishLinks(conf, want, func(netlink.LinkOutcome) {
-		p.settled = true
-		v.prepared(time.Now())
+	ns.wishLinks(conf, want, func(netlink.LinkOutcome) {
+		if done != nil {
+			done()
+		}
 	})
+	return true
 }
 
 // wishLinks asks for links, and the settings of a configuration.
-func (v *vrrpPart) wishLinks(conf *model.VRRP, want []model.VLink, done func(netlink.LinkOutcome)) {
-	v.vl.wish = netlink.LinkWish{Links: want, Settings: settings(conf), Up: v.vl.wish.Up}
+func (ns *namespace) wishLinks(conf *model.VRRP, want []model.VLink, done func(netlink.LinkOutcome)) {
+	ns.vl.wish = netlink.LinkWish{Links: want, Settings: settings(conf), Up: ns.vl.wish.Up}
 	if !conf.Filter.Wanted {
-		v.vl.wish.Up = nil
-	} else if v.vl.wish.Up == nil {
-		v.vl.wish.Up = map[string]int{}
+		ns.vl.wish.Up = nil
+	} else if ns.vl.wish.Up == nil {
+		ns.vl.wish.Up = map[string]int{}
 	}
-	v.vl.links.Want(v.vl.wish, done)
+	ns.vl.links.Want(ns.vl.wish, done)
 }
 
 // settings are the kernel settings that a configuration asks for besides those of its links.
@@ -131,31 +185,15 @@ func settings(conf *model.VRRP) (out []hostnet.Setting) {
 	return out
 }
 
-// prepared goes on with what waits if its links are there and their traffic is filtered.
-func (v *vrrpPart) prepared(now time.Time) {
-	p := v.vl.pending
-	if p == nil {
-		return
-	}
-	if now.Before(p.until) {
-		if !p.settled || !v.linksThere(p.conf) {
-			return
-		}
-	}
-	v.vl.pending = nil
-	p.then(now)
-	v.maybeEnd(now)
-}
-
 // linksThere reports whether all links of conf that can be made are known to be there and up, with their addresses.
-func (v *vrrpPart) linksThere(conf *model.VRRP) bool {
+func (ns *namespace) linksThere(conf *model.VRRP) bool {
 	for i := range conf.Instances {
 		in := &conf.Instances[i]
-		if in.VLink.Exists() && !v.linkThere(&in.VLink, in) {
+		if in.VLink.Exists() && !ns.linkThere(&in.VLink, in) {
 			return false
 		}
 		for k := range in.AddrVLinks {
-			if !v.linkThere(&in.AddrVLinks[k], in) {
+			if !ns.linkThere(&in.AddrVLinks[k], in) {
 				return false
 			}
 		}
@@ -163,31 +201,31 @@ func (v *vrrpPart) linksThere(conf *model.VRRP) bool {
 	return true
 }
 
-func (v *vrrpPart) linkThere(l *model.VLink, in *model.Instance) bool {
-	base, ok := v.host.Link(l.Base)
-	if !ok || v.vl.failed[l.Name] {
+func (ns *namespace) linkThere(l *model.VLink, in *model.Instance) bool {
+	base, ok := ns.host.Link(l.Base)
+	if !ok || ns.vl.failed[l.Name] {
 		return true // there is nothing to wait for
 	}
-	link, ok := v.host.Link(l.Name)
-	if !ok || !v.host.Fits(link, l, base) || base.Up() && !link.Up() {
+	link, ok := ns.host.Link(l.Name)
+	if !ok || !ns.host.Fits(link, l, base) || base.Up() && !link.Up() {
 		return false
 	}
-	a, ok := hostnet.LinkLocal(l, v.localSource(l, in))
-	return !ok || v.host.Has(link.Index, a.Prefix.Addr())
+	a, ok := hostnet.LinkLocal(l, ns.localSource(l, in))
+	return !ok || ns.host.Has(link.Index, a.Prefix.Addr())
 }
 
 // localSource is the IPv6 address that a link borrows from its base for adverts.
-func (v *vrrpPart) localSource(l *model.VLink, in *model.Instance) netip.Addr {
+func (ns *namespace) localSource(l *model.VLink, in *model.Instance) netip.Addr {
 	if l.Name == in.VLink.Name && in.SourceAddr.IsValid() {
 		return in.SourceAddr
 	}
-	base, _ := v.host.Link(l.Base)
-	src, _ := v.host.Source(base.Index, model.IPv6, v.virtual)
+	base, _ := ns.host.Link(l.Base)
+	src, _ := ns.host.Source(base.Index, model.IPv6, ns.virtual)
 	return src
 }
 
 // linkOutcome logs what was done, and takes note of what could not be done.
-func (v *vrrpPart) linkOutcome(out netlink.LinkOutcome) {
+func (ns *namespace) linkOutcome(out netlink.LinkOutcome) {
 	for _, l := range []struct {
 		names  []string
 		format string
@@ -197,66 +235,63 @@ func (v *vrrpPart) linkOutcome(out netlink.LinkOutcome) {
 		{out.Removed, "(%s) Success removing VMAC interface %s"},
 	} {
 		for _, name := range l.names {
-			line := fmt.Sprintf(l.format, v.vl.instance[name], name)
-			if slices.ContainsFunc(v.vl.wish.Links, func(w model.VLink) bool { return w.Name == name && w.Kind == model.IPVLAN }) {
+			line := fmt.Sprintf(l.format, ns.vl.instance[name], name)
+			if slices.ContainsFunc(ns.vl.wish.Links, func(w model.VLink) bool { return w.Name == name && w.Kind == model.IPVLAN }) {
 				line = strings.Replace(line, "VMAC", "ipvlan", 1)
 			}
-			v.log.Info(line)
+			ns.log.Info(line)
 		}
 	}
-	clear(v.vl.failed)
+	clear(ns.vl.failed)
 	for name := range out.Failed {
-		v.vl.failed[name] = true
+		ns.vl.failed[name] = true
 	}
 }
 
 // virtualLink reports whether an interface is one that the daemon makes.
-func (v *vrrpPart) virtualLink(name string) bool { return v.vl.instance[name] != "" }
+func (ns *namespace) virtualLink(name string) bool { return ns.vl.instance[name] != "" }
 
 // linksChanged follows a change of the host: links that went are made again, their addresses set, the filter fitted.
-func (v *vrrpPart) linksChanged(now time.Time, touched map[string]bool) {
-	if !v.vl.asked || v.stopping {
+func (ns *namespace) linksChanged(now time.Time, touched map[string]bool) {
+	if !ns.vl.asked || ns.stopping {
 		return
 	}
-	conf := v.conf
-	if p := v.vl.pending; p != nil {
-		conf = p.conf
-	}
-	if slices.ContainsFunc(v.vl.wish.Links, func(l model.VLink) bool { return touched[l.Name] || touched[l.Base] }) {
-		v.vl.links.Poke()
+	conf := ns.plan()
+	if slices.ContainsFunc(ns.vl.wish.Links, func(l model.VLink) bool { return touched[l.Name] || touched[l.Base] }) {
+		ns.vl.links.Poke()
 	}
 	for i := range conf.Instances {
 		in := &conf.Instances[i]
 		for _, l := range append(slices.Clone(in.AddrVLinks), in.VLink) {
 			if l.Exists() {
-				v.ownLocal(&l, in)
+				ns.ownLocal(&l, in)
 			}
 		}
 	}
-	v.refilter(conf, nil)
-	v.prepared(now)
+	ns.refilter(conf, nil)
+	ns.prepared(now)
 }
 
 // ownLocal asks for the address that a link needs for its adverts.
-func (v *vrrpPart) ownLocal(l *model.VLink, in *model.Instance) {
-	link, there := v.host.Link(l.Name)
-	a, ok := hostnet.LinkLocal(l, v.localSource(l, in))
-	was, asked := v.vl.local[l.Name]
+func (ns *namespace) ownLocal(l *model.VLink, in *model.Instance) {
+	link, there := ns.host.Link(l.Name)
+	a, ok := hostnet.LinkLocal(l, ns.localSource(l, in))
+	was, asked := ns.vl.local[l.Name]
 	switch {
 	case !there || !ok:
 		if asked {
-			delete(v.vl.local, l.Name)
-			v.lane.Own("link "+l.Name, model.Objects{}, nil)
+			delete(ns.vl.local, l.Name)
+			ns.lane.Own("link "+l.Name, model.Objects{}, nil)
 		}
-	case !asked || was != a || !v.host.Has(link.Index, a.Prefix.Addr()):
-		v.vl.local[l.Name] = a
-		v.lane.Own("link "+l.Name, model.Objects{Addresses: []model.Address{a}}, nil)
+	case !asked || was != a || !ns.host.Has(link.Index, a.Prefix.Addr()):
+		ns.vl.local[l.Name] = a
+		ns.lane.Own("link "+l.Name, model.Objects{Addresses: []model.Address{a}}, nil)
 	}
 }
 
 // refilter asks for what has to be filtered now; done, if there is one, is called when it is.
-func (v *vrrpPart) refilter(conf *model.VRRP, done func()) {
-	if !conf.Filter.Wanted && !v.vl.filtered.conf.Wanted {
+func (ns *namespace) refilter(conf *model.VRRP, done func()) {
+	if !ns.open || !conf.Filter.Wanted && !ns.vl.filtered.conf.Wanted {
 		if done != nil {
 			done()
 		}
@@ -264,67 +299,67 @@ func (v *vrrpPart) refilter(conf *model.VRRP, done func()) {
 	}
 	f := hostnet.Filter{}
 	if conf.Filter.Wanted {
-		f.VMACs = v.filteredVMACs(conf)
+		f.VMACs = ns.filteredVMACs(conf)
 	}
 	index := func(name string) int {
-		l, _ := v.host.Link(name)
+		l, _ := ns.host.Link(name)
 		return l.Index
 	}
-	for _, r := range v.slots {
-		if r != nil && len(r.held) > 0 && !r.m.Instance().Accept {
+	for _, r := range ns.slots {
+		if r != nil && r.ns == ns && len(r.held) > 0 && !r.m.Instance().Accept {
 			f.VIPs = append(f.VIPs, hostnet.DropVIPs(r.held, index)...)
 		}
 	}
-	if done == nil && v.vl.filtered.conf == conf.Filter && reflect.DeepEqual(v.vl.filtered.Filter, f) {
+	if done == nil && ns.vl.filtered.conf == conf.Filter && reflect.DeepEqual(ns.vl.filtered.Filter, f) {
 		return
 	}
-	v.vl.filtered.conf, v.vl.filtered.Filter = conf.Filter, f
+	ns.vl.filtered.conf, ns.vl.filtered.Filter = conf.Filter, f
 	report := func(err error) {
-		v.vl.blocked = map[hostnet.FilteredVIP]bool{}
+		ns.vl.blocked = map[hostnet.FilteredVIP]bool{}
 		if err == nil {
 			for _, vip := range f.VIPs {
-				v.vl.blocked[vip] = true
+				ns.vl.blocked[vip] = true
 			}
 		}
-		v.raise(f.VMACs)
+		ns.raise(f.VMACs)
 		if done != nil {
 			done()
 		}
 	}
 	if !conf.Filter.Wanted {
-		v.vl.filter.Remove(report)
+		ns.vl.filter.Remove(report)
 		return
 	}
-	v.vl.filter.Want(conf.Filter, f, report)
+	ns.vl.filter.Want(conf.Filter, f, report)
 }
 
 // raise lets the links be set up of which the filter knows, even if it cannot filter.
-func (v *vrrpPart) raise(known []hostnet.FilteredVMAC) {
-	if v.vl.wish.Up == nil || v.stopping {
+func (ns *namespace) raise(known []hostnet.FilteredVMAC) {
+	if ns.vl.wish.Up == nil || ns.stopping {
 		return
 	}
 	up := map[string]int{}
 	for _, l := range known {
 		up[l.Name] = l.Index
 	}
-	if !maps.Equal(up, v.vl.wish.Up) {
-		v.vl.wish.Up = up
-		v.vl.links.Want(v.vl.wish, nil)
+	if !maps.Equal(up, ns.vl.wish.Up) {
+		ns.vl.wish.Up = up
+		ns.vl.links.Want(ns.vl.wish, nil)
 	}
 }
 
-func (v *vrrpPart) filteredVMACs(conf *model.VRRP) (out []hostnet.FilteredVMAC) {
+func (ns *namespace) filteredVMACs(conf *model.VRRP) (out []hostnet.FilteredVMAC) {
 	for i := range conf.Instances {
 		in := &conf.Instances[i]
 		for _, l := range append(slices.Clone(in.AddrVLinks), in.VLink) {
-			base, ok := v.host.Link(l.Base)
-			link, there := v.host.Link(l.Name)
+			base, ok := ns.host.Link(l.Base)
+			link, there := ns.host.Link(l.Name)
 			if l.Kind != model.Macvlan || !ok || !there {
 				continue
 			}
-			n := hostnet.FilteredVMAC{Name: l.Name, Index: link.Index, Base: v.host.Beneath(base).Index,
+			n := hostnet.FilteredVMAC{Name: l.Name, Index: link.Index, Base: ns.host.Beneath(base).Index,
 				IGMP: l.Family == model.IPv4 && conf.Filter.LocalIGMP, IPv6: l.IPv6}
-			if a, ok := hostnet.LinkLocal(&l, v.localSource(&l, in)); ok {
+			if a, ok := hostnet.LinkLocal(&l, ns.localSource(&l, in)); ok {
 				n.LinkLocal = a.Prefix.Addr()
 			}
 			out = append(out, n)
@@ -338,76 +373,75 @@ func (v *vrrpPart) filteredVMACs(conf *model.VRRP) (out []hostnet.FilteredVMAC) 
 //
 // If the kernel cannot filter the addresses are set all the same, and the filter is tried again: no service is worse than one that
 // answers too much.
-func (v *vrrpPart) block(r *router, then func()) {
+func (ns *namespace) block(r *router, then func()) {
 	index := func(name string) int {
-		l, _ := v.host.Link(name)
+		l, _ := ns.host.Link(name)
 		return l.Index
 	}
-	missing := func(vip hostnet.FilteredVIP) bool { return !v.vl.blocked[vip] }
+	missing := func(vip hostnet.FilteredVIP) bool { return !ns.vl.blocked[vip] }
 	if r.m.Instance().Accept || !slices.ContainsFunc(hostnet.DropVIPs(r.held, index), missing) {
 		then()
 		return
 	}
 	seq := r.seq
-	v.refilter(v.conf, func() {
-		if v.slots[r.slot] == r && r.seq == seq {
+	ns.refilter(ns.conf, func() {
+		if ns.slots[r.slot] == r && r.seq == seq {
 			then()
 		}
 	})
 }
 
-// endVLinks takes away what the daemon has made and reports whether that is done. The sockets are closed before, so that the groups
+// endAllVLinks takes away what the daemon has made and reports whether that is done. The sockets are closed before, so that the groups
 // are left from the right interface.
-func (v *vrrpPart) endVLinks() bool {
-	vl := &v.vl
-	if v.flags.KeepVRRP || !vl.asked {
+func (v *vrrpPart) endAllVLinks() bool {
+	if v.flags.KeepVRRP {
 		return true
 	}
-	if vl.ended < 0 {
-		vl.ended = 1
-		for _, r := range v.slots {
-			if r != nil {
-				v.release(r)
+	done := true
+	for _, ns := range v.nets {
+		done = ns.endVLinks() && done
+	}
+	return done
+}
+
+func (ns *namespace) endVLinks() bool {
+	if !ns.vl.asked {
+		return true
+	}
+	if ns.vl.end == unended {
+		ns.vl.end = closing
+		for _, r := range ns.slots {
+			if r != nil && r.ns == ns {
+				ns.release(r)
 			}
 		}
-		vl.endAt = time.Now().Add(leaveDelay)
+		if ns.endAt.IsZero() {
+			ns.endAt = time.Now().Add(leaveDelay)
+		}
 	}
-	return vl.ended == 0
+	return ns.vl.end == ended
 }
 
-func (v *vrrpPart) expireVLinks(now time.Time) {
-	vl := &v.vl
-	if p := vl.pending; p != nil && !now.Before(p.until) {
-		v.prepared(now)
+// removeLinks removes the links whose sockets are closed.
+func (ns *namespace) removeLinks() {
+	vl := &ns.vl
+	if vl.end != closing {
+		return
 	}
-	if !vl.endAt.IsZero() && !now.Before(vl.endAt) {
-		vl.endAt = time.Time{}
-		vl.wish = netlink.LinkWish{}
-		vl.links.Want(vl.wish, func(netlink.LinkOutcome) {
-			vl.filter.Remove(func(error) { // not before: a link that goes still has something to say
-				vl.ended = 0
-				v.maybeEnd(time.Now())
-			})
+	vl.end = leaving
+	vl.wish = netlink.LinkWish{}
+	vl.links.Want(vl.wish, func(netlink.LinkOutcome) {
+		vl.filter.Remove(func(error) { // not before: a link that goes still has something to say
+			vl.end = ended
+			ns.leave(time.Now())
+			ns.maybeEnd(time.Now())
 		})
-	}
-	for r, at := range maps.Clone(vl.extraDue) {
-		if now.Before(at) {
-			continue
-		}
-		vl.extraDue[r] = at.Add(r.m.Instance().ExtraIf.Interval)
-		if vl.extraDue[r].Before(now) {
-			vl.extraDue[r] = now.Add(r.m.Instance().ExtraIf.Interval)
-		}
-		v.queue.Add(now, r.slot, v.extraTargets(r.m.Instance()), 1)
-	}
+	})
 }
 
-func (v *vrrpPart) vlinksDeadline() time.Time {
-	d := v.vl.endAt
-	if p := v.vl.pending; p != nil {
-		d = p.until
-	}
-	for _, at := range v.vl.extraDue {
+// extraDeadline is when garp_extra_if has something to announce.
+func (v *vrrpPart) extraDeadline() (d time.Time) {
+	for _, at := range v.extraDue {
 		if d.IsZero() || at.Before(d) {
 			d = at
 		}
@@ -415,24 +449,37 @@ func (v *vrrpPart) vlinksDeadline() time.Time {
 	return d
 }
 
+func (v *vrrpPart) expireExtra(now time.Time) {
+	for r, at := range maps.Clone(v.extraDue) {
+		if now.Before(at) {
+			continue
+		}
+		every := r.m.Instance().ExtraIf.Interval
+		if v.extraDue[r] = at.Add(every); v.extraDue[r].Before(now) {
+			v.extraDue[r] = now.Add(every)
+		}
+		v.queue.Add(now, r.slot, r.ns.extraTargets(r.m.Instance()), 1)
+	}
+}
+
 // armExtra starts or stops the announcing on interfaces without adverts.
 func (v *vrrpPart) armExtra(now time.Time, r *router, master bool) {
 	if every := r.m.Instance().ExtraIf.Interval; master && every > 0 {
-		if v.vl.extraDue[r].IsZero() {
-			v.vl.extraDue[r] = now.Add(every)
+		if v.extraDue[r].IsZero() {
+			v.extraDue[r] = now.Add(every)
 		}
 		return
 	}
-	delete(v.vl.extraDue, r)
+	delete(v.extraDue, r)
 }
 
 // extraTargets is one address of each interface that has addresses of the instance but none of its adverts: a switch has to be told
 // now and then where its MAC address is.
-func (v *vrrpPart) extraTargets(i *model.Instance) (out []announce.Target) {
+func (ns *namespace) extraTargets(i *model.Instance) (out []announce.Target) {
 	all := addresses(i)
 	for _, name := range i.ExtraInterfaces() {
 		first := slices.IndexFunc(all, func(a model.Address) bool { return a.Interface == name })
-		if t, ok := v.target(name, all[first].Prefix.Addr()); ok {
+		if t, ok := ns.target(name, all[first].Prefix.Addr()); ok {
 			out = append(out, t)
 		}
 	}

@@ -12,16 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/keepalived-go/keepalived-go/internal/core/announce"
-	"github.com/keepalived-go/keepalived-go/internal/core/hostnet"
 	"github.com/keepalived-go/keepalived-go/internal/core/notify"
 	"github.com/keepalived-go/keepalived-go/internal/core/track"
 	"github.com/keepalived-go/keepalived-go/internal/core/vrrp"
 	"github.com/keepalived-go/keepalived-go/internal/daemon/logging"
 	"github.com/keepalived-go/keepalived-go/internal/loop"
 	"github.com/keepalived-go/keepalived-go/internal/model"
-	"github.com/keepalived-go/keepalived-go/internal/sys/netlink"
+	"github.com/keepalived-go/keepalived-go/internal/sys/netns"
 	"github.com/keepalived-go/keepalived-go/internal/sys/probe"
-	"github.com/keepalived-go/keepalived-go/internal/sys/rawnet"
 	"github.com/keepalived-go/keepalived-go/internal/sys/watch"
 )
 
@@ -32,38 +30,32 @@ type vrrpPart struct {
 	part *loop.Part
 	conf *model.VRRP
 
-	host  hostnet.Host // what the kernel is known to have
-	lane  *netlink.Lane
-	frame *rawnet.Sender
-	ctx   context.Context // of the goroutines
+	home *namespace      // the one that the process runs in
+	nets []*namespace    // all, home first
+	ctx  context.Context // of the goroutines
 
 	routers    []*router // in configuration order
 	byMachine  map[*vrrp.Machine]*router
-	made       int                   // routers so far
-	unreleased int                   // routers lost to a panic whose addresses are still there
-	missing    map[hostnet.Addr]lost // addresses of ours that went
-	gone       []lostRouting         // routes and rules of ours that went
-	routing    *netlink.RoutingWatch // nil until there is one to watch
-	statics    statics
-	beats      linkbeats
-	judgeAt    time.Time      // when that is to be judged
-	slots      []*router      // by the number that due knows them by; nil: free
-	due        loop.Deadlines // of the routers, by slot
-	leases     loop.Deadlines // by slot: when the lifetimes of its addresses are set anew
+	made       int       // routers so far
+	unreleased int       // routers lost to a panic whose addresses are still there
+	judgeAt    time.Time // when it is to be judged who took something of ours away
+	pending    *pending
+	endAt      time.Time             // when the interfaces that the daemon has made may go
+	departAt   time.Time             // when a namespace that is being left has to be closed
+	names      *netns.Watch          // of the namespaces but home; nil until there is one
+	extraDue   map[*router]time.Time // garp_extra_if
+	slots      []*router             // by the number that due knows them by; nil: free
+	due        loop.Deadlines        // of the routers, by slot
+	leases     loop.Deadlines        // by slot: when the lifetimes of its addresses are set anew
 	scriptDue  loop.Deadlines
 	groups     map[string]*vrrp.Group
 	track      *track.Set
 	scripts    []*trackScript
 	prober     *probe.Client // of track_tcp and the like; nil until one needs it
 	lastProbe  uint64
-	debounce   *track.Debounce
 	files      *watch.Files // nil until there is one to watch
 	processes  processWatch
 	queue      *announce.Queue
-	sockets    map[rawnet.Spec]*socket
-	sources    map[sourceKey]netip.Addr // addresses that were said to be assigned
-	vips       map[netip.Addr][]int     // all virtual addresses, and the places in routers that have them
-	vl         vlinks
 	pass       uint64    // of Expire
 	reopen     time.Time // when sockets that failed are tried again
 	delay      time.Time // end of the start-up delay, to be logged; zero: over
@@ -84,6 +76,7 @@ type vrrpPart struct {
 // router is one virtual router and what it uses.
 type router struct {
 	m     *vrrp.Machine
+	ns    *namespace
 	slot  int
 	owner string // its name with the address lane
 	sock  *socket
@@ -99,6 +92,7 @@ type router struct {
 	waits   bool            // the last Own or Disown has not settled
 	owned   bool            // the lane knows of a wish
 	seq     int             // of the last Own or Disown
+	gen     uint32          // the same, as the machine counts
 	held    []model.Address // asked for by Own, until a Disown has settled
 	leaving bool            // a reload removed it: it goes when the kernel has let go of its addresses
 }
@@ -111,7 +105,8 @@ type pendingEvent struct {
 
 func newVRRP(e *engine) (*vrrpPart, error) {
 	v := &vrrpPart{engine: e, log: e.Log.Role(logging.VRRP), conf: &e.model.VRRP, groups: map[string]*vrrp.Group{},
-		sockets: map[rawnet.Spec]*socket{}, byMachine: map[*vrrp.Machine]*router{}, sources: map[sourceKey]netip.Addr{}}
+		byMachine: map[*vrrp.Machine]*router{}, extraDue: map[*router]time.Time{}, ctx: context.Background()}
+	v.home = v.namespace("")
 	if err := v.open(); err != nil {
 		return nil, err
 	}
@@ -120,66 +115,40 @@ func newVRRP(e *engine) (*vrrpPart, error) {
 
 // open connects to the kernel. Everything else begins when the kernel has told what it has.
 func (v *vrrpPart) open() error {
-	v.log.Info("Registering Kernel netlink reflector")
-	watch, err := netlink.OpenWatch(v.conf.MonitorRxBuf)
-	if err != nil {
-		return fmt.Errorf("watch the kernel's links and addresses: %w", err)
-	}
-	v.log.Info("Registering Kernel netlink command channel")
-	if v.lane, err = netlink.OpenLane(v.log, func(f func()) { v.part.Post(func(time.Time) { f() }) }, v.conf.CommandRxBuf); err != nil {
-		watch.Close()
-		return fmt.Errorf("open address lane: %w", err)
-	}
-	watch.Own(v.lane)
-	v.log.Info("Registering gratuitous ARP shared channel")
-	if v.frame, err = rawnet.OpenSender(); err != nil {
-		watch.Close()
-		v.lane.Close()
-		return fmt.Errorf("open frame socket: %w", err)
-	}
-	if err := v.openVLinks(); err != nil {
-		watch.Close()
-		v.lane.Close()
+	if err := v.home.connect(); err != nil {
 		return err
 	}
+	v.home.id, _ = netns.Current()
 	v.part = v.loop.Add("vrrp", v)
-	ctx := context.Background()
-	v.ctx = ctx
-	v.runVLinks()
-	supervise(ctx, v.part, v.log, "address lane", func() error { return v.lane.Run(ctx) })
-	supervise(ctx, v.part, v.log, "netlink watch", func() error {
-		return watch.Run(ctx, func(events []hostnet.Event) {
-			v.part.Post(func(now time.Time) { v.net(now, events) })
-		})
-	})
+	v.home.run()
+	v.planNamespaces(v.conf)
 	return nil
 }
 
 // begin starts everything from the model; the host is known.
 func (v *vrrpPart) begin(now time.Time) {
 	v.running = true
-	v.conf = &v.model.VRRP
-	v.collectVirtual()
+	v.configure(&v.model.VRRP)
 	v.queue = announce.New(v.conf.GARPDelay)
 	v.track = track.New(v.conf, nil)
-	v.debounce = track.NewDebounce(v.conf.IfDebounce)
-	v.pollLinks()
-	for _, l := range v.host.Links() {
-		v.debounce.Link(now, l.Name, v.linkUp(l), l.Flags)
+	for _, ns := range v.nets {
+		if ns.known {
+			ns.start(now)
+		}
 	}
-	v.linkFacts()
 	v.initFiles()
 	v.watchFiles()
 	v.startProcesses(now)
-	v.watchRouting()
-	v.lane.Together(v.removeResidual)
+	v.together(v.removeResidual)
+	routers := make([]*router, len(v.conf.Instances))
 	for i := range v.conf.Instances {
-		v.routers = append(v.routers, v.newRouter(&v.conf.Instances[i]))
+		routers[i] = v.newRouter(&v.conf.Instances[i])
 	}
+	v.setRouters(routers)
 	for i := range v.conf.Groups {
 		v.newGroup(&v.conf.Groups[i])
 	}
-	v.refresh(now, all)
+	v.refreshAll(now)
 	v.effects = v.track.All(v.effects[:0])
 	v.tell(now)
 	until := v.startDelay(now)
@@ -246,25 +215,18 @@ func (v *vrrpPart) redelay(now time.Time) {
 
 // removeResidual takes from the interfaces what a daemon that did not end well has left there.
 func (v *vrrpPart) removeResidual() {
-	list := v.flags.Stale
-	for k := range v.conf.Instances {
-		i := &v.conf.Instances[k]
-		list.Add(i.Objects())
-		for _, line := range vrrp.Removing(i) {
-			logging.Detail(v.log, line)
+	for _, ns := range v.nets {
+		if ns.known {
+			ns.removeStale()
 		}
 	}
-	v.lane.RemoveStale(list)
-	v.flags.Stale = model.Objects{}
-	v.lane.RemoveStale(v.conf.Statics)
-	v.ownStatics(v.conf.Statics)
 }
 
 // addresses are all that an instance owns as master, in the order of setting them.
 func addresses(i *model.Instance) []model.Address { return slices.Concat(i.VIPs, i.ExcludedVIPs) }
 
 func (v *vrrpPart) newRouter(i *model.Instance) *router {
-	r := &router{m: vrrp.New(i), owner: v.ownerName(i), faults: vrrp.Event{Kind: vrrp.Faults}}
+	r := &router{m: vrrp.New(i), ns: v.namespace(i.NetNamespace), owner: v.ownerName(i), faults: vrrp.Event{Kind: vrrp.Faults}}
 	r.slot = slices.Index(v.slots, nil)
 	if r.slot < 0 {
 		r.slot = len(v.slots)
@@ -284,11 +246,11 @@ func (v *vrrpPart) ownerName(i *model.Instance) string {
 
 // drop forgets a router that has been removed.
 func (v *vrrpPart) drop(r *router) {
-	v.release(r)
+	r.ns.release(r)
 	v.due.Set(r.slot, time.Time{})
 	v.leases.Set(r.slot, time.Time{})
 	v.queue.Drop(r.slot)
-	delete(v.vl.extraDue, r)
+	delete(v.extraDue, r)
 	v.slots[r.slot] = nil
 	delete(v.byMachine, r.m)
 }
@@ -447,9 +409,8 @@ func (l *allowance) take(now time.Time) (ok bool, left int) {
 
 // own asks the lane for all that a master has, or for nothing, and tells the router when the kernel has done it.
 func (v *vrrpPart) own(now time.Time, r *router, gen uint32, objects model.Objects) {
-	settled := &vrrp.Event{Kind: vrrp.Settled, Gen: gen}
-	if !r.owned && objects.Empty() {
-		v.step(now, r, settled)
+	if r.gen = gen; !r.ns.open || !r.owned && objects.Empty() {
+		v.step(now, r, &vrrp.Event{Kind: vrrp.Settled, Gen: gen})
 		return
 	}
 	r.owned = true
@@ -457,20 +418,11 @@ func (v *vrrpPart) own(now time.Time, r *router, gen uint32, objects model.Objec
 	r.seq++
 	v.armLease(now, r, len(objects.Addresses) > 0)
 	set := func() {
-		v.lane.Own(r.owner, objects, func(err error) {
-			now := time.Now()
+		r.ns.lane.Own(r.owner, objects, func(err error) {
 			if v.slots[r.slot] != r {
 				return // overtaken
 			}
-			r.waits = false
-			r.held = objects.Addresses
-			v.refilter(v.conf, nil)
-			v.step(now, r, settled)
-			if r.leaving {
-				v.drop(r)
-			}
-			v.flush(now)
-			v.maybeEnd(now)
+			v.settled(time.Now(), r, objects.Addresses)
 		})
 	}
 	if len(objects.Addresses) == 0 {
@@ -478,7 +430,21 @@ func (v *vrrpPart) own(now time.Time, r *router, gen uint32, objects model.Objec
 		return
 	}
 	r.held = append(slices.Clone(objects.Addresses), r.held...) // until they are gone the old ones stay blocked
-	v.block(r, set)
+	r.ns.block(r, set)
+}
+
+// settled tells a router that the kernel has done what it asked for last.
+func (v *vrrpPart) settled(now time.Time, r *router, held []model.Address) {
+	r.waits = false
+	r.held = held
+	r.ns.refilter(r.ns.conf, nil)
+	v.step(now, r, &vrrp.Event{Kind: vrrp.Settled, Gen: r.gen})
+	if r.leaving {
+		v.drop(r)
+	}
+	v.flush(now)
+	r.ns.leave(now)
+	v.maybeEnd(now)
 }
 
 // send sends one advert to the group, or to every peer.
@@ -518,7 +484,7 @@ func (v *vrrpPart) announce(now time.Time, r *router, repeat int) {
 	i := r.m.Instance()
 	var targets []announce.Target
 	for _, a := range addresses(i) {
-		t, ok := v.target(a.Interface, a.Prefix.Addr())
+		t, ok := r.ns.target(a.Interface, a.Prefix.Addr())
 		if !ok {
 			continue
 		}
@@ -542,26 +508,11 @@ type queued struct {
 // announceSelf refreshes what the neighbours know of the address that our unicast adverts come from.
 func (v *vrrpPart) announceSelf(now time.Time, r *router) {
 	i := r.m.Instance()
-	t, ok := v.target(i.SourceInterface(), r.m.SourceAddr())
+	t, ok := r.ns.target(i.SourceInterface(), r.m.SourceAddr())
 	if !ok {
 		return
 	}
 	v.queue.Add(now, r.slot, []announce.Target{t}, 1)
-}
-
-func (v *vrrpPart) target(ifName string, a netip.Addr) (announce.Target, bool) {
-	l, ok := v.host.Link(ifName)
-	if !ok || !a.IsValid() {
-		return announce.Target{}, false
-	}
-	t := announce.Target{Addr: a, IfIndex: l.Index, IfName: l.Name, MAC: l.MAC, NoARP: l.NoARP()}
-	if base, ok := v.host.LinkAt(l.Parent); ok && v.virtualLink(l.Name) {
-		t.Base = base.Name
-	}
-	if a.Is6() {
-		t.Router = netlink.Forwarding(l.Name)
-	}
-	return t, true
 }
 
 // flush sends the announcements that are due.
@@ -576,15 +527,19 @@ func (v *vrrpPart) flush(now time.Time) {
 		if f.Addr.Is6() {
 			what = "unsolicited Neighbour Advert"
 		}
-		if err := v.frame.Send(f.IfIndex, f.Data); err != nil {
-			v.log.Info(fmt.Sprintf("Error sending %s on %s for %s: %v", what, f.IfName, f.Addr, err))
+		r := v.slots[f.Owner]
+		if r == nil || !r.ns.open {
+			continue
+		}
+		if err := r.ns.frame.Send(f.IfIndex, f.Data); err != nil {
+			r.ns.log.Info(fmt.Sprintf("Error sending %s on %s for %s: %v", what, f.IfName, f.Addr, err))
 			continue
 		}
 		if k := slices.IndexFunc(v.queued, func(q queued) bool { return q.addr == f.Addr }); k >= 0 {
 			logging.Detail(v.log, v.queued[k].line)
 			v.queued = slices.Delete(v.queued, k, k+1)
 		}
-		logging.Detail(v.log, fmt.Sprintf("Sending %s on %s for %s", what, f.IfName, f.Addr))
+		logging.Detail(r.ns.log, fmt.Sprintf("Sending %s on %s for %s", what, f.IfName, f.Addr))
 	}
 	for _, q := range v.queued {
 		logging.Detail(v.log, q.line)
@@ -610,9 +565,14 @@ func (v *vrrpPart) tell(now time.Time) {
 	v.effects = v.effects[:0]
 }
 
-// tellFaults adds what the trackers do not know: a router without a socket is deaf, and must not take itself for alone.
+// tellFaults adds what the trackers do not know: a router without a socket is deaf, and must not take itself for alone; nor must one whose
+// network namespace is missing.
 func (v *vrrpPart) tellFaults(now time.Time, r *router) {
 	ev := r.faults
+	if !r.ns.works() {
+		ev.Count++
+		ev.Reason = "network namespace " + r.ns.name + " is missing"
+	}
 	if r.noSock {
 		if ev.Count++; ev.Reason == "" {
 			ev.Reason = "no socket"
@@ -628,10 +588,10 @@ func (v *vrrpPart) fact(now time.Time, f track.Fact) {
 
 func (v *vrrpPart) Deadline() time.Time {
 	if !v.running {
-		return v.vlinksDeadline()
+		return v.pendingDeadline()
 	}
 	d := v.due.Next()
-	for _, t := range []time.Time{v.queue.Deadline(), v.reopen, v.delay, v.scriptDeadline(), v.debounce.Deadline(), v.processes.deadline(), v.judgeAt, v.vlinksDeadline(), v.leases.Next()} {
+	for _, t := range []time.Time{v.queue.Deadline(), v.reopen, v.delay, v.scriptDeadline(), v.home.debounce.Deadline(), v.processes.deadline(), v.judgeAt, v.pendingDeadline(), v.departAt, v.extraDeadline(), v.leases.Next()} {
 		if !t.IsZero() && (d.IsZero() || t.Before(d)) {
 			d = t
 		}
@@ -642,7 +602,7 @@ func (v *vrrpPart) Deadline() time.Time {
 // Expire lets the due routers act, but not before each has seen what has arrived for it: a daemon that was stopped or starved must
 // not take over from a master whose adverts wait in the socket.
 func (v *vrrpPart) Expire(now time.Time) {
-	v.expireVLinks(now)
+	v.expirePending(now)
 	if !v.running {
 		return
 	}
@@ -651,7 +611,7 @@ func (v *vrrpPart) Expire(now time.Time) {
 		r := v.slots[slot]
 		if s := r.sock; s != nil && s.conn != nil && s.pass != v.pass {
 			s.pass = v.pass
-			v.read(now, s)
+			r.ns.read(now, s)
 			continue
 		}
 		v.step(now, r, &vrrp.Event{Kind: vrrp.Timeout})
@@ -662,10 +622,12 @@ func (v *vrrpPart) Expire(now time.Time) {
 	}
 	if !v.reopen.IsZero() && !now.Before(v.reopen) {
 		v.reopen = time.Time{}
-		v.refresh(now, all)
+		v.refreshAll(now)
 	}
+	v.expireDepartures(now)
 	v.expireLeases(now)
-	v.expireLinks(now)
+	v.expireExtra(now)
+	v.home.expireLinks(now)
 	v.judgeMissing(now)
 	v.expireScripts(now)
 	v.expireProcesses(now)
@@ -675,12 +637,15 @@ func (v *vrrpPart) Expire(now time.Time) {
 // reload takes the new configuration over: what is kept is told, then the new is started, then the old goes.
 func (v *vrrpPart) reload(now time.Time, next *model.VRRP, changes model.Changes) {
 	v.prepare(now, next, func(now time.Time) {
-		v.conf = next
+		v.configure(next)
 		v.change(now, next, changes)
-		if v.vl.asked {
-			v.wishLinks(next, next.VLinks(), nil)
-			v.linksChanged(now, nil)
+		for _, ns := range v.nets {
+			if ns.vl.asked {
+				ns.wishLinks(ns.conf, ns.conf.VLinks(), nil)
+				ns.linksChanged(now, nil)
+			}
 		}
+		v.tidy(now)
 	})
 }
 
@@ -694,20 +659,17 @@ func (v *vrrpPart) change(now time.Time, next *model.VRRP, changes model.Changes
 	}
 	v.reloadScripts(now, next)
 	// As one wish, so that an address which moves between instances is never missing.
-	v.lane.Together(func() { v.reconfigure(now, next) })
+	v.together(func() { v.reconfigure(now, next) })
 	v.flush(now)
 }
 
 func (v *vrrpPart) reconfigure(now time.Time, next *model.VRRP) {
-	v.collectVirtual()
 	v.redelay(now)
 	v.queue.SetDelays(next.GARPDelay)
-	v.watchRouting()
-	v.reloadStatics()
 	v.track = track.New(next, v.track)
-	v.debounce.Reconfigure(now, next.IfDebounce)
-	v.pollLinks()
-	v.linkFacts()
+	for _, ns := range v.nets {
+		ns.follow(now)
+	}
 	v.watchFiles()
 	v.reloadProcesses(now)
 
@@ -732,7 +694,7 @@ func (v *vrrpPart) reconfigure(now time.Time, next *model.VRRP) {
 			changed = append(changed, old[o])
 		}
 	}
-	v.routers = routers
+	v.setRouters(routers)
 	for _, r := range routers {
 		r.m.Keep(next.FlightRecorder)
 	}
@@ -742,11 +704,13 @@ func (v *vrrpPart) reconfigure(now time.Time, next *model.VRRP) {
 		}
 	}
 	v.reloadGroups(now, next)
-	v.refresh(now, all)
+	v.refreshAll(now)
 	v.effects = v.track.All(v.effects[:0])
 	v.tell(now)
 	for _, r := range fresh {
-		v.lane.RemoveStale(r.m.Instance().Objects())
+		if r.ns.open {
+			r.ns.lane.RemoveStale(r.m.Instance().Objects())
+		}
 		v.step(now, r, &vrrp.Event{Kind: vrrp.Start, Until: v.delay})
 	}
 	for _, r := range old {
@@ -811,7 +775,7 @@ func (v *vrrpPart) stop(now time.Time) {
 		v.step(now, r, &vrrp.Event{Kind: vrrp.Stop, Keep: v.flags.KeepVRRP})
 	}
 	if !v.flags.KeepVRRP {
-		v.ownStatics(model.Objects{})
+		v.home.ownStatics(model.Objects{})
 	}
 }
 
@@ -825,7 +789,7 @@ func (v *vrrpPart) tellStopped() {
 
 // released reports whether the kernel has let go of everything.
 func (v *vrrpPart) released() bool {
-	return v.unreleased == 0 && !v.statics.waits && !slices.ContainsFunc(v.slots, func(r *router) bool { return r != nil && r.waits }) && v.endVLinks()
+	return v.unreleased == 0 && !v.home.statics.waits && !slices.ContainsFunc(v.slots, func(r *router) bool { return r != nil && r.waits }) && v.endAllVLinks()
 }
 
 // Recover lets go of everything without the machines, whose state is not to be trusted any more, and starts anew.
@@ -836,21 +800,25 @@ func (v *vrrpPart) Recover(now time.Time, cause error) {
 		if r == nil {
 			continue
 		}
+		v.due.Set(r.slot, time.Time{})
+		v.leases.Set(r.slot, time.Time{})
+		if !r.ns.open {
+			continue
+		}
 		v.unreleased++
-		v.lane.Own(r.owner, model.Objects{}, func(error) {
+		r.ns.lane.Own(r.owner, model.Objects{}, func(error) {
 			v.unreleased--
 			v.maybeEnd(time.Now())
 		})
-		v.due.Set(r.slot, time.Time{})
-		v.leases.Set(r.slot, time.Time{})
-		v.release(r)
+		r.ns.release(r)
 	}
 	for _, s := range v.scripts {
 		s.gone = true
 		v.scriptDue.Set(s.slot, time.Time{})
 		v.engine.scripts.runner.Kill(s.job, sigKill)
 	}
-	v.routers, v.slots, v.scripts, v.groups = nil, nil, nil, map[string]*vrrp.Group{}
+	v.setRouters(nil)
+	v.slots, v.scripts, v.groups = nil, nil, map[string]*vrrp.Group{}
 	clear(v.byMachine)
 	if v.running && !v.stopping {
 		v.begin(now)

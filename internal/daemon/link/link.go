@@ -79,7 +79,8 @@ type Flags struct {
 	Loads               int    // how many reloads there have been: names copies in config_save_dir
 	Respawned           bool   // an earlier worker died: expect what it left behind
 
-	Stale model.Objects // what workers that died may have left, of whatever configuration they had
+	// Stale is what workers that died may have left, of whatever configuration they had, by network namespace.
+	Stale map[string]model.Objects
 	// Clean asks for nothing but that: remove what dead workers have left, with Checkers the IPVS services too, and exit.
 	Clean bool
 }

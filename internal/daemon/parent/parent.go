@@ -115,11 +115,11 @@ type Parent struct {
 	respawn  respawn
 	restart  <-chan time.Time
 	killAt   <-chan time.Time
-	complete bool          // a worker has been ready
-	bereaved bool          // a worker has died
-	stale    model.Objects // what those that died may have left
-	started  bool          // past the startup script
-	released bool          // the process that waits for a daemon was told
+	complete bool                     // a worker has been ready
+	bereaved bool                     // a worker has died
+	stale    map[string]model.Objects // what those that died may have left, by network namespace
+	started  bool                     // past the startup script
+	released bool                     // the process that waits for a daemon was told
 
 	loads     int        // reloads so far
 	schedule  reloadTime // reload_time_file
@@ -402,7 +402,7 @@ func (p *Parent) receive(m link.Message) {
 	switch m.Kind {
 	case link.Ready:
 		p.worker.ready = true
-		p.stale = model.Objects{}
+		p.stale = nil
 		if anyRole(p.flags) && !p.complete {
 			p.log.Info("Startup complete")
 		}

@@ -214,15 +214,24 @@ const cleanPatience = 900 * time.Millisecond
 
 // bury notes what the worker that died may have left. The next worker removes it, or clean does.
 func (p *Parent) bury() {
+	if p.stale == nil {
+		p.stale = map[string]model.Objects{}
+	}
 	for _, encoded := range []link.Encoded{p.encoded, p.pendingModel()} {
 		m, err := encoded.Decode()
 		if err != nil {
 			continue // none
 		}
-		for i := range m.VRRP.Instances {
-			p.stale.Add(m.VRRP.Instances[i].Objects())
+		add := func(namespace string, o model.Objects) {
+			all := p.stale[namespace]
+			if all.Add(o); !all.Empty() {
+				p.stale[namespace] = all
+			}
 		}
-		p.stale.Add(m.VRRP.Statics)
+		for i := range m.VRRP.Instances {
+			add(m.VRRP.Instances[i].NetNamespace, m.VRRP.Instances[i].Objects())
+		}
+		add("", m.VRRP.Statics)
 	}
 }
 
@@ -239,9 +248,9 @@ func (p *Parent) pendingModel() link.Encoded {
 // Differs from keepalived: it leaves everything to the next start, up to a minute later or never.
 func (p *Parent) clean(end bool) {
 	if p.flags.KeepVRRP {
-		p.stale = model.Objects{}
+		p.stale = nil
 	}
-	if p.stale.Empty() && !(end && p.bereaved && p.flags.Checkers) {
+	if len(p.stale) == 0 && !(end && p.bereaved && p.flags.Checkers) {
 		return
 	}
 	w, err := p.startWorker()
@@ -257,7 +266,7 @@ func (p *Parent) clean(end bool) {
 		p.log.Error("Cannot remove what the worker has left", "err", err)
 	}
 	if err := w.cmd.Wait(); err == nil {
-		p.stale = model.Objects{}
+		p.stale = nil
 	}
 	w.conn.Close()
 }

@@ -105,6 +105,7 @@ func (p page) statics(s *Snapshot) {
 
 func (p page) garpDelay(g *GARP) {
 	p.section(0, "GARP delay group")
+	p.namespace(g.Namespace)
 	p.line(1, "GARP interval = %f", g.ARPInterval.Seconds())
 	p.line(1, "GARP next time %s", yearless(g.NextARP))
 	p.line(1, "GNA interval = %f", g.NAInterval.Seconds())
@@ -170,6 +171,7 @@ func (p page) instance(s *Snapshot, i *Instance) {
 		p.line(3, "Read timeout = %s", moment(i.Deadline))
 	}
 	p.line(3, "Master down timer = %d usecs", i.MasterDown.Microseconds())
+	p.namespace(i.NetNamespace)
 	p.vlink(s, i)
 	if i.DontTrackPrimary {
 		p.line(3, "VRRP interface tracking disabled")
@@ -287,8 +289,16 @@ func (p page) socket(fd FDs) {
 }
 
 // pool shows a socket and who shares it.
+// namespace shows the network namespace of something that is in another than the process.
+func (p page) namespace(name string) {
+	if name != "" {
+		p.line(3, "Network namespace = %s", name)
+	}
+}
+
 func (p page) pool(k *Socket) {
 	p.line(1, "fd_in %d fd_out = %d", k.In, k.Out)
+	p.namespace(k.Namespace)
 	p.line(3, "Interface = %s", orElse(k.Interface, "(none)"))
 	p.line(3, "Family = %s", k.Family)
 	p.line(3, "Protocol = VRRP")
@@ -306,7 +316,7 @@ func (p page) pool(k *Socket) {
 // ifIndex is shown where the group needs one: with IPv6.
 func (s *Snapshot) ifIndex(i *Instance) string {
 	for n := range s.Interfaces {
-		if i.Family == model.IPv6 && s.Interfaces[n].Name == i.AdvertInterface() {
+		if i.Family == model.IPv6 && s.Interfaces[n].Name == i.AdvertInterface() && s.Interfaces[n].Namespace == i.NetNamespace {
 			return fmt.Sprintf(", ifindex %d", s.Interfaces[n].Index)
 		}
 	}
@@ -350,7 +360,9 @@ func (p page) vlink(s *Snapshot, i *Instance) {
 		}
 		return
 	}
-	up := slices.ContainsFunc(s.Interfaces, func(f Interface) bool { return f.Name == l.Name && f.Flags&net.FlagUp != 0 })
+	up := slices.ContainsFunc(s.Interfaces, func(f Interface) bool {
+		return f.Name == l.Name && f.Namespace == i.NetNamespace && f.Flags&net.FlagUp != 0
+	})
 	if l.Kind == model.IPVLAN {
 		address := ""
 		if l.Addr.IsValid() {
@@ -532,6 +544,7 @@ func (p page) trackedBy(s *Snapshot, name string, own func(*Instance) []model.Tr
 
 func (p page) iface(s *Snapshot, i *Interface) {
 	p.line(1, "Name = %s", i.Name)
+	p.namespace(i.Namespace)
 	p.line(3, "index = %d", i.Index)
 	p.line(3, "IPv4 address = %s", addr(i.IPv4))
 	p.line(3, "IPv6 address = %s", addr(i.IPv6))
@@ -556,7 +569,7 @@ func (p page) iface(s *Snapshot, i *Interface) {
 	p.line(3, "MTU = %d", i.MTU)
 	p.line(3, "HW Type = %s", i.HWType)
 	p.line(3, "NIC %s", i.linkSource())
-	if g, ok := s.garpOf(i.Name); ok {
+	if g, ok := s.garpOf(i); ok {
 		p.line(3, "Gratuitous ARP interval %dms", g.ARPInterval.Milliseconds())
 		p.line(3, "Gratuitous NA interval %dms", g.NAInterval.Milliseconds())
 	}
@@ -567,7 +580,7 @@ func (p page) iface(s *Snapshot, i *Interface) {
 	}
 	first := true
 	for n := range s.Instances {
-		weight, ok := tracksInterface(&s.Instances[n], i.Name)
+		weight, ok := tracksInterface(&s.Instances[n], i)
 		if !ok {
 			continue
 		}
@@ -580,8 +593,8 @@ func (p page) iface(s *Snapshot, i *Interface) {
 }
 
 // garpOf is the group of an interface.
-func (s *Snapshot) garpOf(name string) (GARP, bool) {
-	i := slices.IndexFunc(s.GARP, func(g GARP) bool { return slices.Contains(g.Interfaces, name) })
+func (s *Snapshot) garpOf(f *Interface) (GARP, bool) {
+	i := slices.IndexFunc(s.GARP, func(g GARP) bool { return g.Namespace == f.Namespace && slices.Contains(g.Interfaces, f.Name) })
 	if i < 0 {
 		return GARP{}, false
 	}
@@ -589,7 +602,11 @@ func (s *Snapshot) garpOf(name string) (GARP, bool) {
 }
 
 // tracksInterface says whether the instance reacts to the interface: because it is told to, runs on it, or has an address there.
-func tracksInterface(i *Instance, name string) (weight string, ok bool) {
+func tracksInterface(i *Instance, f *Interface) (weight string, ok bool) {
+	name := f.Name
+	if i.NetNamespace != f.Namespace {
+		return "", false
+	}
 	for _, t := range i.TrackInterfaces {
 		if t.Name == name {
 			return track(t), true

@@ -88,6 +88,7 @@ type jsonData struct {
 	ExcludedVIPs         []string    `json:"evips,omitempty"`
 	Routes               []string    `json:"vroutes,omitempty"`
 	Rules                []string    `json:"vrules,omitempty"`
+	NetNamespace         string      `json:"net_namespace,omitempty"` // not keepalived's
 	TrackInterfaces      []string    `json:"track_ifp,omitempty"`
 	TrackScripts         []string    `json:"track_script,omitempty"`
 	TrackProcesses       []string    `json:"track_process,omitempty"`
@@ -179,6 +180,7 @@ func instanceData(i *Instance, commands map[string]string) jsonData {
 		StrictMode:           zeroOne(i.Strict),
 		VMACIfName:           i.VLink.Name,
 		IfName:               orElse(i.VLink.Name, i.Interface),
+		NetNamespace:         i.NetNamespace,
 		MasterPriority:       i.Master.Priority,
 		LastTransition:       json.Number(epoch(i.LastTransition)),
 		GARPDelay:            seconds(i.GARP.MasterDelay),

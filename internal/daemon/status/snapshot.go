@@ -68,6 +68,7 @@ type Transition struct {
 
 // GARP is a limit of gratuitous announcements; one for all interfaces is listed once for each of those that it concerns.
 type GARP struct {
+	Namespace string // of Interfaces, as of model.Instance
 	model.GARPDelay
 	NextARP, NextNA time.Time // zero: nothing sent yet
 }
@@ -78,6 +79,7 @@ type FDs struct{ In, Out int }
 // Socket receives the adverts of several instances.
 type Socket struct {
 	FDs
+	Namespace string // as of model.Instance
 	Interface string
 	Family    model.Family
 	Unicast   netip.Addr // local address; zero: it is for multicast
@@ -158,6 +160,7 @@ const (
 // Interface is a network interface. Who tracks it is found in the instances.
 type Interface struct {
 	Name           string
+	Namespace      string // as of model.Instance
 	Index          int
 	IPv4, IPv6     netip.Addr // those that instances without a configured source use; zero: none
 	MAC, Broadcast net.HardwareAddr

@@ -8,10 +8,13 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/keepalived-go/keepalived-go/internal/sys/netns"
 )
 
 // culprits finds out which process is behind a netlink port, as the header of a notification names the one that caused it.
 type culprits struct {
+	space   *netns.Space // where the ports are
 	known   map[uint32]string
 	scanned time.Time // when all processes were last looked through
 }
@@ -44,7 +47,7 @@ func (c *culprits) name(port uint32) string {
 		return unknown
 	}
 	c.scanned = time.Now()
-	s := ownerOf(port)
+	s := ownerOf(port, c.space)
 	if s == "" {
 		return unknown
 	}
@@ -55,10 +58,11 @@ func (c *culprits) name(port uint32) string {
 	return s
 }
 
-// ownerOf looks for the process that has the socket with a port open.
-func ownerOf(port uint32) string {
-	inode := inodeOf(port)
-	if inode == "" {
+// ownerOf looks for the process that has the socket with a port of a network namespace open.
+func ownerOf(port uint32, space *netns.Space) string {
+	var inode string
+	err := space.Do(func() error { inode = inodeOf(port); return nil })
+	if err != nil || inode == "" {
 		return ""
 	}
 	fds, _ := filepath.Glob("/proc/[0-9]*/fd/*")
@@ -72,7 +76,7 @@ func ownerOf(port uint32) string {
 	return ""
 }
 
-// inodeOf looks a port up among the NETLINK_ROUTE sockets of the network namespace.
+// inodeOf looks a port up among the NETLINK_ROUTE sockets of the calling thread's network namespace.
 func inodeOf(port uint32) string {
 	f, err := os.Open("/proc/thread-self/net/netlink")
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/keepalived-go/keepalived-go/internal/core/hostnet"
 	"github.com/keepalived-go/keepalived-go/internal/model"
+	"github.com/keepalived-go/keepalived-go/internal/sys/netns"
 )
 
 // RoutingWatch tells what happens to the routes and rules that have keepalived's protocol.
@@ -21,9 +22,9 @@ type RoutingWatch struct {
 	who   culprits
 }
 
-// OpenRoutingWatch opens a socket in the calling thread's network namespace. The kernel passes on routes of keepalived's protocol only, so that
+// OpenRoutingWatch opens a socket in the calling thread's network namespace, which is space. The kernel passes on routes of keepalived's protocol only, so that
 // a routing daemon's full table costs nothing. Removals by lane are not told. rxBuf as for OpenWatch.
-func OpenRoutingWatch(lane *Lane, rxBuf model.RxBuf) (*RoutingWatch, error) {
+func OpenRoutingWatch(lane *Lane, rxBuf model.RxBuf, space *netns.Space) (*RoutingWatch, error) {
 	const groupIPv6Rule = 1 << (unix.RTNLGRP_IPV6_RULE - 1)
 	notes, err := open(unix.RTMGRP_IPV4_ROUTE|unix.RTMGRP_IPV6_ROUTE|unix.RTMGRP_IPV4_RULE|groupIPv6Rule, orElse(rxBuf, defaultRxBuf))
 	if err != nil {
@@ -31,7 +32,7 @@ func OpenRoutingWatch(lane *Lane, rxBuf model.RxBuf) (*RoutingWatch, error) {
 	}
 	// Without the filter there is more to read, and nothing else.
 	_ = notes.filter(protocolFilter)
-	return &RoutingWatch{notes: notes, mine: lane.sock.port()}, nil
+	return &RoutingWatch{notes: notes, mine: lane.sock.port(), who: culprits{space: space}}, nil
 }
 
 // Places in a notification: nlmsg_type, and rtm_protocol of the message after the header.

@@ -18,7 +18,7 @@ type socket struct {
 	file *os.File
 	raw  syscall.RawConn
 	seq  uint32
-	buf  []byte
+	buf  []byte // made when it is first needed: not every socket is read
 }
 
 // orElse returns the size that is meant where the configuration names none: as many bytes, if that is allowed.
@@ -52,7 +52,7 @@ func open(groups uint32, rxBuf model.RxBuf) (*socket, error) {
 	// Without these an error comes without its text, and with the whole request: both options are younger than the oldest kernels.
 	_ = unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_EXT_ACK, 1)
 	_ = unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_CAP_ACK, 1)
-	s := &socket{fd: fd, file: os.NewFile(uintptr(fd), "netlink"), buf: make([]byte, 1<<16)}
+	s := &socket{fd: fd, file: os.NewFile(uintptr(fd), "netlink")}
 	s.raw, err = s.file.SyscallConn()
 	return s, err
 }
@@ -99,6 +99,7 @@ func (s *socket) send(b []byte) error {
 
 // receive waits for messages of the kernel, which are valid until the next receive. After interrupt it returns an error.
 func (s *socket) receive() ([]syscall.NetlinkMessage, error) {
+	s.room()
 	for {
 		var (
 			n    int
@@ -129,8 +130,16 @@ func (s *socket) receive() ([]syscall.NetlinkMessage, error) {
 	}
 }
 
+// room makes the buffer.
+func (s *socket) room() {
+	if s.buf == nil {
+		s.buf = make([]byte, 1<<16)
+	}
+}
+
 // discard drops everything that was received up to now.
 func (s *socket) discard() error {
+	s.room()
 	for {
 		_, _, err := unix.Recvfrom(s.fd, s.buf, 0)
 		switch err {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/keepalived-go/keepalived-go/internal/core/hostnet"
 	"github.com/keepalived-go/keepalived-go/internal/model"
+	"github.com/keepalived-go/keepalived-go/internal/sys/netns"
 )
 
 // LinkWish is which virtual interfaces are wanted, and kernel settings besides those that belong to them.
@@ -42,6 +43,7 @@ type Links struct {
 	post   func(func())
 	sock   *socket
 	handle *netlink.Handle
+	space  *netns.Space
 	proc   string // where the settings are
 	wake   chan struct{}
 
@@ -73,8 +75,8 @@ func settingOf(path string) (dev string, of func(string) string) {
 	}
 }
 
-// OpenLinks opens the sockets in the calling thread's network namespace. post runs a function on the loop.
-func OpenLinks(log *slog.Logger, post func(func())) (*Links, error) {
+// OpenLinks opens the sockets in the calling thread's network namespace, which is space. post runs a function on the loop.
+func OpenLinks(log *slog.Logger, post func(func()), space *netns.Space) (*Links, error) {
 	sock, err := open(0, model.RxBuf{})
 	if err != nil {
 		return nil, err
@@ -84,7 +86,7 @@ func OpenLinks(log *slog.Logger, post func(func())) (*Links, error) {
 		sock.close()
 		return nil, fmt.Errorf("open netlink socket for links: %w", err)
 	}
-	return &Links{log: log, post: post, sock: sock, handle: handle, proc: "/proc/sys/", wake: make(chan struct{}, 1),
+	return &Links{log: log, post: post, sock: sock, handle: handle, space: space, proc: "/proc/sys/", wake: make(chan struct{}, 1),
 		mine: map[string]bool{}, saved: map[string]changed{}, blamed: map[string]string{}}, nil
 }
 
@@ -125,7 +127,11 @@ func (l *Links) Run(ctx context.Context, sink func(LinkOutcome)) error {
 		w, done := l.wish, l.done
 		l.done = nil
 		l.mu.Unlock()
-		out, err := l.pass(w)
+		var out LinkOutcome
+		err := l.space.Do(func() (err error) { // what is below /proc/sys/net depends on who looks
+			out, err = l.pass(w)
+			return err
+		})
 		if ctx.Err() != nil {
 			return nil
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/keepalived-go/keepalived-go/internal/core/hostnet"
 	"github.com/keepalived-go/keepalived-go/internal/model"
+	"github.com/keepalived-go/keepalived-go/internal/sys/netns"
 )
 
 // defaultRxBuf holds some thousands of notifications, which a burst of the kernel may bring while nobody reads.
@@ -24,9 +25,9 @@ type Watch struct {
 	mine  uint32 // port of our lane
 }
 
-// OpenWatch opens the sockets in the calling thread's network namespace. What happens from then on will be told. rxBuf is the size
-// of the receive buffer for notifications.
-func OpenWatch(rxBuf model.RxBuf) (*Watch, error) {
+// OpenWatch opens the sockets in the calling thread's network namespace, which is space. What happens from then on will be told. rxBuf is
+// the size of the receive buffer for notifications.
+func OpenWatch(rxBuf model.RxBuf, space *netns.Space) (*Watch, error) {
 	notes, err := open(unix.RTMGRP_LINK|unix.RTMGRP_IPV4_IFADDR|unix.RTMGRP_IPV6_IFADDR, orElse(rxBuf, defaultRxBuf))
 	if err != nil {
 		return nil, err
@@ -36,7 +37,7 @@ func OpenWatch(rxBuf model.RxBuf) (*Watch, error) {
 		notes.close()
 		return nil, err
 	}
-	return &Watch{notes: notes, dumps: dumps}, nil
+	return &Watch{notes: notes, dumps: dumps, who: culprits{space: space}}, nil
 }
 
 // Run tells sink first all links and addresses, ended by Synced, and then every change in the kernel's order, until ctx is done;
@@ -102,6 +103,7 @@ func (w *Watch) sync(sink func([]hostnet.Event)) error {
 			return err
 		}
 	}
+	w.dumps.buf = nil // until the next time
 	events := append(w.known.Diff(&now), hostnet.Event{Kind: hostnet.Synced})
 	w.known = now
 	sink(events)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/keepalived-go/keepalived-go/internal/core/hostnet"
 	"github.com/keepalived-go/keepalived-go/internal/model"
+	"github.com/keepalived-go/keepalived-go/internal/sys/netns"
 )
 
 const (
@@ -26,9 +27,10 @@ const (
 // never a part. It touches no table but its own two, of the families ip and ip6. A table of that name that it finds is from an
 // earlier daemon, and is replaced.
 type Filter struct {
-	log  *slog.Logger
-	post func(func())
-	wake chan struct{}
+	log   *slog.Logger
+	post  func(func())
+	space *netns.Space // where it filters
+	wake  chan struct{}
 
 	mu   sync.Mutex
 	conf model.Filter
@@ -45,9 +47,9 @@ type Filter struct {
 	told  string // last complaint
 }
 
-// OpenFilter returns a Filter that has touched nothing yet. post runs a function on the loop.
-func OpenFilter(log *slog.Logger, post func(func())) *Filter {
-	return &Filter{log: log, post: post, wake: make(chan struct{}, 1), has: elements{}}
+// OpenFilter returns a Filter of a network namespace that has touched nothing yet. post runs a function on the loop.
+func OpenFilter(log *slog.Logger, post func(func()), space *netns.Space) *Filter {
+	return &Filter{log: log, post: post, space: space, wake: make(chan struct{}, 1), has: elements{}}
 }
 
 // Want makes f what is filtered, with the settings of conf. done, which may be nil, is called on the loop when the kernel has it, or with
@@ -88,7 +90,10 @@ func (l *Filter) Run(ctx context.Context) error {
 		conf, want, end, done := l.conf, l.want, l.end, l.done
 		l.done = nil
 		l.mu.Unlock()
-		err := l.apply(conf, &want, end)
+		err := l.space.Do(func() error { return l.apply(conf, &want, end) })
+		if ctx.Err() != nil {
+			return nil
+		}
 		retry.Stop()
 		if err != nil {
 			retry.Reset(wait)
@@ -227,7 +232,7 @@ func (l *Filter) remove() error {
 	return nil
 }
 
-// RemoveTables takes the tables of a daemon that died away.
+// RemoveTables takes the tables of a daemon that died away, in the calling thread's network namespace.
 func RemoveTables(name string) error {
 	l := &Filter{built: true, table: name}
 	return l.remove()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 	"unsafe"
 
@@ -12,7 +13,7 @@ import (
 	"github.com/keepalived-go/keepalived-go/internal/model"
 )
 
-// LinkbeatInterval is how often Linkbeat looks at each interface.
+// LinkbeatInterval is how often Beats looks at each interface.
 const LinkbeatInterval = time.Second
 
 // Numbers of linux/ethtool.h and linux/mii.h.
@@ -28,17 +29,28 @@ type ifreq struct {
 	data [24]byte
 }
 
-// Beat asks an interface for its link in one way; model.LinkAuto tries all of them. used is the way that worked. The interface must be
+// Beats asks the interfaces of one network namespace for their link.
+type Beats struct{ fd int }
+
+// OpenBeats opens the socket for it in the calling thread's network namespace.
+func OpenBeats() (*Beats, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("poll links: %w", os.NewSyscallError("socket", err))
+	}
+	return &Beats{fd}, nil
+}
+
+// Close closes the socket; Run must have returned.
+func (b *Beats) Close() error { return unix.Close(b.fd) }
+
+// Ask asks an interface for its link in one way; model.LinkAuto tries all of them. used is the way that worked. The interface must be
 // administratively up, too. ENODEV: there is no such interface.
-func Beat(name string, method model.LinkMethod) (up bool, used model.LinkMethod, err error) {
+func (b *Beats) Ask(name string, method model.LinkMethod) (up bool, used model.LinkMethod, err error) {
 	if len(name) >= unix.IFNAMSIZ {
 		return false, 0, unix.ENODEV
 	}
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return false, 0, fmt.Errorf("poll link of %s: %w", name, err)
-	}
-	defer unix.Close(fd)
+	fd := b.fd
 	flags, err := linkFlags(fd, name)
 	if err != nil {
 		return false, 0, err
@@ -112,17 +124,17 @@ func ethtoolLink(fd int, name string) (bool, error) {
 	return value.data != 0, nil
 }
 
-// Linkbeat looks at the interfaces every LinkbeatInterval until ctx is done, and tells sink what it sees if that is not what it saw before;
+// Run looks at the interfaces every LinkbeatInterval until ctx is done, and tells sink what it sees if that is not what it saw before;
 // the first look of each is always told. An interface that is not there is down.
-func Linkbeat(ctx context.Context, polls []model.Linkbeat, sink func(name string, up bool)) error {
+func (b *Beats) Run(ctx context.Context, polls []model.Linkbeat, sink func(name string, up bool)) error {
 	seen := map[string]bool{}
 	tick := time.NewTicker(LinkbeatInterval)
 	defer tick.Stop()
 	for {
 		for _, p := range polls {
-			up, _, err := Beat(p.Interface, p.By)
+			up, _, err := b.Ask(p.Interface, p.By)
 			if err != nil && !errors.Is(err, unix.ENODEV) {
-				up, _, _ = Beat(p.Interface, model.LinkAuto)
+				up, _, _ = b.Ask(p.Interface, model.LinkAuto)
 			}
 			if was, known := seen[p.Interface]; !known || was != up {
 				seen[p.Interface] = up

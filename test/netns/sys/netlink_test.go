@@ -31,7 +31,10 @@ type watcher struct {
 func (h *host) watch(rxBuf int, lanes ...*lane) *watcher {
 	h.t.Helper()
 	var nw *netlink.Watch
-	h.in(func() (err error) { nw, err = netlink.OpenWatch(model.RxBuf{Bytes: rxBuf, Force: true}); return err })
+	h.in(func() (err error) {
+		nw, err = netlink.OpenWatch(model.RxBuf{Bytes: rxBuf, Force: true}, nil)
+		return err
+	})
 	for _, l := range lanes {
 		nw.Own(l.Lane)
 	}

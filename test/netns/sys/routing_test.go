@@ -177,7 +177,7 @@ func TestRoutingWatch(t *testing.T) {
 	a.addr("eth0", "10.1.0.1/24")
 	l := a.lane()
 	var rw *netlink.RoutingWatch
-	a.in(func() (err error) { rw, err = netlink.OpenRoutingWatch(l.Lane, model.RxBuf{}); return err })
+	a.in(func() (err error) { rw, err = netlink.OpenRoutingWatch(l.Lane, model.RxBuf{}, nil); return err })
 	var mu sync.Mutex
 	var gone []hostnet.RoutingEvent
 	there := 0
@@ -228,10 +228,10 @@ func TestRoutingWatch(t *testing.T) {
 
 func TestBeat(t *testing.T) {
 	a, b := pair(t)
-	ask := func(name string, m model.LinkMethod) (up bool, used model.LinkMethod, err error) {
-		a.in(func() error { up, used, err = watch.Beat(name, m); return nil })
-		return up, used, err
-	}
+	var beats *watch.Beats
+	a.in(func() (err error) { beats, err = watch.OpenBeats(); return err })
+	defer beats.Close()
+	ask := beats.Ask
 	for _, m := range []model.LinkMethod{model.LinkAuto, model.LinkEthtool, model.LinkIoctl} {
 		up, used, err := ask("eth0", m)
 		if !up || err != nil || m != model.LinkAuto && used != m {
