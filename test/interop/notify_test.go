@@ -3,6 +3,7 @@ package interop
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"regexp"
 	"slices"
@@ -257,4 +258,74 @@ func TestInsecureScript(t *testing.T) {
 			}
 		}
 	})
+}
+
+// With fifo_write_vrrp_states_on_reload a reload tells the pipes every state, changed or not; the original leaves out masters.
+func TestStatesOnReload(t *testing.T) {
+	t.Parallel()
+	lab.NeedRoot(t)
+	newest, err := oracle.Newest()
+	if err != nil {
+		t.Fatalf("nothing to compare with: %v", err)
+	}
+	lines := func(t *testing.T, program string) (without, with []string) {
+		l := lab.New(t, lab.Plan{LANs: 2})
+		n := l.Node("a")
+		fifo := n.FIFO("vrrp.fifo")
+		if err := syscall.Mkfifo(fifo.Path, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		first := lab.Instance{Priority: 150}
+		second := lab.Instance{Name: "VI_2", VRID: 52, Priority: 150, VIPs: "10.1.0.101/24"}
+		alone := lab.Instance{Name: "VI_3", Interface: "eth1", VRID: 53, Priority: 150, VIPs: "10.2.0.102/24"}
+		config := func(more string) string {
+			return "global_defs {\n  vrrp_notify_fifo " + fifo.Path + "\n" + more + "}\nvrrp_sync_group G1 {\n  group {\n    VI_1\n    VI_2\n  }\n}\n" + fmt.Sprint(first, second, alone)
+		}
+		d := n.Start(program, config(""))
+		for _, vip := range []string{"10.1.0.100", "10.1.0.101", "10.2.0.102"} {
+			l.WaitHolder(soon+first.Down(), netip.MustParseAddr(vip), "a")
+		}
+		// told waits for a state of VI_3, which is known to come, and returns what came before it and after the last such wait.
+		seen := 0
+		told := func(state string) []string {
+			t.Helper()
+			from, marker := seen, `INSTANCE "VI_3" `+state+" 150"
+			l.Wait(soon+alone.Down(), marker, func() bool {
+				k := slices.Index(fifo.Lines()[from:], marker)
+				seen = from + k + 1
+				return k >= 0
+			})
+			return fifo.Lines()[from : seen-1]
+		}
+		reload := func(config string) { d.WaitLogAfter(d.Reload(config), soon, `^(Reload complete|Reload finished)`) }
+		told("MASTER")
+		n.Unplug(1)
+		told("FAULT")
+		reload(config("") + " ")
+		n.Plug(1)
+		without = told("BACKUP")
+		told("MASTER")
+		n.Unplug(1)
+		told("FAULT")
+		reload(config("  fifo_write_vrrp_states_on_reload\n"))
+		n.Plug(1)
+		with = told("BACKUP")
+		return without, with
+	}
+	var want, got [2][]string
+	t.Run("live", func(t *testing.T) {
+		t.Run("newest", func(t *testing.T) { t.Parallel(); want[0], want[1] = lines(t, newest) })
+		t.Run("ours", func(t *testing.T) { t.Parallel(); got[0], got[1] = lines(t, lab.Ours()) })
+	})
+	master := func(line string) bool { return strings.HasPrefix(line, "INSTANCE") && strings.Contains(line, "MASTER") }
+	if n := len(slices.DeleteFunc(slices.Clone(want[1]), master)); n != len(want[1]) || n != 2 {
+		t.Errorf("the original tells %q: are masters left out no more?", want)
+	}
+	if n := len(slices.DeleteFunc(slices.Clone(got[1]), func(l string) bool { return !master(l) })); n != 2 {
+		t.Errorf("of two masters we tell %q", got[1])
+	}
+	got[1] = slices.DeleteFunc(got[1], master)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("without and with, but for masters (-newest +ours)\n%s", diff)
+	}
 }

@@ -368,3 +368,92 @@ func TestConfigTest(t *testing.T) {
 		t.Errorf("unknown option: exit code %d\n%s", code, out)
 	}
 }
+
+// With nopreempt a respawned worker leaves the addresses to who took them over meanwhile, whatever state the configuration begins with.
+func TestRespawnDoesNotPreempt(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, lab.Plan{})
+	strong, weak := instance{Priority: 150, Lines: "nopreempt"}, instance{Priority: 100}
+	a := l.Node("a").Start(lab.Ours(), lab.Config(strong))
+	l.WaitHolder(soon, vip, "a")
+	b := l.Node("b").Start(lab.Ours(), lab.Config(weak))
+	b.WaitLog(soon, `\(VI_1\) Entering BACKUP STATE`)
+	for range 2 { // the second is replaced after a second, in which b takes over
+		killed := time.Now()
+		worker := a.Worker()
+		syscall.Kill(worker, syscall.SIGKILL)
+		a.WaitLogAfter(killed, soon, `child process\(\d+\) died: Respawning`)
+		a.WaitLogAfter(killed, soon, `\(VI_1\) Entering BACKUP STATE`)
+	}
+	l.WaitHolder(soon+weak.Down(), vip, "b")
+	quiet := time.Now()
+	time.Sleep(5 * strong.Down()) // in which a must not take it back
+	for _, f := range l.Frames(lab.Adverts("a"), lab.VRID(51)) {
+		if f.At.After(quiet) {
+			t.Fatalf("it speaks up: %v", f)
+		}
+	}
+	if got := l.Holders(vip); got != "b" {
+		t.Errorf("the address is at %q", got)
+	}
+}
+
+// A daemon in another network namespace than it was started in works there, and its files say where it is.
+func TestNamespaceOption(t *testing.T) {
+	for name, keyword := range map[string]bool{"-s": false, "net_namespace": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t, lab.Plan{})
+			if lab.IsKeepalived(lab.Ours()) {
+				t.Skip("its pid files are behind a mount")
+			}
+			n := l.Node("a")
+			i := instance{Priority: 150}
+			conf, args := lab.Config(i), []string{"-s", n.Namespace()}
+			if keyword {
+				conf, args = "net_namespace "+n.Namespace()+"\n"+conf, nil
+			}
+			// It is started in c's; the paths of the pid files are left to it.
+			path := n.File("keepalived.conf", conf)
+			cmd := l.Node("c").Command(lab.Ours(), append([]string{"-n", "-l", "-G", "-D", "-P", "-f", path}, args...)...)
+			log := &strings.Builder{}
+			cmd.Stdout, cmd.Stderr = log, log
+			cmd.Env = append(os.Environ(), "TMPDIR="+filepath.Join(n.Dir, "tmp"))
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error, 1)
+			go func() { ended <- cmd.Wait() }()
+			stopped := false
+			stop := func() {
+				if stopped {
+					return
+				}
+				stopped = true
+				cmd.Process.Signal(syscall.SIGTERM)
+				if err := <-ended; err != nil {
+					t.Errorf("%v, log:\n%s", err, log)
+				}
+			}
+			t.Cleanup(stop)
+			l.WaitHolder(soon+i.Down(), vip, "a")
+			run := filepath.Join("/run/keepalived", n.Namespace())
+			for _, file := range []string{"keepalived.pid", "vrrp.pid"} {
+				text, err := os.ReadFile(filepath.Join(run, file))
+				pid, nerr := strconv.Atoi(strings.TrimSpace(string(text)))
+				if err != nil || nerr != nil || syscall.Kill(pid, 0) != nil {
+					t.Errorf("%s: %q, %v", file, text, err)
+				}
+			}
+			stop()
+			l.WaitHolder(soon, vip, "")
+			if left, _ := filepath.Glob(run + "/*"); len(left) > 0 {
+				t.Errorf("left: %q", left)
+			}
+			os.Remove(run)
+			if said := "Changing syslog ident to Keepalived_" + n.Namespace(); !strings.Contains(log.String(), said) {
+				t.Errorf("the log has no %q:\n%s", said, log)
+			}
+		})
+	}
+}

@@ -755,6 +755,9 @@ func (v *vrrpPart) reform(now time.Time, g *vrrp.Group, sg *model.SyncGroup, mem
 	}
 }
 
+// writeStates tells the pipes all states, for fifo_write_vrrp_states_on_reload.
+//
+// Differs from keepalived: 2.3.4 leaves out the instances that are MASTER.
 func (v *vrrpPart) writeStates() {
 	for _, sg := range v.conf.Groups {
 		if g := v.groups[sg.Name]; g != nil {
