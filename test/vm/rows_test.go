@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -367,4 +368,65 @@ func TestTLSCutOff(t *testing.T) {
 		r.becomes(soon, weights("11:1"))
 		r.logged("HTTP status code success to [127.0.0.11]:tcp:80 url(/)", "Remote Web server [127.0.0.11]:tcp:80 succeed on service.")
 	}, "L-F29")
+}
+
+// What the configuration says of the checkers' process holds for all threads of that which runs the checks, and for the daemon's where there is
+// no VRRP.
+func TestPlaceOfCheckers(t *testing.T) {
+	program := os.Getenv("KEEPALIVED_GO")
+	needVM(t)
+	if program == "" {
+		t.Skip("no daemon to test: KEEPALIVED_GO is not set")
+	}
+	t.Parallel()
+	r := newRig(newSite(t), true)
+	r.up("127.0.0.11")
+	r.config(globals("checker_rt_priority 7\nchecker_cpu_affinity 0\nchecker_no_swap\nchecker_process_name checks") + vs(rs("127.0.0.11")))
+	r.start(program)
+	r.becomes(soon, weights("11:1"))
+	text, err := os.ReadFile(r.dir + "/checkers.pid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	worker := strings.TrimSpace(string(text))
+	prober := ""
+	wait(t, soon, "a prober", func() bool {
+		children, _ := os.ReadFile("/proc/" + worker + "/task/" + worker + "/children")
+		if lists, _ := filepath.Glob("/proc/" + worker + "/task/*/children"); len(children) == 0 {
+			for _, list := range lists {
+				more, _ := os.ReadFile(list)
+				children = append(children, more...)
+			}
+		}
+		for _, pid := range strings.Fields(string(children)) {
+			if comm, _ := os.ReadFile("/proc/" + pid + "/comm"); string(comm) == "checks\n" {
+				prober = pid
+			}
+		}
+		return prober != ""
+	})
+	for what, pid := range map[string]string{"worker": worker, "prober": prober} {
+		wait(t, soon, "the place of the "+what, func() bool { // it takes it when it has started
+			tasks, _ := filepath.Glob("/proc/" + pid + "/task/*")
+			placed := 0
+			for _, task := range tasks {
+				stat, _ := os.ReadFile(task + "/stat")
+				_, rest, _ := strings.Cut(string(stat), ") ")
+				f := strings.Fields(rest)
+				status, _ := os.ReadFile(task + "/status")
+				if len(f) > 38 && f[37] == "7" && f[38] == "2" && strings.Contains(string(status), "\nCpus_allowed_list:\t0\n") { // fields 40 and 41: SCHED_RR
+					placed++
+				}
+			}
+			left := 0 // the thread that scripts are started from is an ordinary one
+			if what == "worker" {
+				left = 1
+			}
+			return len(tasks) > 1 && placed == len(tasks)-left
+		})
+		status, _ := os.ReadFile("/proc/" + pid + "/status")
+		if strings.Contains(string(status), "VmLck:\t       0 kB") {
+			t.Errorf("the %s has no memory locked:\n%s", what, status)
+		}
+	}
 }
