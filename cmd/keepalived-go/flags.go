@@ -170,7 +170,8 @@ func parse(args []string, complain io.Writer) (o options, words []string, ok boo
 
 // getopt reads a command line (without the program's name) by the rules of GNU getopt_long: options and words in any order, up to a
 // bare "--"; short options in clusters; long ones abbreviated as long as that is unique. Complaints about options go to complain;
-// ok is false if any was unknown or lacks its value, which is known only after all have been read. Reading stops once over holds.
+// ok is false if any was unknown or lacks its value, which is known only after all have been read. Reading stops once over holds; the words
+// are those not read then.
 func getopt[T any](table []option[T], o *T, args []string, complain io.Writer, over func() bool) (words []string, ok bool) {
 	ok = true
 	unknown := func(name string) { fmt.Fprintf(complain, "Unknown option %s\n", name); ok = false }
@@ -212,7 +213,7 @@ func getopt[T any](table []option[T], o *T, args []string, complain io.Writer, o
 				}
 			}
 			if set(row, value) {
-				return words, ok
+				return args, ok
 			}
 		case len(arg) > 1 && arg[0] == '-':
 			for cluster := arg[1:]; cluster != ""; {
@@ -234,7 +235,7 @@ func getopt[T any](table []option[T], o *T, args []string, complain io.Writer, o
 					}
 				}
 				if set(row, value) {
-					return words, ok
+					return args, ok
 				}
 				cluster = rest
 			}

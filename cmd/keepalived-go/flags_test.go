@@ -54,9 +54,9 @@ func TestParse(t *testing.T) {
 		{args: "a -n b -- -l c", want: func(o *options) { o.foreground = true }, words: "a b -l c"},
 		{args: "- -n", want: func(o *options) { o.foreground = true }, words: "-"},
 		// what stops the reading
-		{args: "-n -v --bogus", want: func(o *options) { o.foreground, o.version = true, true }},
-		{args: "--signum JSON --bogus", want: func(o *options) { o.signum = "JSON" }},
-		{args: "-T -s 1.2.3.4", want: func(o *options) { o.genhash = true }},
+		{args: "-n -v --bogus", words: "--bogus", want: func(o *options) { o.foreground, o.version = true, true }},
+		{args: "--signum JSON --bogus", words: "--bogus", want: func(o *options) { o.signum = "JSON" }},
+		{args: "-T -s 1.2.3.4", words: "-s 1.2.3.4", want: func(o *options) { o.genhash = true }},
 		// complaints; the texts are keepalived's
 		{args: "--bogus -nZl", want: func(o *options) { o.foreground, o.console = true, true }, bad: true,
 			complain: "Unknown option --bogus\nUnknown option -Z\n"},

@@ -123,6 +123,13 @@ func TestGenhashWithoutServer(t *testing.T) {
 	}
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	l.Close()
+	// As a mode it wants to be asked for first.
+	for _, args := range []string{"-n -T", "-nT", "-f x --genhash"} {
+		stdout, stderr, code := program(t, "keepalived", strings.Fields(args+" -s 127.0.0.1 -p "+port+" -u /")...)
+		if want := "Warning -- `-T` not used as first option, previous options ignored\nConnection failed\n"; code != 0 || stdout+stderr != want && stderr+stdout != want {
+			t.Errorf("%s: exit code %d, output %q, standard error %q", args, code, stdout, stderr)
+		}
+	}
 	if stdout, stderr, code := program(t, "genhash", "-s", "127.0.0.1", "-p", port, "-u", "/"); code != 0 || stdout != "Connection failed\n" || stderr != "" {
 		t.Errorf("exit code %d, output %q, standard error %q", code, stdout, stderr)
 	}

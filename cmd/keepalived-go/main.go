@@ -74,7 +74,10 @@ func front(program string, args []string) int {
 		usage(os.Stderr, args[0])
 		return parent.ExitOK
 	case o.genhash:
-		return genhash(args[0]+" --genhash", args[2:])
+		if !strings.HasPrefix(args[1], "-T") && !strings.HasPrefix(args[1], "--g") {
+			fmt.Fprintln(os.Stderr, "Warning -- `-T` not used as first option, previous options ignored")
+		}
+		return genhash(args[0]+" --genhash", words)
 	case o.signum != "":
 		n, ok := parent.SignalNumber(o.signum)
 		if !ok {
