@@ -43,6 +43,7 @@ func newFakeHost() *fakeHost {
 	}
 	const key = "0123456789abcdef0123456789abcdef"
 	h.secrets = map[string]string{"/etc/key": key + "\n", "/etc/key-open": key, "/etc/key-short": "short",
+		"/etc/keepalived/mail.password":   "of conf/samples/mail.conf",
 		"/run/credentials/k.service/vrrp": "hex:" + key + key + "\n"}
 	for p := range h.secrets {
 		h.files[p] = File{Mode: 0o400}
