@@ -2,6 +2,7 @@ package mail
 
 import (
 	"bufio"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/hmac"
@@ -46,6 +47,7 @@ type secureServer struct {
 	refuseAuth bool
 	endless    bool // challenges without end
 
+	met   chan struct{} // closed when the client has begun with TLS, if it is to hang; or nil
 	ln    net.Listener
 	stop  chan struct{}
 	done  chan struct{}
@@ -79,6 +81,9 @@ func (s *secureServer) serve(c net.Conn) {
 	encrypt := func() bool {
 		if s.hangs {
 			c.Read(make([]byte, 1))
+			if s.met != nil {
+				close(s.met)
+			}
 			<-s.stop
 			return false
 		}
@@ -322,5 +327,29 @@ func TestSecure(t *testing.T) {
 				t.Errorf("authenticated as %q, want %q", s.user, c.user)
 			}
 		})
+	}
+}
+
+// Whoever ends the sending gets it back at once in the middle of a handshake too.
+func TestEndedInHandshake(t *testing.T) {
+	good, ca := certificate(t, "mail.example.com")
+	s := &secureServer{cert: good, implicit: true, hangs: true, met: make(chan struct{})}
+	cf := conf(s.start(t))
+	cf.TLS, cf.TLSName, cf.TLSCAFile = model.ImplicitTLS, "mail.example.com", ca
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan []string)
+	go func() {
+		lines, _ := send(ctx, cf, alert)
+		ended <- lines
+	}()
+	<-s.met
+	cancel()
+	select {
+	case lines := <-ended:
+		if len(lines) != 1 {
+			t.Errorf("said %q, want the connection only", lines)
+		}
+	case <-time.After(patience / 2):
+		t.Fatal("Send goes on")
 	}
 }

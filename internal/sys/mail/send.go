@@ -60,11 +60,11 @@ func Send(ctx context.Context, conf *model.Mail, m Message, say func(s Stage, li
 		say(Failed, fmt.Sprintf("SMTP connection ERROR to %s: %v.", name, cause(err)))
 		return
 	}
-	defer conn.Close()
+	s := session{conn: conn, in: bufio.NewReaderSize(conn, maxReplyLine), timeout: conf.Timeout}
+	defer func() { s.conn.Close() }() // which may have become TLS
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	say(Connected, "Remote SMTP server "+name+" connected.")
 
-	s := session{conn: conn, in: bufio.NewReaderSize(conn, maxReplyLine), timeout: conf.Timeout}
 	err = s.open(conf)
 	if err == nil {
 		err = s.deliver(conf, m, func() { say(Taken, "SMTP alert successfully sent.") })
