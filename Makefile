@@ -7,7 +7,7 @@ export CGO_ENABLED = 0
 
 PREFIX  ?= /usr
 DESTDIR ?=
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+VERSION := $(shell git describe --tags --match 'v[0-9]*' --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.revision=$(VERSION)
 # Pinned, so that a new release of a linter cannot break an old tree.
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2

@@ -7,8 +7,8 @@ here=$(git rev-parse --show-toplevel)
 cd "$here"
 seconds=$(git log -1 --format=%ct)
 commit=$(git rev-parse --short=10 HEAD)
-# Without a tag the version says when and of what; it comes before the first release.
-VERSION=$(git describe --tags --exact-match 2>/dev/null | sed 's/^v//') && [ -n "$VERSION" ] ||
+# Without a tag of a version it says when and of what; it comes before the first release.
+VERSION=$(git describe --tags --match 'v[0-9]*' --exact-match 2>/dev/null | sed 's/^v//') && [ -n "$VERSION" ] ||
 	VERSION=0~git$(date -u -d "@$seconds" +%Y%m%d%H%M%S).$commit
 SOURCE_DATE_EPOCH=$seconds
 export VERSION SOURCE_DATE_EPOCH ARCH
