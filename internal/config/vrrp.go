@@ -612,15 +612,14 @@ var errNoDelay = errors.New("one or two delays are needed")
 func readUpDown(_ *Config, n *syntax.Node, _ *source.Report) (upDown, bool) {
 	d := upDown{Interface: n.Key.Text}
 	delay := schema.Seconds(0, 255*time.Second)
-	if len(n.Args) < 1 || len(n.Args) > 2 {
-		d.bad = []fault{{n.At(), errNoDelay}}
-		return d, true
-	}
-	for j, f := range []*time.Duration{&d.Down, &d.Up}[:len(n.Args)] {
+	for j, f := range []*time.Duration{&d.Down, &d.Up}[:min(len(n.Args), 2)] {
 		v, err := delay.Parse(n.Args[j : j+1])
 		if *f = v; err != nil {
 			d.bad = append(d.bad, fault{n.Args[j].At, err})
 		}
+	}
+	if len(n.Args) < 1 || len(n.Args) > 2 {
+		d.bad = append(d.bad, fault{n.At(), errNoDelay})
 	}
 	return d, true
 }

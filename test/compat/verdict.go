@@ -18,8 +18,8 @@ type Verdict struct {
 	Nowhere int          // findings without a line
 }
 
-// form is the verdict in the golden: the exit code, the lines counted from the keyword's own, which is =, and ?N for N findings without one.
-func (v Verdict) form(own int) string {
+// Form is the verdict in the golden: the exit code, the lines counted from the keyword's own, which is =, and ?N for N findings without one.
+func (v Verdict) Form(own int) string {
 	var b strings.Builder
 	b.WriteString(v.Exit)
 	for _, l := range slices.Sorted(maps.Keys(v.Lines)) {
@@ -35,8 +35,8 @@ func (v Verdict) form(own int) string {
 	return b.String()
 }
 
-// parseVerdict reads the form of the golden.
-func parseVerdict(s string, own int) Verdict {
+// ParseVerdict reads the form of the golden.
+func ParseVerdict(s string, own int) Verdict {
 	f := strings.Fields(s)
 	v := Verdict{Exit: f[0], Lines: map[int]bool{}}
 	for _, w := range f[1:] {
@@ -115,7 +115,7 @@ func (g Golden) Of(p Probe) (Verdict, bool) {
 	if !ok {
 		return Verdict{}, false
 	}
-	return parseVerdict(s, p.Line), true
+	return ParseVerdict(s, p.Line), true
 }
 
 // Write makes the golden's text: each row, and below it the verdicts with the values that got them.
@@ -134,7 +134,7 @@ func Write(probes []Probe, verdicts []Verdict) string {
 			flush()
 			b.WriteString(p.Key() + "\n")
 		}
-		form, v := verdicts[i].form(p.Line), p.Value
+		form, v := verdicts[i].Form(p.Line), p.Value
 		if v == "" || strings.ContainsAny(v, "\n\t\"") {
 			v = strconv.Quote(v)
 		}

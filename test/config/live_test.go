@@ -69,9 +69,9 @@ func namespace(t *testing.T) string {
 }
 
 // verdict runs a configuration test.
-func verdict(t *testing.T, ns, binary, file string) (exit int, said string) {
+func verdict(t *testing.T, ns, binary, file string, args ...string) (exit int, said string) {
 	t.Helper()
-	out, err := exec.Command("ip", "netns", "exec", ns, binary, "-t", "-f", file).CombinedOutput()
+	out, err := exec.Command("ip", append([]string{"netns", "exec", ns, binary, "-t", "-f", file}, args...)...).CombinedOutput()
 	if e, failed := err.(*exec.ExitError); err != nil && !failed {
 		t.Fatalf("running %s: %v", binary, err)
 	} else if failed {

@@ -105,7 +105,7 @@ func mutateOnce(r *rand.Rand, text string, words []string, others []string) stri
 		out := append(append(append([]string{}, fields[:k]...), f(k)...), fields[k+1:]...)
 		return put(indent + strings.Join(out, " "))
 	}
-	switch r.IntN(20) {
+	switch r.IntN(25) {
 	case 0: // delete a line
 		return put()
 	case 1: // repeat it
@@ -184,10 +184,59 @@ func mutateOnce(r *rand.Rand, text string, words []string, others []string) stri
 			return strings.Join(append(append(append([]string{}, rest[:j]...), block...), rest[j:]...), "\n")
 		}
 		return text
-	default: // cut the file
+	case 19: // cut the file
 		return strings.Join(lines[:i], "\n")
+	case 20: // repeat a whole block, there or elsewhere
+		if end := blockEnd(lines, i); end > i {
+			if at := end + 1; r.IntN(2) == 0 {
+				j = at
+			}
+			j = min(j, len(lines))
+			return strings.Join(append(append(append([]string{}, lines[:j]...), lines[i:end+1]...), lines[j:]...), "\n")
+		}
+		return text
+	case 21: // swap two words of a line
+		if len(fields) < 2 {
+			return text
+		}
+		k, l := r.IntN(len(fields)), r.IntN(len(fields))
+		fields[k], fields[l] = fields[l], fields[k]
+		return put(indent + strings.Join(fields, " "))
+	case 22: // delete a brace of the file
+		n := r.IntN(1 + strings.Count(text, "{") + strings.Count(text, "}"))
+		for at, c := range text {
+			if c == '{' || c == '}' {
+				if n--; n < 0 {
+					return text[:at] + text[at+1:]
+				}
+			}
+		}
+		return text
+	case 23: // join a line with the next, or break it
+		if len(fields) > 1 && r.IntN(2) == 0 {
+			k := 1 + r.IntN(len(fields)-1)
+			return put(indent+strings.Join(fields[:k], " "), strings.Join(fields[k:], " "))
+		}
+		if i+1 < len(lines) {
+			return strings.Join(append(append(append([]string{}, lines[:i]...), line+" "+lines[i+1]), lines[i+2:]...), "\n")
+		}
+		return text
+	default: // a number at the edge of another kind
+		return change(func(k int) []string {
+			for n := range fields {
+				if w := fields[(k+n)%len(fields)]; w != "" && w[0] >= '0' && w[0] <= '9' {
+					fields[(k+n)%len(fields)] = pick(numbers)
+					break
+				}
+			}
+			return []string{fields[k]}
+		})
 	}
 }
+
+// numbers stand at the edges of what types of numbers can be.
+var numbers = strings.Fields(`-1 0 1 2 7 8 15 16 31 32 33 99 100 127 128 253 254 255 256 999 1000 1023 1024 4294 4295 32767 32768 65535 65536 2147483647 2147483648
+	4294967295 4294967296 0.5 .001 1.0000001 1e3 0x1f 017 08 +5 5- 5/ 5x`)
 
 // blockEnd is the line that closes the block which line i opens, or -1.
 func blockEnd(lines []string, i int) int {

@@ -62,7 +62,7 @@ func TestRowsLive(t *testing.T) {
 				}
 				var exit string
 				exit, said[i] = asks(original, dir, nil)
-				verdicts[i] = theirVerdict(exit, said[i])
+				verdicts[i] = theirVerdict(exit, said[i], "m.conf")
 			}
 		})
 	}
@@ -87,14 +87,17 @@ func TestRowsLive(t *testing.T) {
 	}
 }
 
-// theirVerdict reads what the original says.
-func theirVerdict(exit, said string) compat.Verdict {
+// theirVerdict reads what the original says of a file.
+func theirVerdict(exit, said, file string) compat.Verdict {
 	v := compat.Verdict{Exit: exit, Lines: map[int]bool{}}
 	for line := range strings.Lines(said) {
-		if f := findingLine.FindStringSubmatch(line); f != nil && f[3] != "" {
+		f := findingLine.FindStringSubmatch(line)
+		switch {
+		case f != nil && f[3] != "" && f[2] != "" && f[2] != file:
+		case f != nil && f[3] != "":
 			n, _ := strconv.Atoi(f[3])
 			v.Lines[n] = true
-		} else if strings.TrimSpace(line) != "" {
+		case strings.TrimSpace(line) != "":
 			v.Nowhere++
 		}
 	}

@@ -261,7 +261,7 @@ func (l *loader) plain(text string) (lines, end int) {
 		for i < len(text) && classes[text[i]] == isBlank {
 			i++
 		}
-		if i < len(text) && (text[i] == '@' || text[i] == '~' || text[i] == 'i' && strings.HasPrefix(text[i:], "include")) {
+		if i < len(text) && directive(text[i:]) {
 			return lines, begin
 		}
 		braces, words := false, false
@@ -279,6 +279,13 @@ func (l *loader) plain(text string) (lines, end int) {
 				return lines, begin
 			case isBrace:
 				braces = true
+				next := i + 1
+				for next < len(text) && classes[text[next]] == isBlank {
+					next++
+				}
+				if directive(text[next:]) {
+					return lines, begin
+				}
 			case isRemark:
 				i = lineEnd(text, i)
 				break line
@@ -430,9 +437,31 @@ func (l *loader) line(c []char, at Place, depth int) {
 		}
 		return
 	}
-	if len(c) > 0 && !l.include(c, at) {
-		l.logical(c, at)
+	if len(c) == 0 || l.include(c, at) {
+		return
 	}
+	for i := 0; i < len(c); i++ {
+		switch c[i].b {
+		case '"':
+			for i++; i < len(c) && c[i].b != '"'; {
+				i++
+			}
+		case '{', '}':
+			// Differs from keepalived: an include there is carried out once.
+			if rest := trim(c[i+1:]); directive(text(rest[:min(len(rest), len("include"))])) {
+				l.logical(c[:i+1], at)
+				l.line(rest, at, depth+1)
+				return
+			}
+		}
+	}
+	l.logical(c, at)
+}
+
+// directive reports whether text that follows a brace, and is a line of its own therefore, begins like a condition, generator, definition or
+// include.
+func directive(text string) bool {
+	return text != "" && strings.IndexByte("@~$", text[0]) >= 0 || strings.HasPrefix(text, "include")
 }
 
 func (l *loader) giveUp(at Pos, text string) {

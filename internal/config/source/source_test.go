@@ -100,6 +100,12 @@ func TestLines(t *testing.T) {
 		{"sequence of parameters", "$N=2\n~SEQ(I,$N) a$I\nb$I", "2 a1\n2 a2\n3 b2\n"},
 		{"list", "~LST(A,x,,z) b${A}c\n~LST({A,B},{1,2},{3}) d${A}-${B}", "1 bxc\n1 bc\n1 bzc\n2 d1-2\n2 d3-\n"},
 		{"generator within a line", "a ~SEQ(I,2)", "1 a|~SEQ(I,2)\n"},
+
+		// What follows a brace is a line of its own.
+		{"condition after a brace", "a { @node1 b\n} @other c\n{@^other d", "1 a\n1 {\n1 b\n2 }\n3 {\n3 d\n"},
+		{"definition after a brace", "a { $X=1\nb $X } $X=2\nb $X", "1 a\n1 {\n2 b|1\n2 }\n3 b|2\n"},
+		{"generator after a brace", "a { ~SEQ(I,2) b$I }\n{~LST(J,x) c$J", "1 a\n1 {\n1 b1\n1 }\n1 b2\n1 }\n2 {\n2 cx\n"},
+		{"none within quotes after a brace", "a \"{\" @node1 { \"@node1\" b", "1 a|\"{\"|@node1\n1 {\n1 \"@node1\"|b\n"},
 	} {
 		r := &Report{}
 		lines := Load(tree{"/etc/k.conf": c.in}, "/etc/k.conf", testEnv, r)
@@ -125,6 +131,7 @@ func TestFindings(t *testing.T) {
 		{"too many values", tree{"/k": "~LST({A},{1,2}) a"}, `/k:1:1 invalid ~LST specification: more values`, ExitError},
 		{"missing include", tree{"/k": "include no.conf"}, `/k:1:1 include no.conf: the file does not exist`, ExitOK},
 		{"missing include, fatal", tree{"/k": " includem no.conf"}, `/k:1:2 include no.conf: the file does not exist - the configuration`, ExitSecurity},
+		{"include after a brace", tree{"/k": "a {includem no.conf\n}"}, `/k:1:4 include no.conf: the file does not exist`, ExitSecurity},
 		{"no match", tree{"/k": "includew a*.conf", "/": ""}, `/k:1:1 include a*.conf: no file matches`, ExitSecurity},
 		{"executable include", tree{"/k": "includer a.sh", "/a.sh": ""}, `/k:1:1 include a.sh: /a.sh is executable`, ExitSecurity},
 		{"include check", tree{"/k": "global_defs {\ninclude_check match\n}\ninclude no"}, `/k:4:1 include no`, ExitSecurity},
