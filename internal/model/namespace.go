@@ -20,7 +20,12 @@ func (v *VRRP) In(namespace string) *VRRP {
 		return v
 	}
 	part := *v
-	part.Instances = slices.DeleteFunc(slices.Clone(v.Instances), foreign)
+	part.Instances = nil // not a shortened copy: hundreds of those would be large
+	for _, i := range v.Instances {
+		if !foreign(i) {
+			part.Instances = append(part.Instances, i)
+		}
+	}
 	part.Linkbeat = slices.DeleteFunc(slices.Clone(v.Linkbeat), func(l Linkbeat) bool { return l.Namespace != namespace })
 	if !slices.ContainsFunc(part.Instances, func(i Instance) bool { return i.Filtered() }) {
 		part.Filter = Filter{}

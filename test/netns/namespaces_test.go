@@ -311,9 +311,11 @@ func TestManyNamespaces(t *testing.T) {
 		run("ip", "-n", name(k), "link", "set", "peer0", "up")
 		run("ip", "-n", name(k), "link", "set", "eth0", "up")
 		run("ip", "-n", name(k), "addr", "add", "10.1.0.1/24", "dev", "eth0")
-		parts = append(parts, instance{Name: fmt.Sprintf("VI_%d", k), Priority: 255, Lines: "net_namespace " + name(k)})
+		parts = append(parts, instance{Name: fmt.Sprintf("VI_n%d", k), Priority: 255, Lines: "net_namespace " + name(k)})
 	}
-	a := n.Start(lab.Ours(), config(parts...))
+	alone := instance{Priority: 255}
+	a := lone(t, l, alone)
+	open := descriptors(t, a)
 	held := func() (n int) {
 		for k := range many {
 			if strings.Contains(run("ip", "-n", name(k), "-o", "addr", "show", "dev", "eth0"), " "+vip.String()+"/") {
@@ -322,13 +324,39 @@ func TestManyNamespaces(t *testing.T) {
 		}
 		return n
 	}
-	l.Wait(2*soon, "all are master", func() bool { return len(logged(a, time.Time{}, "Entering MASTER STATE")) == many })
-	l.Wait(soon, "all have the address", func() bool { return held() == many })
+	come := func() {
+		t.Helper()
+		at := a.Reload(config(append(parts, alone)...))
+		l.Wait(2*soon, "all are master", func() bool { return len(logged(a, at, "Entering MASTER STATE")) == many })
+		l.Wait(soon, "all have the address", func() bool { return held() == many })
+		if got := logged(a, at, "FAULT"); len(got) > 0 {
+			t.Errorf("%q", got)
+		}
+		undisturbed(t, l, home, at)
+	}
+	come()
 	if tasks, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", a.Worker())); len(tasks) > many {
 		t.Errorf("%d threads", len(tasks)) // none of a namespace's own
 	}
+	at := a.Reload(config(alone))
+	l.Wait(soon, "none has the address", func() bool { return held() == 0 })
+	undisturbed(t, l, home, at)
+	l.Wait(2*soon, "all are closed but the watch", func() bool { return descriptors(t, a) <= open+1 }) // a packet socket takes the kernel 10 ms
+	come()
 	a.Stop()
 	if got := held(); got != 0 {
 		t.Errorf("%d have the address after the end", got)
 	}
+}
+
+// The namespace of the daemon as a whole is one thing, those of instances another.
+func TestNamespaceOfBoth(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, lab.Plan{LANs: 3, Nodes: []string{"a"}})
+	ar, ab := inners(l, "a")
+	i := instance{Priority: 150}
+	a := l.Node("a").Start(lab.Ours(), "net_namespace "+ab.Namespace()+"\n"+config(i, in(ar, i)))
+	l.WaitHolder(soon+i.Down(), vip, "ab ar")
+	a.Stop()
+	l.WaitHolder(soon, vip, "")
 }

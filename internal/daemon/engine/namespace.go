@@ -284,8 +284,8 @@ func (ns *namespace) shut(now time.Time) {
 			waiting = append(waiting, r)
 		}
 	}
-	ns.frame.Close()
-	ns.space.Close()
+	frame, space := ns.frame, ns.space
+	ns.closeLater(func() { frame.Close(); space.Close() })
 	ns.forget()
 	ns.linkFacts()
 	ns.tell(now)
@@ -297,7 +297,23 @@ func (ns *namespace) shut(now time.Time) {
 	ns.maybeEnd(now)
 }
 
-// planNamespaces opens the namespaces that a configuration needs.
+// closeLater has f, which closes something, called on a goroutine: a packet socket takes the kernel some 10 ms.
+func (v *vrrpPart) closeLater(f func()) {
+	if v.closing = append(v.closing, f); len(v.closing) == 1 {
+		v.closeNext()
+	}
+}
+
+func (v *vrrpPart) closeNext() {
+	f := v.closing[0]
+	v.part.Go("close of sockets", func() error { f(); return nil }, func(time.Time, error) {
+		if v.closing = v.closing[1:]; len(v.closing) > 0 {
+			v.closeNext()
+		}
+	})
+}
+
+// planNamespaces has the namespaces opened that a configuration needs.
 func (v *vrrpPart) planNamespaces(conf *model.VRRP) {
 	names := conf.Namespaces()
 	if len(names) == 0 && len(v.nets) == 1 {
@@ -327,10 +343,31 @@ func (v *vrrpPart) planNamespaces(conf *model.VRRP) {
 			})
 		})
 	}
+	idle := len(v.entering) == 0
+	v.entering = nil
 	for _, ns := range v.nets {
 		if !ns.open {
-			ns.look(time.Now())
+			v.entering = append(v.entering, ns)
 		}
+	}
+	if idle && len(v.entering) > 0 {
+		v.part.Post(v.enterNext)
+	}
+}
+
+// enterNext opens the namespaces that a configuration needs, one in each pass of the loop, so that the adverts of others are on time.
+func (v *vrrpPart) enterNext(now time.Time) {
+	if len(v.entering) == 0 {
+		return
+	}
+	ns := v.entering[0]
+	v.entering = v.entering[1:]
+	if ns.look(now); ns.open && v.pending != nil {
+		v.pending.ask(ns)
+	}
+	v.prepared(now)
+	if len(v.entering) > 0 {
+		v.part.Post(v.enterNext)
 	}
 }
 
