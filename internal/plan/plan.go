@@ -179,7 +179,9 @@ func inNamespace(i *model.Instance) string {
 func instanceItems(old, new *model.Instance) []Item {
 	type addressKey struct{ prefix, dev string }
 	key := func(a *model.Address) addressKey { return addressKey{a.Prefix.String(), a.Interface} }
-	name := func(a *model.Address) string { return a.Prefix.String() + " dev " + a.Interface + inNamespace(cmp.Or(new, old)) }
+	name := func(a *model.Address) string {
+		return a.Prefix.String() + " dev " + a.Interface + inNamespace(cmp.Or(new, old))
+	}
 	addresses := func(kind string, list func(*model.Instance) []model.Address) []Item {
 		return compare(kind, of(old, list), of(new, list), key, name, nil)
 	}

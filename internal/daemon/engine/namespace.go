@@ -68,7 +68,7 @@ func (v *vrrpPart) namespace(name string) *namespace {
 	if i := slices.IndexFunc(v.nets, func(ns *namespace) bool { return ns.name == name }); i >= 0 {
 		return v.nets[i]
 	}
-	ns := &namespace{vrrpPart: v, name: name, log: v.log, conf: v.conf.In(name), stale: v.flags.Stale[name], ctx: v.ctx}
+	ns := &namespace{vrrpPart: v, name: name, log: v.log, conf: v.conf.In(name), stale: v.flags.Stale[name], cancel: func() {}}
 	if name != "" {
 		ns.log = v.log.With("netns", name)
 	}
@@ -100,17 +100,22 @@ func (ns *namespace) works() bool { return ns.known && ns.departs.IsZero() }
 // connect opens what is needed of the kernel, in the calling thread's network namespace.
 func (ns *namespace) connect() (err error) {
 	ns.ctx, ns.cancel = context.WithCancel(ns.vrrpPart.ctx)
-	ns.log.Info("Registering Kernel netlink reflector")
+	say := func(line string) {
+		if ns == ns.home {
+			ns.log.Info(line)
+		}
+	}
+	say("Registering Kernel netlink reflector")
 	if ns.watch, err = netlink.OpenWatch(ns.conf.MonitorRxBuf, ns.space); err != nil {
 		return fmt.Errorf("watch the kernel's links and addresses: %w", err)
 	}
-	ns.log.Info("Registering Kernel netlink command channel")
+	say("Registering Kernel netlink command channel")
 	if ns.lane, err = netlink.OpenLane(ns.log, ns.poster(), ns.conf.CommandRxBuf); err != nil {
 		ns.watch.Close()
 		return fmt.Errorf("open address lane: %w", err)
 	}
 	ns.watch.Own(ns.lane)
-	ns.log.Info("Registering gratuitous ARP shared channel")
+	say("Registering gratuitous ARP shared channel")
 	if ns.frame, err = rawnet.OpenSender(); err != nil {
 		ns.watch.Close()
 		ns.lane.Close()
@@ -173,6 +178,7 @@ func (ns *namespace) enter() {
 		if err != nil {
 			space.Close()
 			ns.forget()
+			ns.cancel()
 		}
 	}
 	switch {
@@ -180,10 +186,22 @@ func (ns *namespace) enter() {
 		ns.complain("Network namespace %s does not exist", ns.name)
 	case err != nil:
 		ns.complain("Network namespace %s cannot be used: %v", ns.name, err)
+		if ns.reopen.IsZero() {
+			ns.reopen = time.Now().Add(reopenDelay)
+		}
 	default:
 		ns.blamed = ""
 		ns.vrrpPart.log.Info(fmt.Sprintf("Network namespace %s opened", ns.name))
 		ns.run()
+	}
+}
+
+// reenter tries again to open the namespaces that could not be used. Of those that do not exist the watch tells.
+func (v *vrrpPart) reenter(now time.Time) {
+	for _, ns := range v.nets {
+		if ns.blamed != "" {
+			ns.look(now)
+		}
 	}
 }
 
@@ -287,8 +305,10 @@ func (ns *namespace) shut(now time.Time) {
 	frame, space := ns.frame, ns.space
 	ns.closeLater(func() { frame.Close(); space.Close() })
 	ns.forget()
-	ns.linkFacts()
-	ns.tell(now)
+	if ns.running {
+		ns.linkFacts()
+		ns.tell(now)
+	}
 	for _, r := range waiting {
 		ns.settled(now, r, nil)
 	}

@@ -115,10 +115,11 @@ func (v *vrrpPart) prepared(now time.Time) {
 
 // pendingDeadline is when a start or a reload has waited long enough, or the end.
 func (v *vrrpPart) pendingDeadline() time.Time {
-	if v.pending != nil {
-		return v.pending.until
+	d := v.endAt
+	if p := v.pending; p != nil && (d.IsZero() || p.until.Before(d)) {
+		d = p.until
 	}
-	return v.endAt
+	return d
 }
 
 func (v *vrrpPart) expirePending(now time.Time) {

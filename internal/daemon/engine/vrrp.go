@@ -625,6 +625,7 @@ func (v *vrrpPart) Expire(now time.Time) {
 	if !v.reopen.IsZero() && !now.Before(v.reopen) {
 		v.reopen = time.Time{}
 		v.refreshAll(now)
+		v.reenter(now)
 	}
 	v.expireDepartures(now)
 	v.expireLeases(now)
