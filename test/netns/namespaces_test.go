@@ -2,6 +2,7 @@ package netns
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"slices"
@@ -426,4 +427,27 @@ func TestNamespaceOfBoth(t *testing.T) {
 	if hasLink(ar.Node, "vrrp.51") {
 		t.Error("the VMAC was left behind")
 	}
+}
+
+// What the kernel is asked about IPv6 is asked in the namespace: whether it forwards, and whether an address is really gone.
+func TestNamespaceIPv6(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, lab.Plan{LANs: 2, Nodes: []string{"a"}})
+	n := l.Node("a")
+	ar := n.Inner("ar", red)
+	vip6 := netip.MustParseAddr("fe80::100")
+	output(t, ar.Node, "sysctl", "-qw", "net.ipv6.conf.all.forwarding=1", "net.ipv6.conf.eth0.forwarding=1")
+	i := instance{Priority: 150, VIPs: "fe80::100/64"}
+	a := n.Start(lab.Ours(), config(i, in(ar, i)))
+	l.WaitHolder(soon+i.Down(), vip6, "a ar")
+	for lan, want := range map[int]uint8{home: 0, red: 0x80} {
+		if f := l.WaitFrame(soon, "announcement", lab.Announcements("a", vip6), lab.OnLAN(lan)); f.Flags&0x80 != want {
+			t.Errorf("LAN %d: router flag %#x, want %#x", lan, f.Flags, want)
+		}
+	}
+	at := time.Now()
+	ar.IP("addr del fe80::100/64 dev eth0")
+	a.WaitLogAfter(at, soon, `\(VI_r\) Entering BACKUP STATE`)
+	l.WaitHolder(soon+i.Down(), vip6, "a ar")
+	undisturbed(t, l, home, at)
 }
