@@ -12,15 +12,24 @@ func (v *VRRP) Namespaces() (names []string) {
 	return names
 }
 
-// In returns the part of v that concerns one network namespace. Everything that belongs to no instance concerns that of the process, ""; limits
-// of the rate of announcements are for no namespace in particular, and in none.
+// In returns the part of v that concerns one network namespace. What belongs to no instance concerns that of the process, "".
 func (v *VRRP) In(namespace string) *VRRP {
-	foreign := func(i Instance) bool { return i.NetNamespace != namespace }
-	if namespace == "" && !slices.ContainsFunc(v.Instances, foreign) {
+	here := 0
+	for i := range v.Instances { // an Instance is large
+		if v.Instances[i].NetNamespace == namespace {
+			here++
+		}
+	}
+	if namespace == "" && here == len(v.Instances) {
 		return v
 	}
 	part := *v
-	part.Instances = slices.DeleteFunc(slices.Clone(v.Instances), foreign)
+	part.Instances = make([]Instance, 0, here)
+	for i := range v.Instances {
+		if v.Instances[i].NetNamespace == namespace {
+			part.Instances = append(part.Instances, v.Instances[i])
+		}
+	}
 	part.Linkbeat = slices.DeleteFunc(slices.Clone(v.Linkbeat), func(l Linkbeat) bool { return l.Namespace != namespace })
 	if !slices.ContainsFunc(part.Instances, func(i Instance) bool { return i.Filtered() }) {
 		part.Filter = Filter{}

@@ -2,6 +2,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"reflect"
@@ -163,13 +164,24 @@ func instanceName(i *model.Instance) string {
 	if i.Interface != "" {
 		name += ", " + i.Interface
 	}
+	name += inNamespace(i)
 	return name + ")"
+}
+
+// inNamespace says where an interface is that is not in the process's network namespace.
+func inNamespace(i *model.Instance) string {
+	if i.NetNamespace == "" {
+		return ""
+	}
+	return " in namespace " + i.NetNamespace
 }
 
 func instanceItems(old, new *model.Instance) []Item {
 	type addressKey struct{ prefix, dev string }
 	key := func(a *model.Address) addressKey { return addressKey{a.Prefix.String(), a.Interface} }
-	name := func(a *model.Address) string { return a.Prefix.String() + " dev " + a.Interface }
+	name := func(a *model.Address) string {
+		return a.Prefix.String() + " dev " + a.Interface + inNamespace(cmp.Or(new, old))
+	}
 	addresses := func(kind string, list func(*model.Instance) []model.Address) []Item {
 		return compare(kind, of(old, list), of(new, list), key, name, nil)
 	}

@@ -20,15 +20,21 @@ func (n *Node) Inner(name string, lan int) *Inner {
 	n.lab.t.Helper()
 	i := &Inner{of: n, lan: lan, Node: &Node{Name: name, Dir: n.Dir, lab: n.lab, index: n.index, ns: n.lab.prefix + name}}
 	i.Appear()
+	i.Attach()
 	return i
 }
 
-// Appear makes the namespace anew after Unname and Release.
+// Appear makes the namespace, which has nothing in it yet.
 func (i *Inner) Appear() {
+	i.lab.t.Helper()
+	i.lab.mark(i.Name, "namespace made")
+	i.lab.addNS(i.ns)
+}
+
+// Attach gives the namespace its interface.
+func (i *Inner) Attach() {
 	l, n := i.lab, i.of
 	l.t.Helper()
-	l.mark(i.Name, "namespace made")
-	l.addNS(i.ns)
 	if exec.Command("ip", "-n", n.ns, "link", "show", fmt.Sprintf("eth%d", i.lan)).Run() == nil {
 		l.ip(n.ns, fmt.Sprintf("link set eth%d netns %s name eth0\n", i.lan, i.ns))
 	} else { // it went with the last one

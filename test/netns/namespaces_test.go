@@ -2,9 +2,12 @@ package netns
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -139,21 +142,25 @@ func TestNamespaceGone(t *testing.T) {
 	t.Parallel()
 	l, a, _, ar, _ := threePairs(t)
 	open := descriptors(t, a)
-	for range 2 {
+	for _, atOnce := range []bool{false, true} { // there is a new one of the name
 		at := time.Now()
 		ar.Unname()
+		if atOnce {
+			ar.Appear()
+		}
 		a.WaitLogAfter(at, soon, "Network namespace "+ar.Namespace()+" is gone")
 		a.WaitLogAfter(at, soon, `\(VI_r\) Entering FAULT STATE`)
 		l.WaitFrame(soon, "goodbye", lab.Adverts("a"), lab.OnLAN(red), lab.Priority(0), lab.After(at))
 		l.WaitHolder(soon, vip, "a ab br")
 		ar.Release()
 		l.Wait(soon, "the namespace is free", ar.Freed)
-		l.Wait(soon, "descriptors closed", func() bool { return descriptors(t, a) < open-5 })
+		if !atOnce {
+			l.Wait(soon, "descriptors closed", func() bool { return descriptors(t, a) < open-5 })
+			ar.Appear()
+		}
 		undisturbed(t, l, home, at)
 		undisturbed(t, l, blue, at)
-
-		at = time.Now()
-		ar.Appear()
+		ar.Attach()
 		a.WaitLogAfter(at, soon, "Network namespace "+ar.Namespace()+" opened")
 		l.WaitHolder(soon+instance{Priority: 150}.Down(), vip, "a ab ar")
 		l.Wait(soon, "as many descriptors as before", func() bool { return descriptors(t, a) == open })
@@ -161,6 +168,28 @@ func TestNamespaceGone(t *testing.T) {
 	}
 	a.Stop()
 	l.WaitHolder(soon, vip, "b bb br")
+}
+
+// A name that means another namespace from one moment to the next means another; two names of one namespace are not two of them.
+func TestNamespaceReplaced(t *testing.T) {
+	t.Parallel()
+	l, a, _, ar, ab := threePairs(t)
+	path := func(n *lab.Inner) string { return "/run/netns/" + n.Namespace() }
+	at := time.Now()
+	if err := syscall.Mount(path(ab), path(ar), "", syscall.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	restore := sync.OnceFunc(func() { syscall.Unmount(path(ar), syscall.MNT_DETACH) })
+	t.Cleanup(restore)
+	a.WaitLogAfter(at, soon, "Network namespace "+ar.Namespace()+" is gone")
+	a.WaitLogAfter(at, soon, "Network namespace "+ar.Namespace()+" cannot be used: it is that of "+ab.Namespace())
+	l.WaitHolder(soon, vip, "a ab br")
+	undisturbed(t, l, blue, at)
+	at = time.Now()
+	restore()
+	a.WaitLogAfter(at, soon, "Network namespace "+ar.Namespace()+" opened")
+	l.WaitHolder(soon+instance{Priority: 150}.Down(), vip, "a ab ar")
+	undisturbed(t, l, blue, at)
 }
 
 // A namespace may come later than the daemon where interfaces may.
@@ -182,6 +211,7 @@ func TestNamespaceLater(t *testing.T) {
 	a.WaitLog(soon, "Network namespace "+ar.Namespace()+" does not exist")
 	a.WaitLog(soon, `\(VI_r\): entering FAULT state \(network namespace \S+ is missing\)`)
 	ar.Appear()
+	ar.Attach()
 	l.WaitHolder(soon+instance{Priority: 150}.Down(), vip, "a ab ar")
 }
 
@@ -263,15 +293,32 @@ func TestNamespaceObjects(t *testing.T) {
 	l.WaitHolder(soon, vip, "")
 	ar.IP("link set side1 up")
 	l.WaitHolder(soon+i.Down(), vip, "ar")
-	a.Stop()
+
+	// Somebody else lives on in it, under no name.
+	lives := ar.Command("sleep", "60")
+	if err := lives.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { lives.Process.Kill(); lives.Wait() })
+	inside := func(words ...string) string {
+		out, _ := exec.Command("nsenter", append([]string{fmt.Sprintf("--net=/proc/%d/ns/net", lives.Process.Pid)}, words...)...).CombinedOutput()
+		return string(out)
+	}
+	l.Wait(soon, "the process is in the namespace", func() bool { return strings.Contains(inside("ip", "link"), "vrrp.51") })
+	at = time.Now()
+	ar.Unname()
+	a.WaitLogAfter(at, soon, "Network namespace "+ar.Namespace()+" closed")
 	l.WaitHolder(soon, vip, "")
-	if hasLink(ar.Node, "vrrp.51") {
-		t.Error("the VMAC was left behind")
+	if got := inside("ip", "link"); strings.Contains(got, "vrrp.51") {
+		t.Errorf("the VMAC was left behind:\n%s", got)
 	}
-	if rules := output(t, ar.Node, "nft", "list", "ruleset"); rules != "" {
-		t.Errorf("packet filter left behind:\n%s", rules)
+	if got := inside("nft", "list", "ruleset"); got != "" {
+		t.Errorf("packet filter left behind:\n%s", got)
 	}
-	if got := output(t, ar.Node, "sysctl", "-n", "net.ipv4.conf.eth0.arp_ignore"); got != "0\n" {
+	if got := inside("ip", "route", "show", "192.0.2.0/24"); got != "" {
+		t.Errorf("route left behind: %s", got)
+	}
+	if got := inside("sysctl", "-n", "net.ipv4.conf.eth0.arp_ignore"); got != "0\n" {
 		t.Errorf("arp_ignore at the end: %q", got)
 	}
 }
@@ -282,10 +329,14 @@ func TestNamespaceWorkerKilled(t *testing.T) {
 	l := newLab(t, lab.Plan{LANs: 2, Nodes: []string{"a"}})
 	ar := l.Node("a").Inner("ar", red)
 	i := in(ar, instance{Priority: 150})
-	a := l.Node("a").Start(lab.Ours(), config(i), "-R")
+	vmac := in(ar, instance{Priority: 150, VRID: 52, VIPs: "10.1.0.101/24", Lines: "use_vmac"})
+	vmac.Name = "VI_vmac"
+	a := l.Node("a").Start(lab.Ours(), config(i, vmac), "-R")
 	l.WaitHolder(soon+i.Down(), vip, "ar")
+	l.WaitHolder(soon, other, "ar")
 	syscall.Kill(a.Worker(), syscall.SIGKILL)
 	l.WaitHolder(soon, vip, "")
+	l.Wait(soon, "the VMAC is gone", func() bool { return !hasLink(ar.Node, "vrrp.52") })
 }
 
 // Fifty namespaces are one process's work.
@@ -311,9 +362,11 @@ func TestManyNamespaces(t *testing.T) {
 		run("ip", "-n", name(k), "link", "set", "peer0", "up")
 		run("ip", "-n", name(k), "link", "set", "eth0", "up")
 		run("ip", "-n", name(k), "addr", "add", "10.1.0.1/24", "dev", "eth0")
-		parts = append(parts, instance{Name: fmt.Sprintf("VI_%d", k), Priority: 255, Lines: "net_namespace " + name(k)})
+		parts = append(parts, instance{Name: fmt.Sprintf("VI_n%d", k), Priority: 255, Lines: "net_namespace " + name(k)})
 	}
-	a := n.Start(lab.Ours(), config(parts...))
+	alone := instance{Priority: 255}
+	a := lone(t, l, alone)
+	open := descriptors(t, a)
 	held := func() (n int) {
 		for k := range many {
 			if strings.Contains(run("ip", "-n", name(k), "-o", "addr", "show", "dev", "eth0"), " "+vip.String()+"/") {
@@ -322,13 +375,79 @@ func TestManyNamespaces(t *testing.T) {
 		}
 		return n
 	}
-	l.Wait(2*soon, "all are master", func() bool { return len(logged(a, time.Time{}, "Entering MASTER STATE")) == many })
-	l.Wait(soon, "all have the address", func() bool { return held() == many })
+	come := func() {
+		t.Helper()
+		at := a.Reload(config(append(parts, alone)...))
+		l.Wait(2*soon, "all are master", func() bool { return len(logged(a, at, "Entering MASTER STATE")) == many })
+		l.Wait(soon, "all have the address", func() bool { return held() == many })
+		if got := logged(a, at, "FAULT"); len(got) > 0 {
+			t.Errorf("%q", got)
+		}
+		undisturbed(t, l, home, at)
+	}
+	come()
 	if tasks, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", a.Worker())); len(tasks) > many {
 		t.Errorf("%d threads", len(tasks)) // none of a namespace's own
 	}
+	at := a.Reload(config(alone))
+	l.Wait(soon, "none has the address", func() bool { return held() == 0 })
+	undisturbed(t, l, home, at)
+	l.Wait(2*soon, "all are closed but the watch", func() bool { return descriptors(t, a) <= open+1 }) // a packet socket takes the kernel 10 ms
+	come()
 	a.Stop()
 	if got := held(); got != 0 {
 		t.Errorf("%d have the address after the end", got)
 	}
+}
+
+// The namespace of the daemon as a whole is one thing, those of instances another.
+func TestNamespaceOfBoth(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, lab.Plan{LANs: 3, Nodes: []string{"a"}})
+	ar, ab := inners(l, "a")
+	n := l.Node("a")
+	i := instance{Priority: 150}
+	script := n.Recorder("notify", "readlink /proc/self/ns/net")
+	inner := in(ar, instance{Priority: 150, Lines: "use_vmac\nnotify " + script.Path})
+	group := "vrrp_sync_group G {\n  group {\n    VI_1\n    VI_r\n  }\n}\n"
+	a := n.Start(lab.Ours(), "net_namespace "+ab.Namespace()+"\n"+config(group, i, inner))
+	l.WaitHolder(soon+i.Down(), vip, "ab ar")
+	where := strings.TrimSpace(output(t, ab.Node, "readlink", "/proc/self/ns/net"))
+	l.Wait(soon, "scripts run where the daemon does", func() bool {
+		return slices.Contains(script.Calls(), "INSTANCE VI_r MASTER 150 "+where)
+	})
+	t.Run("a sync group spans both", func(t *testing.T) {
+		n.Unplug(red)
+		l.WaitHolder(soon, vip, "")
+		n.Plug(red)
+		l.WaitHolder(soon+i.Down(), vip, "ab ar")
+	})
+	a.Stop()
+	l.WaitHolder(soon, vip, "")
+	if hasLink(ar.Node, "vrrp.51") {
+		t.Error("the VMAC was left behind")
+	}
+}
+
+// What the kernel is asked about IPv6 is asked in the namespace: whether it forwards, and whether an address is really gone.
+func TestNamespaceIPv6(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, lab.Plan{LANs: 2, Nodes: []string{"a"}})
+	n := l.Node("a")
+	ar := n.Inner("ar", red)
+	vip6 := netip.MustParseAddr("fe80::100")
+	output(t, ar.Node, "sysctl", "-qw", "net.ipv6.conf.all.forwarding=1", "net.ipv6.conf.eth0.forwarding=1")
+	i := instance{Priority: 150, VIPs: "fe80::100/64"}
+	a := n.Start(lab.Ours(), config(i, in(ar, i)))
+	l.WaitHolder(soon+i.Down(), vip6, "a ar")
+	for lan, want := range map[int]uint8{home: 0, red: 0x80} {
+		if f := l.WaitFrame(soon, "announcement", lab.Announcements("a", vip6), lab.OnLAN(lan)); f.Flags&0x80 != want {
+			t.Errorf("LAN %d: router flag %#x, want %#x", lan, f.Flags, want)
+		}
+	}
+	at := time.Now()
+	ar.IP("addr del fe80::100/64 dev eth0")
+	a.WaitLogAfter(at, soon, `\(VI_r\) Entering BACKUP STATE`)
+	l.WaitHolder(soon+i.Down(), vip6, "a ar")
+	undisturbed(t, l, home, at)
 }

@@ -68,7 +68,7 @@ func (v *vrrpPart) namespace(name string) *namespace {
 	if i := slices.IndexFunc(v.nets, func(ns *namespace) bool { return ns.name == name }); i >= 0 {
 		return v.nets[i]
 	}
-	ns := &namespace{vrrpPart: v, name: name, log: v.log, conf: v.conf.In(name), stale: v.flags.Stale[name], ctx: v.ctx}
+	ns := &namespace{vrrpPart: v, name: name, log: v.log, conf: v.conf.In(name), stale: v.flags.Stale[name], cancel: func() {}}
 	if name != "" {
 		ns.log = v.log.With("netns", name)
 	}
@@ -100,17 +100,22 @@ func (ns *namespace) works() bool { return ns.known && ns.departs.IsZero() }
 // connect opens what is needed of the kernel, in the calling thread's network namespace.
 func (ns *namespace) connect() (err error) {
 	ns.ctx, ns.cancel = context.WithCancel(ns.vrrpPart.ctx)
-	ns.log.Info("Registering Kernel netlink reflector")
+	say := func(line string) {
+		if ns == ns.home {
+			ns.log.Info(line)
+		}
+	}
+	say("Registering Kernel netlink reflector")
 	if ns.watch, err = netlink.OpenWatch(ns.conf.MonitorRxBuf, ns.space); err != nil {
 		return fmt.Errorf("watch the kernel's links and addresses: %w", err)
 	}
-	ns.log.Info("Registering Kernel netlink command channel")
+	say("Registering Kernel netlink command channel")
 	if ns.lane, err = netlink.OpenLane(ns.log, ns.poster(), ns.conf.CommandRxBuf); err != nil {
 		ns.watch.Close()
 		return fmt.Errorf("open address lane: %w", err)
 	}
 	ns.watch.Own(ns.lane)
-	ns.log.Info("Registering gratuitous ARP shared channel")
+	say("Registering gratuitous ARP shared channel")
 	if ns.frame, err = rawnet.OpenSender(); err != nil {
 		ns.watch.Close()
 		ns.lane.Close()
@@ -173,6 +178,7 @@ func (ns *namespace) enter() {
 		if err != nil {
 			space.Close()
 			ns.forget()
+			ns.cancel()
 		}
 	}
 	switch {
@@ -180,10 +186,22 @@ func (ns *namespace) enter() {
 		ns.complain("Network namespace %s does not exist", ns.name)
 	case err != nil:
 		ns.complain("Network namespace %s cannot be used: %v", ns.name, err)
+		if ns.reopen.IsZero() {
+			ns.reopen = time.Now().Add(reopenDelay)
+		}
 	default:
 		ns.blamed = ""
 		ns.vrrpPart.log.Info(fmt.Sprintf("Network namespace %s opened", ns.name))
 		ns.run()
+	}
+}
+
+// reenter tries again to open the namespaces that could not be used. Of those that do not exist the watch tells.
+func (v *vrrpPart) reenter(now time.Time) {
+	for _, ns := range v.nets {
+		if ns.blamed != "" {
+			ns.look(now)
+		}
 	}
 }
 
@@ -284,11 +302,13 @@ func (ns *namespace) shut(now time.Time) {
 			waiting = append(waiting, r)
 		}
 	}
-	ns.frame.Close()
-	ns.space.Close()
+	frame, space := ns.frame, ns.space
+	ns.closeLater(func() { frame.Close(); space.Close() })
 	ns.forget()
-	ns.linkFacts()
-	ns.tell(now)
+	if ns.running {
+		ns.linkFacts()
+		ns.tell(now)
+	}
 	for _, r := range waiting {
 		ns.settled(now, r, nil)
 	}
@@ -297,7 +317,23 @@ func (ns *namespace) shut(now time.Time) {
 	ns.maybeEnd(now)
 }
 
-// planNamespaces opens the namespaces that a configuration needs.
+// closeLater has f, which closes something, called on a goroutine: a packet socket takes the kernel some 10 ms.
+func (v *vrrpPart) closeLater(f func()) {
+	if v.closing = append(v.closing, f); len(v.closing) == 1 {
+		v.closeNext()
+	}
+}
+
+func (v *vrrpPart) closeNext() {
+	f := v.closing[0]
+	v.part.Go("close of sockets", func() error { f(); return nil }, func(time.Time, error) {
+		if v.closing = v.closing[1:]; len(v.closing) > 0 {
+			v.closeNext()
+		}
+	})
+}
+
+// planNamespaces has the namespaces opened that a configuration needs.
 func (v *vrrpPart) planNamespaces(conf *model.VRRP) {
 	names := conf.Namespaces()
 	if len(names) == 0 && len(v.nets) == 1 {
@@ -327,10 +363,31 @@ func (v *vrrpPart) planNamespaces(conf *model.VRRP) {
 			})
 		})
 	}
+	idle := len(v.entering) == 0
+	v.entering = nil
 	for _, ns := range v.nets {
 		if !ns.open {
-			ns.look(time.Now())
+			v.entering = append(v.entering, ns)
 		}
+	}
+	if idle && len(v.entering) > 0 {
+		v.part.Post(v.enterNext)
+	}
+}
+
+// enterNext opens the namespaces that a configuration needs, one in each pass of the loop, so that the adverts of others are on time.
+func (v *vrrpPart) enterNext(now time.Time) {
+	if len(v.entering) == 0 {
+		return
+	}
+	ns := v.entering[0]
+	v.entering = v.entering[1:]
+	if ns.look(now); ns.open && v.pending != nil {
+		v.pending.ask(ns)
+	}
+	v.prepared(now)
+	if len(v.entering) > 0 {
+		v.part.Post(v.enterNext)
 	}
 }
 

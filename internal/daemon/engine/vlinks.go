@@ -85,11 +85,18 @@ func (v *vrrpPart) prepare(now time.Time, conf *model.VRRP, then func(now time.T
 	v.pending = p
 	v.planNamespaces(conf)
 	for _, ns := range v.nets {
-		if ns.open && ns.askLinks(ns.next, func() { p.waits--; v.prepared(time.Now()) }) {
-			p.waits++
+		if ns.open {
+			p.ask(ns)
 		}
 	}
 	v.prepared(now)
+}
+
+// ask asks for the interfaces that are needed in a namespace.
+func (p *pending) ask(ns *namespace) {
+	if ns.askLinks(ns.plan(), func() { p.waits--; ns.prepared(time.Now()) }) {
+		p.waits++
+	}
 }
 
 // prepared goes on with what waits if the namespaces that there are are known, their links there and the traffic of those filtered.
@@ -98,7 +105,7 @@ func (v *vrrpPart) prepared(now time.Time) {
 	if p == nil {
 		return
 	}
-	if now.Before(p.until) && (p.waits > 0 || slices.ContainsFunc(v.nets, func(ns *namespace) bool { return ns.open && !(ns.known && ns.linksThere(ns.plan())) })) {
+	if now.Before(p.until) && (p.waits+len(v.entering) > 0 || slices.ContainsFunc(v.nets, func(ns *namespace) bool { return ns.open && !(ns.known && ns.linksThere(ns.plan())) })) {
 		return
 	}
 	v.pending = nil
@@ -108,10 +115,11 @@ func (v *vrrpPart) prepared(now time.Time) {
 
 // pendingDeadline is when a start or a reload has waited long enough, or the end.
 func (v *vrrpPart) pendingDeadline() time.Time {
-	if v.pending != nil {
-		return v.pending.until
+	d := v.endAt
+	if p := v.pending; p != nil && (d.IsZero() || p.until.Before(d)) {
+		d = p.until
 	}
-	return v.endAt
+	return d
 }
 
 func (v *vrrpPart) expirePending(now time.Time) {

@@ -42,6 +42,8 @@ type vrrpPart struct {
 	pending    *pending
 	endAt      time.Time             // when the interfaces that the daemon has made may go
 	departAt   time.Time             // when a namespace that is being left has to be closed
+	entering   []*namespace          // to be opened
+	closing    []func()              // what is to be closed, the first by now
 	names      *netns.Watch          // of the namespaces but home; nil until there is one
 	extraDue   map[*router]time.Time // garp_extra_if
 	slots      []*router             // by the number that due knows them by; nil: free
@@ -623,6 +625,7 @@ func (v *vrrpPart) Expire(now time.Time) {
 	if !v.reopen.IsZero() && !now.Before(v.reopen) {
 		v.reopen = time.Time{}
 		v.refreshAll(now)
+		v.reenter(now)
 	}
 	v.expireDepartures(now)
 	v.expireLeases(now)

@@ -32,6 +32,7 @@ func OpenRoutingWatch(lane *Lane, rxBuf model.RxBuf, space *netns.Space) (*Routi
 	}
 	// Without the filter there is more to read, and nothing else.
 	_ = notes.filter(protocolFilter)
+	notes.size = noteBuf
 	return &RoutingWatch{notes: notes, mine: lane.sock.port(), who: culprits{space: space}}, nil
 }
 

@@ -18,8 +18,16 @@ type socket struct {
 	file *os.File
 	raw  syscall.RawConn
 	seq  uint32
+	size int    // of buf to begin with
 	buf  []byte // made when it is first needed: not every socket is read
 }
+
+// Sizes of buf. What is longer is lost, once; then it is made long enough.
+const (
+	minBuf  = 4 << 10  // acknowledgements
+	noteBuf = 16 << 10 // notifications, each of one object
+	dumpBuf = 64 << 10 // the kernel makes parts of a dump half as long
+)
 
 // orElse returns the size that is meant where the configuration names none: as many bytes, if that is allowed.
 func orElse(b model.RxBuf, bytes int) model.RxBuf {
@@ -133,7 +141,7 @@ func (s *socket) receive() ([]syscall.NetlinkMessage, error) {
 // room makes the buffer.
 func (s *socket) room() {
 	if s.buf == nil {
-		s.buf = make([]byte, 1<<16)
+		s.buf = make([]byte, max(s.size, minBuf))
 	}
 }
 

@@ -81,6 +81,7 @@ func OpenLinks(log *slog.Logger, post func(func()), space *netns.Space) (*Links,
 	if err != nil {
 		return nil, err
 	}
+	sock.size = dumpBuf
 	handle, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		sock.close()

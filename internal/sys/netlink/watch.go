@@ -37,6 +37,7 @@ func OpenWatch(rxBuf model.RxBuf, space *netns.Space) (*Watch, error) {
 		notes.close()
 		return nil, err
 	}
+	notes.size, dumps.size = noteBuf, dumpBuf
 	return &Watch{notes: notes, dumps: dumps, who: culprits{space: space}}, nil
 }
 

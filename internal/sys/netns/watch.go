@@ -14,6 +14,9 @@ import (
 // the table of mounts has changed.
 const lookInterval = time.Second
 
+// lookRest is the least time between two looks, on a machine that mounts all the time.
+const lookRest = 20 * time.Millisecond
+
 // Watch tells when the namespaces of names come, go or become others.
 type Watch struct {
 	mu    sync.Mutex
@@ -46,6 +49,11 @@ func (w *Watch) Run(ctx context.Context, changed func(name string)) error {
 	for {
 		for _, name := range w.look() {
 			changed(name)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(lookRest):
 		}
 		_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLPRI}}, int(lookInterval/time.Millisecond))
 		if ctx.Err() != nil {
