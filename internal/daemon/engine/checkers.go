@@ -348,7 +348,11 @@ func (c *checkers) Expire(now time.Time) {
 	if !c.tidyAt.IsZero() && !now.Before(c.tidyAt) {
 		c.tidy()
 	}
-	for id, ok := c.due.Due(now); ok; id, ok = c.due.Due(now) {
+	for range perPass {
+		id, ok := c.due.Due(now)
+		if !ok {
+			break
+		}
 		n := c.byID[lvs.CheckID(id)]
 		if n == nil {
 			c.due.Set(id, time.Time{})
