@@ -72,9 +72,9 @@ func OpenLane(log *slog.Logger, post func(func()), rxBuf model.RxBuf) (*Lane, er
 //
 // settled is called once, on the loop, after the kernel has answered for every object: with nil if all are there ("exists" counts),
 // otherwise with the first error, when the lane goes on trying on its own. It is not called if the owner has made another wish
-// by then. An address that was there already without our doing is not ours and will not be removed; nor is a route of another protocol.
+// by then. objects must not be changed afterwards. An address that was there already without our doing is not ours and will not be removed; nor is a route of another protocol.
 func (l *Lane) Own(owner string, objects model.Objects, settled func(err error)) {
-	w := &wish{owner: owner, addrs: slices.Clone(objects.Addresses), settled: settled, open: true}
+	w := &wish{owner: owner, addrs: objects.Addresses, settled: settled, open: true}
 	wanted := make(map[hostnet.Key]bool, len(w.addrs))
 	for i := range w.addrs {
 		k := hostnet.KeyOf(w.addrs[i])
