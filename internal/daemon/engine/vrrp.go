@@ -489,6 +489,7 @@ func (v *vrrpPart) sendTo(r *router, priority uint8, dst netip.Addr, hopLimit in
 // announce queues gratuitous ARP and NA for all addresses of a router.
 func (v *vrrpPart) announce(now time.Time, r *router, repeat int) {
 	i := r.m.Instance()
+	detailed := logging.Detailed(v.log)
 	var targets []announce.Target
 	for _, a := range addresses(i) {
 		t, ok := r.ns.target(a.Interface, a.Prefix.Addr())
@@ -496,6 +497,9 @@ func (v *vrrpPart) announce(now time.Time, r *router, repeat int) {
 			continue
 		}
 		targets = append(targets, t)
+		if !detailed {
+			continue
+		}
 		what := "gratuitous ARPs"
 		if t.Addr.Is6() {
 			what = "Unsolicited Neighbour Adverts"
@@ -528,6 +532,7 @@ func (v *vrrpPart) flush(now time.Time) {
 		return
 	}
 	v.frames = v.queue.Due(now, v.frames[:0])
+	detailed := logging.Detailed(v.log)
 	for i := range v.frames {
 		f := &v.frames[i]
 		what := "gratuitous ARP"
@@ -540,6 +545,9 @@ func (v *vrrpPart) flush(now time.Time) {
 		}
 		if err := r.ns.frame.Send(f.IfIndex, f.Data); err != nil {
 			r.ns.log.Info(fmt.Sprintf("Error sending %s on %s for %s: %v", what, f.IfName, f.Addr, err))
+			continue
+		}
+		if !detailed {
 			continue
 		}
 		if k := slices.IndexFunc(v.queued, func(q queued) bool { return q.addr == f.Addr }); k >= 0 {
