@@ -36,8 +36,9 @@ demo: ## a failover to look at: two routers and a client in network namespaces (
 bench: ## takeover and configuration beside the real keepalived, in one run (root)
 	PATH="$$(test/setup.sh):$$PATH" go run ./test/bench
 
-soak: ## 10 000 flaps of 1000 real servers: memory stays flat (some minutes)
+soak: ## 100 000 reloads and flaps of virtual routers, 5000 of a real daemon, 10 000 flaps of 1000 real servers: memory stays flat (20 minutes; root)
 	SOAK=10000 go test -count=1 -timeout 2h -run TestSoak -v ./internal/daemon/engine
+	SOAK=5000 go test -count=1 -timeout 2h -run 'TestSoak$$' -v ./test/netns
 
 fuzz: ## ten seconds for each fuzz target (FUZZTIME=10m for longer)
 	test/fuzz.sh

@@ -2,36 +2,33 @@ package loop
 
 import "time"
 
-// Deadlines keeps at most one deadline for each of the small integers 0..n-1 in an indexed heap: setting, clearing and asking for
-// the next cost O(log n), which a scan of thousands of instances or checks does not.
+// Deadlines keeps at most one deadline for each of any integers in an indexed heap: setting, clearing and asking for the next cost
+// O(log n), which a scan of thousands of instances or checks does not. It needs memory for as many as there were at once.
 type Deadlines struct {
-	heap []item
-	pos  []int // by id: its place in heap plus one; 0: no deadline
+	heap []*item
+	byID map[int]*item
+	free []*item // to be used again
 }
 
 type item struct {
-	at time.Time
-	id int
+	at    time.Time
+	id    int
+	place int // in heap
 }
 
 // Set gives id the deadline at; the zero time clears it.
 func (d *Deadlines) Set(id int, at time.Time) {
-	for len(d.pos) <= id {
-		d.pos = append(d.pos, 0)
-	}
-	i := d.pos[id] - 1
+	e := d.byID[id]
 	switch {
-	case at.IsZero() && i < 0:
+	case at.IsZero() && e == nil:
 	case at.IsZero():
-		d.remove(i)
-	case i < 0:
-		d.heap = append(d.heap, item{at, id})
-		d.pos[id] = len(d.heap)
-		d.up(len(d.heap) - 1)
+		d.remove(e)
+	case e == nil:
+		d.add(id, at)
 	default:
-		d.heap[i].at = at
-		d.up(i)
-		d.down(i)
+		e.at = at
+		d.up(e.place)
+		d.down(e.place)
 	}
 }
 
@@ -51,17 +48,31 @@ func (d *Deadlines) Due(now time.Time) (id int, ok bool) {
 	return d.heap[0].id, true
 }
 
-func (d *Deadlines) remove(i int) {
-	last := len(d.heap) - 1
-	d.pos[d.heap[i].id] = 0
-	if i != last {
-		d.heap[i] = d.heap[last]
-		d.pos[d.heap[i].id] = i + 1
+func (d *Deadlines) add(id int, at time.Time) {
+	var e *item
+	if n := len(d.free); n > 0 {
+		e, d.free = d.free[n-1], d.free[:n-1]
+	} else {
+		e = new(item)
 	}
+	*e = item{at, id, len(d.heap)}
+	if d.byID == nil {
+		d.byID = map[int]*item{}
+	}
+	d.byID[id] = e
+	d.heap = append(d.heap, e)
+	d.up(e.place)
+}
+
+func (d *Deadlines) remove(e *item) {
+	last, place := len(d.heap)-1, e.place
+	d.swap(place, last)
 	d.heap = d.heap[:last]
-	if i != last {
-		d.up(i)
-		d.down(i)
+	delete(d.byID, e.id)
+	d.free = append(d.free, e)
+	if place != last {
+		d.up(place)
+		d.down(place)
 	}
 }
 
@@ -95,5 +106,5 @@ func (d *Deadlines) down(i int) {
 
 func (d *Deadlines) swap(i, j int) {
 	d.heap[i], d.heap[j] = d.heap[j], d.heap[i]
-	d.pos[d.heap[i].id], d.pos[d.heap[j].id] = i+1, j+1
+	d.heap[i].place, d.heap[j].place = i, j
 }

@@ -173,3 +173,24 @@ func TestDeadlinesAgainstScan(t *testing.T) {
 		}
 	}
 }
+
+// Ids that are never used again, as those of checks that a reload has changed, cost nothing once they are cleared.
+func TestDeadlinesOfEverNewIDs(t *testing.T) {
+	var d Deadlines
+	base := time.Unix(1000, 0)
+	turn := func(n int) {
+		d.Set(n, base)
+		d.Set(n, base.Add(time.Second))
+		d.Set(n-10, time.Time{})
+	}
+	for n := range 1000 {
+		turn(n)
+	}
+	n := 1000
+	if allocs := testing.AllocsPerRun(1000, func() { turn(n); n++ }); allocs > 0 {
+		t.Errorf("%v allocations for each id", allocs)
+	}
+	if len(d.heap) != 10 || len(d.byID) != 10 || len(d.free) > 1 {
+		t.Errorf("%d deadlines, %d ids, %d to be used again; want 10, 10, at most 1", len(d.heap), len(d.byID), len(d.free))
+	}
+}

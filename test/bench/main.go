@@ -16,7 +16,7 @@ import (
 )
 
 // commands are the subcommands, in a file each.
-var commands = []command{takeover, gaps, instances, lvsBench, configBench}
+var commands = []command{takeover, gaps, instances, tlsBench, lvsBench, configBench}
 
 // command measures one thing and writes a table of it.
 type command struct {

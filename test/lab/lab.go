@@ -98,7 +98,7 @@ func New(t T, plan Plan) *Lab {
 		prefix: fmt.Sprintf("%s%d-%d", nsPrefix, os.Getpid(), labs.Add(1)), ports: map[portKey]int{}}
 	l.Timeline.init(t)
 	t.Cleanup(func() {
-		if t.Failed() {
+		if t.Failed() && !plan.Tap {
 			t.Logf("timeline:\n%s", l.Timeline.String())
 		}
 	})

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"runtime/debug"
 	"slices"
 	"syscall"
 	"time"
@@ -50,7 +49,6 @@ type checkers struct {
 	end     context.CancelFunc // of it
 
 	presence presence
-	tidyAt   time.Time // zero: nothing to tidy
 
 	epoch    time.Time // the times at which checks are begun are whole grains after it
 	running  bool
@@ -162,9 +160,6 @@ func (c *checkers) monitors(now time.Time) {
 			c.abandon(o, run)
 		}
 		c.due.Set(int(o.id), time.Time{})
-	}
-	if len(c.byID) >= tidyFrom {
-		c.tidyAt = now.Add(tidyDelay)
 	}
 }
 
@@ -315,7 +310,7 @@ func (c *checkers) Deadline() time.Time {
 	if !d.IsZero() {
 		d = c.epoch.Add((d.Sub(c.epoch) + grain - 1).Truncate(grain))
 	}
-	next := []time.Time{c.kills.Next(), c.tidyAt}
+	next := []time.Time{c.kills.Next()}
 	if c.cluster != nil {
 		next = append(next, c.cluster.RampDeadline())
 	}
@@ -327,28 +322,17 @@ func (c *checkers) Deadline() time.Time {
 	return d
 }
 
-// tidyDelay is how long after a start or reload its garbage is cleared away, and tidyFrom from how many checkers on that is worth it.
-const (
-	tidyDelay = 5 * time.Second
-	tidyFrom  = 1000
-)
-
-// tidy gives back what a configuration took that is not needed to run it: twice its size or more, if nothing else allocates.
-func (c *checkers) tidy() {
-	c.tidyAt = time.Time{}
-	c.part.Go("memory", func() error { debug.FreeOSMemory(); return nil }, func(time.Time, error) {})
-}
-
 func (c *checkers) Expire(now time.Time) {
 	if c.cluster != nil {
 		if r := c.cluster.RampDeadline(); !r.IsZero() && !now.Before(r) {
 			c.act(c.out[:0])
 		}
 	}
-	if !c.tidyAt.IsZero() && !now.Before(c.tidyAt) {
-		c.tidy()
-	}
-	for id, ok := c.due.Due(now); ok; id, ok = c.due.Due(now) {
+	for range perPass {
+		id, ok := c.due.Due(now)
+		if !ok {
+			break
+		}
 		n := c.byID[lvs.CheckID(id)]
 		if n == nil {
 			c.due.Set(id, time.Time{})

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"syscall"
 	"time"
@@ -165,6 +166,7 @@ type control struct {
 	*engine
 	part *loop.Part
 	beat time.Time // next heartbeat
+	tidy time.Time // when what the last configuration left behind is cleared away; zero: it is
 
 	batches []batch // of status files, to be written one after the other; the first is being written
 	told    bool    // Ready has been sent
@@ -294,6 +296,7 @@ func (e *engine) reload(now time.Time, next *model.Model, flags link.Flags) {
 	e.sync.apply()
 	e.save(now, "post", flags.Loads)
 	e.logConfig(now)
+	e.control.tidy = now.Add(link.TidyDelay)
 	e.control.tell(link.Message{Kind: link.Reloaded})
 }
 
@@ -318,6 +321,7 @@ func (e *engine) started() {
 		return
 	}
 	e.control.told = true
+	e.control.tidy = time.Now().Add(link.TidyDelay)
 	e.logConfig(time.Now())
 	e.control.tell(link.Message{Kind: link.Ready})
 }
@@ -370,16 +374,23 @@ func (e *engine) maybeEnd(now time.Time) {
 }
 
 func (c *control) Deadline() time.Time {
-	if c.stopping && c.stopBy.Before(c.beat) {
-		return c.stopBy
+	d := c.beat
+	for _, t := range [...]time.Time{c.stopBy, c.tidy} {
+		if !t.IsZero() && t.Before(d) {
+			d = t
+		}
 	}
-	return c.beat
+	return d
 }
 
 func (c *control) Expire(now time.Time) {
 	if !now.Before(c.beat) {
 		c.beat = now.Add(link.HeartbeatInterval)
 		c.tell(link.Message{Kind: link.Heartbeat})
+	}
+	if !c.tidy.IsZero() && !now.Before(c.tidy) {
+		c.tidy = time.Time{}
+		c.part.Go("memory", func() error { debug.FreeOSMemory(); return nil }, func(time.Time, error) {})
 	}
 	c.maybeEnd(now)
 }

@@ -2,9 +2,7 @@ package engine
 
 import (
 	"net/netip"
-	"os"
 	"runtime"
-	"strconv"
 	"testing"
 	"time"
 
@@ -17,16 +15,13 @@ import (
 // SOAK says how often each flaps; `make soak` has 10 000 flaps of each.
 func TestSoak(t *testing.T) {
 	const servers = 1000
-	flaps, _ := strconv.Atoi(os.Getenv("SOAK"))
-	if flaps == 0 {
-		flaps = 40
-	}
+	flaps := max(soak(t), 40)
 	config := func(n int) *model.LVS {
 		v := model.VirtualServer{Addr: netip.MustParseAddr("10.0.0.1"), Port: 80, Protocol: model.TCP, Family: model.IPv4, Scheduler: "rr", Quorum: 1}
 		for i := range servers {
 			a := netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)})
 			v.Real = append(v.Real, model.RealServer{Addr: a, Port: 80, Weight: int64(1 + n%3), SlowStart: 3 * time.Second, Checks: []model.Check{{
-				Kind: model.TCPCheck, DelayLoop: time.Second, Retry: uint32(n % 2), DelayBeforeRetry: time.Second, Conn: model.Connect{Dst: netip.AddrPortFrom(a, 80)}}}})
+				Kind: model.TCPCheck, DelayLoop: time.Second, Retry: uint32(n / 10 % 2), DelayBeforeRetry: time.Second, Conn: model.Connect{Dst: netip.AddrPortFrom(a, 80)}}}})
 		}
 		return &model.LVS{Services: []model.VirtualServer{v}}
 	}
@@ -49,17 +44,11 @@ func TestSoak(t *testing.T) {
 	var out []lvs.Action
 	var acts []check.Action
 	turns := 0
-	heap := func() uint64 {
-		var m runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
-	}
 	var before uint64
 	warm := max(flaps/10, 5)
 	for n := range flaps {
 		if n == warm {
-			before = heap()
+			before = heapInUse()
 		}
 		for _, ok := range []bool{false, true} {
 			for turned := 0; turned < servers; now = now.Add(time.Second) {
@@ -90,7 +79,7 @@ func TestSoak(t *testing.T) {
 			adopt()
 		}
 	}
-	after := heap()
+	after := heapInUse()
 	runtime.KeepAlive(cluster)
 	runtime.KeepAlive(monitors)
 	t.Logf("%d turns, heap %d KiB, then %d KiB", turns, before>>10, after>>10)

@@ -74,11 +74,18 @@ func (v *vrrpPart) runScript(s *trackScript) {
 
 func (v *vrrpPart) scriptDeadline() time.Time { return v.scriptDue.Next() }
 
+// perPass is how many checks or scripts are begun before the loop looks at what else is due: a thousand at once must not hold an advert up.
+const perPass = 16
+
 func (v *vrrpPart) expireScripts(now time.Time) {
 	if _, ok := v.scriptDue.Due(now); ok && v.engine.scripts.resultsDue() {
 		return
 	}
-	for slot, ok := v.scriptDue.Due(now); ok; slot, ok = v.scriptDue.Due(now) {
+	for range perPass {
+		slot, ok := v.scriptDue.Due(now)
+		if !ok {
+			return
+		}
 		i := slices.IndexFunc(v.scripts, func(s *trackScript) bool { return s.slot == slot })
 		if i < 0 {
 			v.scriptDue.Set(slot, time.Time{})

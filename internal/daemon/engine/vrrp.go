@@ -84,7 +84,7 @@ type router struct {
 	sock  *socket
 	rxBuf int // what it adds to the receive buffer of sock
 
-	faults  vrrp.Event // last Faults of the trackers
+	faults  faults     // last told by the trackers
 	noSock  bool       // no socket can be opened: a fault
 	source  netip.Addr // last told
 	ident   uint16     // IP identification of the next advert
@@ -97,6 +97,13 @@ type router struct {
 	gen     uint32          // the same, as the machine counts
 	held    []model.Address // asked for by Own, until a Disown has settled
 	leaving bool            // a reload removed it: it goes when the kernel has let go of its addresses
+}
+
+// faults is what a Faults event tells.
+type faults struct {
+	Count  int
+	Reason string
+	Init   bool
 }
 
 // pendingEvent is an event that came up while actions were carried out.
@@ -228,7 +235,7 @@ func (v *vrrpPart) removeResidual() {
 func addresses(i *model.Instance) []model.Address { return slices.Concat(i.VIPs, i.ExcludedVIPs) }
 
 func (v *vrrpPart) newRouter(i *model.Instance) *router {
-	r := &router{m: vrrp.New(i), ns: v.namespace(i.NetNamespace), owner: v.ownerName(i), faults: vrrp.Event{Kind: vrrp.Faults}}
+	r := &router{m: vrrp.New(i), ns: v.namespace(i.NetNamespace), owner: v.ownerName(i)}
 	r.slot = slices.Index(v.slots, nil)
 	if r.slot < 0 {
 		r.slot = len(v.slots)
@@ -484,6 +491,7 @@ func (v *vrrpPart) sendTo(r *router, priority uint8, dst netip.Addr, hopLimit in
 // announce queues gratuitous ARP and NA for all addresses of a router.
 func (v *vrrpPart) announce(now time.Time, r *router, repeat int) {
 	i := r.m.Instance()
+	detailed := logging.Detailed(v.log)
 	var targets []announce.Target
 	for _, a := range addresses(i) {
 		t, ok := r.ns.target(a.Interface, a.Prefix.Addr())
@@ -491,6 +499,9 @@ func (v *vrrpPart) announce(now time.Time, r *router, repeat int) {
 			continue
 		}
 		targets = append(targets, t)
+		if !detailed {
+			continue
+		}
 		what := "gratuitous ARPs"
 		if t.Addr.Is6() {
 			what = "Unsolicited Neighbour Adverts"
@@ -523,6 +534,7 @@ func (v *vrrpPart) flush(now time.Time) {
 		return
 	}
 	v.frames = v.queue.Due(now, v.frames[:0])
+	detailed := logging.Detailed(v.log)
 	for i := range v.frames {
 		f := &v.frames[i]
 		what := "gratuitous ARP"
@@ -535,6 +547,9 @@ func (v *vrrpPart) flush(now time.Time) {
 		}
 		if err := r.ns.frame.Send(f.IfIndex, f.Data); err != nil {
 			r.ns.log.Info(fmt.Sprintf("Error sending %s on %s for %s: %v", what, f.IfName, f.Addr, err))
+			continue
+		}
+		if !detailed {
 			continue
 		}
 		if k := slices.IndexFunc(v.queued, func(q queued) bool { return q.addr == f.Addr }); k >= 0 {
@@ -561,7 +576,7 @@ func (v *vrrpPart) tell(now time.Time) {
 			v.step(now, r, &vrrp.Event{Kind: vrrp.Priority, Total: e.Total})
 			continue
 		}
-		r.faults = vrrp.Event{Kind: vrrp.Faults, Count: e.Count, Reason: e.Reason, Init: e.Init}
+		r.faults = faults{e.Count, e.Reason, e.Init}
 		v.tellFaults(now, r)
 	}
 	v.effects = v.effects[:0]
@@ -570,7 +585,7 @@ func (v *vrrpPart) tell(now time.Time) {
 // tellFaults adds what the trackers do not know: a router without a socket is deaf, and must not take itself for alone; nor must one whose
 // network namespace is missing.
 func (v *vrrpPart) tellFaults(now time.Time, r *router) {
-	ev := r.faults
+	ev := vrrp.Event{Kind: vrrp.Faults, Count: r.faults.Count, Reason: r.faults.Reason, Init: r.faults.Init}
 	if !r.ns.works() {
 		ev.Count++
 		ev.Reason = "network namespace " + r.ns.name + " is missing"

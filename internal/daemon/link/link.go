@@ -123,6 +123,10 @@ const (
 	// HeartbeatInterval is how often a worker says that its loop turns.
 	HeartbeatInterval = time.Second
 
+	// TidyDelay is how long after a start or reload parent and worker clear away what it left behind in memory; by then the second block of
+	// announcements is over.
+	TidyDelay = 10 * time.Second
+
 	// SendTimeout is how long Send waits for a peer that does not read.
 	SendTimeout = 5 * time.Second
 

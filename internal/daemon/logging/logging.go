@@ -34,6 +34,9 @@ func Detail(l *slog.Logger, line string, args ...any) {
 	l.Log(context.Background(), LevelDetail, line, args...)
 }
 
+// Detailed reports whether what Detail logs is shown.
+func Detailed(l *slog.Logger) bool { return l.Enabled(context.Background(), LevelDetail) }
+
 // Role is a part of the daemon that logs under an ident of its own.
 type Role string
 

@@ -128,6 +128,7 @@ type Parent struct {
 	again     bool    // another reload was asked for meanwhile
 	pending   *loaded // sent to the worker, not yet acknowledged
 
+	tidy     *time.Timer // clears away what the last configuration left behind
 	stopping bool
 	idle     bool // nothing was done, since another daemon runs
 	quit     bool
@@ -407,6 +408,7 @@ func (p *Parent) receive(m link.Message) {
 			p.log.Info("Startup complete")
 		}
 		p.complete = true
+		p.tidyLater()
 		p.release()
 		notifyReady("Running")
 		p.reloadAgain()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -109,9 +110,18 @@ func (p *Parent) commit(l *loaded) {
 	}
 	p.pending, p.reloading = nil, false
 	p.unmark()
+	p.tidyLater()
 	p.log.Info("Reload complete")
 	notifyReady("Running")
 	p.reloadAgain()
+}
+
+// tidyLater gives memory back that a configuration took and that is not needed to run it: nothing else allocates, so that it would stay.
+func (p *Parent) tidyLater() {
+	if p.tidy == nil {
+		p.tidy = time.AfterFunc(link.TidyDelay, debug.FreeOSMemory)
+	}
+	p.tidy.Reset(link.TidyDelay)
 }
 
 // reloadFailed ends a reload that changed nothing.

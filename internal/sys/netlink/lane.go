@@ -72,9 +72,9 @@ func OpenLane(log *slog.Logger, post func(func()), rxBuf model.RxBuf) (*Lane, er
 //
 // settled is called once, on the loop, after the kernel has answered for every object: with nil if all are there ("exists" counts),
 // otherwise with the first error, when the lane goes on trying on its own. It is not called if the owner has made another wish
-// by then. An address that was there already without our doing is not ours and will not be removed; nor is a route of another protocol.
+// by then. objects must not be changed afterwards. An address that was there already without our doing is not ours and will not be removed; nor is a route of another protocol.
 func (l *Lane) Own(owner string, objects model.Objects, settled func(err error)) {
-	w := &wish{owner: owner, addrs: slices.Clone(objects.Addresses), settled: settled, open: true}
+	w := &wish{owner: owner, addrs: objects.Addresses, settled: settled, open: true}
 	wanted := make(map[hostnet.Key]bool, len(w.addrs))
 	for i := range w.addrs {
 		k := hostnet.KeyOf(w.addrs[i])
@@ -404,10 +404,12 @@ func (l *Lane) indexOf(name string, known map[string]int) (int, error) {
 	return i, nil
 }
 
-// applyBatch sends one request for each place in errs and waits for the answers.
+// applyBatch sends one request for each place in errs and waits for the answers. The kernel works them off in order and tells each that
+// fails; only of the last it is asked to say that it is done, which spares a system call for each of the others.
 func (l *Lane) applyBatch(errs []error, request func(i int, seq uint32) ([]byte, error)) {
 	var req []byte
 	waiting := map[uint32]int{} // sequence number → place in errs
+	flags, last := 0, uint32(0) // of the latest request: where its flags are, its number
 	for i := range errs {
 		seq := l.sock.nextSeq()
 		b, err := request(i, seq)
@@ -415,31 +417,42 @@ func (l *Lane) applyBatch(errs []error, request func(i int, seq uint32) ([]byte,
 			errs[i] = err
 			continue
 		}
-		waiting[seq] = i
+		waiting[seq], last = i, seq
+		flags = len(req) + flagsOffset
 		req = append(req, b...)
+		native.PutUint16(req[flags:], native.Uint16(req[flags:])&^unix.NLM_F_ACK)
 	}
 	if len(waiting) == 0 {
 		return
 	}
+	native.PutUint16(req[flags:], native.Uint16(req[flags:])|unix.NLM_F_ACK)
 	err := l.sock.send(req)
-	for err == nil && len(waiting) > 0 {
+	for answered := false; err == nil && !answered; {
 		var msgs []syscall.NetlinkMessage
 		msgs, err = l.sock.receive()
 		for j := range msgs {
-			i, ok := waiting[msgs[j].Header.Seq]
+			seq := msgs[j].Header.Seq
+			i, ok := waiting[seq]
 			if !ok || msgs[j].Header.Type != unix.NLMSG_ERROR {
 				continue
 			}
-			delete(waiting, msgs[j].Header.Seq)
+			delete(waiting, seq)
+			answered = answered || seq == last
 			if e, ok := decodeError(&msgs[j]); !ok {
 				errs[i] = e
 			}
 		}
 	}
+	if err == nil {
+		return
+	}
 	for _, i := range waiting {
 		errs[i] = fmt.Errorf("%w: %w", errNoAnswer, err)
 	}
 }
+
+// flagsOffset is where struct nlmsghdr has its flags.
+const flagsOffset = 6
 
 // errNoAnswer means that the outcome is not known.
 var errNoAnswer = errors.New("no answer from the kernel")

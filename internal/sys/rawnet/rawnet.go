@@ -262,15 +262,6 @@ func (c *Conn) Close() error {
 	return errors.Join(err, c.rxFile.Close())
 }
 
-// retry repeats a call that a signal interrupted.
-func retry(f func() error) error {
-	for {
-		if err := f(); err != unix.EINTR {
-			return err
-		}
-	}
-}
-
 func socket(s Spec) (int, error) {
 	domain := unix.AF_INET
 	if s.Family == model.IPv6 {

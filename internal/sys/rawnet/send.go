@@ -50,11 +50,14 @@ func (w *writer) send(fd int, pkt []byte, src, dst netip.Addr, hopLimit int) err
 	}
 	w.iov.Base = unsafe.SliceData(pkt)
 	w.iov.SetLen(len(pkt))
+	return sendmsg(fd, &w.hdr, w.flags)
+}
+
+// sendmsg calls sendmsg(2), which must not wait (MSG_DONTWAIT): the Go scheduler is not told of it, for it would look after the thread all the
+// time of a burst, and take its processor away from a call that is a little longer.
+func sendmsg(fd int, hdr *unix.Msghdr, flags int) error {
 	for {
-		// The call does not wait, so the Go scheduler is not told of it: it would look after the thread all the time of a burst, and take its
-		// processor away from a call that is a little longer.
-		_, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&w.hdr)), uintptr(w.flags))
-		switch errno {
+		switch _, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(hdr)), uintptr(flags)); errno {
 		case 0:
 			return nil
 		case unix.EINTR:
