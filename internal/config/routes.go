@@ -79,8 +79,8 @@ var (
 type entry struct {
 	references
 	group  opt[string] // track_group
-	words  []source.Word
-	i      int
+	node   *syntax.Node
+	i      int        // of the next word; 0: the keyword
 	at     source.Pos // of the word last taken
 	family model.Family
 	// addressed: an address has said what the family is
@@ -91,27 +91,35 @@ type entry struct {
 }
 
 func newEntry(what string, n *syntax.Node, r *source.Report) *entry {
-	return &entry{words: n.Words(), at: n.At(), r: r, what: what}
+	return &entry{node: n, at: n.At(), r: r, what: what}
 }
 
-func (e *entry) more() bool { return e.err == nil && e.i < len(e.words) }
+func (e *entry) more() bool { return e.err == nil && e.i <= len(e.node.Args) }
+
+// word returns a word of the entry.
+func (e *entry) word(i int) source.Word {
+	if i == 0 {
+		return e.node.Key
+	}
+	return e.node.Args[i-1]
+}
 
 func (e *entry) peek() string {
-	if e.i < len(e.words) {
-		return e.words[e.i].Text
+	if e.i <= len(e.node.Args) {
+		return e.word(e.i).Text
 	}
 	return ""
 }
 
 func (e *entry) next() string {
-	if e.i >= len(e.words) {
+	if e.i > len(e.node.Args) {
 		if e.err == nil {
-			e.r.Add(source.MissingWord, e.at, "'%s' is missing a required parameter", e.words[e.i-1].Text)
+			e.r.Add(source.MissingWord, e.at, "'%s' is missing a required parameter", e.word(e.i-1).Text)
 		}
 		e.fail("a value is missing")
 		return ""
 	}
-	w := e.words[e.i]
+	w := e.word(e.i)
 	e.i, e.at = e.i+1, w.At
 	return w.Text
 }
