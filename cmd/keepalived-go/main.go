@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -155,6 +156,7 @@ func test(o options) int {
 
 // judge reads the configuration where it is to be used.
 func (o *options) judge() *source.Report {
+	debug.SetGCPercent(250) // memory and time are then both below those of keepalived
 	opt, host := o.reading(func(netNamespace string) error {
 		if netNamespace == "" || o.offline {
 			return nil

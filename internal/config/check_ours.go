@@ -37,9 +37,9 @@ var tlsRows = ctable{
 
 const day = 24 * time.Hour
 
-func (res *resolver) tls(c *Checker) (out model.TLSOpts) {
+func (res *resolver) tls(c *Checker) (out *model.TLSOpts) {
 	t := &c.TLS
-	out = model.TLSOpts{Verify: t.Verify.V, CA: t.CA.V, Cert: t.Cert.V, Key: t.Key.V, ExpiryWarning: time.Duration(t.Expiry.V) * day}
+	out = &model.TLSOpts{Verify: t.Verify.V, CA: t.CA.V, Cert: t.Cert.V, Key: t.Key.V, ExpiryWarning: time.Duration(t.Expiry.V) * day}
 	if t.CA.IsSet() && !t.Verify.V {
 		res.r.Notef(t.CA.At, "tls_ca_file has no effect without tls_verify")
 	}

@@ -35,17 +35,19 @@ func (res *resolver) checker(v *VirtualServer, s *RealServer, rs *model.RealServ
 	res.needProbe(c)
 	switch c.Kind {
 	case model.HTTPGet, model.SSLGet:
-		ok = res.web(v, rs, c, &out.HTTP)
+		out.HTTP = new(model.HTTPOpts)
+		ok = res.web(v, rs, c, out.HTTP)
 		out.TLS = res.tls(c)
 	case model.GRPCCheck:
-		out.GRPC, ok = model.GRPCOpts{Service: c.GRPCService.V, TLS: c.GRPCTLS.V,
+		out.GRPC, ok = &model.GRPCOpts{Service: c.GRPCService.V, TLS: c.GRPCTLS.V,
 			Host: first(c.Web.VirtualHost, opt[string]{V: rs.VirtualHost})}, true
 		out.TLS = res.tls(c)
 	case model.MiscCheck:
-		ok = res.misc(v, c, &out.Misc)
+		out.Misc = new(model.MiscOpts)
+		ok = res.misc(v, c, out.Misc)
 	case model.FileCheck:
 		f, ok := res.fileCheck(c)
-		return model.Check{Kind: c.Kind, File: f}, ok // it has no rhythm, and is never alpha
+		return model.Check{Kind: c.Kind, File: &f}, ok // it has no rhythm, and is never alpha
 	case model.BFDCheck:
 		out.BFD.Name = c.BFDName.V
 		res.trackedBy(c, c.BFDName, "name", trackBFD, "bfd_instance")
@@ -57,7 +59,7 @@ func (res *resolver) checker(v *VirtualServer, s *RealServer, rs *model.RealServ
 		if c.MinReply.V > c.MaxReply.V {
 			res.r.Errorf(c.End, "UDP_CHECK: min_reply_length %d is above max_reply_length %d", c.MinReply.V, c.MaxReply.V)
 		}
-		out.UDP = model.UDPOpts{Payload: c.Payload.V.bytes, NeedReply: c.Reply.IsSet(), Reply: c.Reply.V.bytes, Mask: c.Reply.V.mask,
+		out.UDP = &model.UDPOpts{Payload: c.Payload.V.bytes, NeedReply: c.Reply.IsSet(), Reply: c.Reply.V.bytes, Mask: c.Reply.V.mask,
 			Least: c.MinReply.V, Most: c.MaxReply.V}
 		ok = true
 	default:

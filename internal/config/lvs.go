@@ -30,7 +30,7 @@ func openServerGroup(c *Config, n *syntax.Node, r *source.Report) *ServerGroup {
 		missing(n, r)
 		return nil
 	}
-	g := &ServerGroup{At: n.At(), End: n.End, Name: n.Args[0].Text}
+	g := &ServerGroup{At: n.At(), End: n.End, Name: n.Args[0].Text, Entries: make([]opt[model.GroupEntry], 0, len(n.Body))}
 	c.LVS.Groups = append(c.LVS.Groups, g)
 	return g
 }

@@ -53,6 +53,7 @@ func (res *resolver) serverGroup(g *ServerGroup, known []model.ServerGroup) (out
 		res.r.Notef(g.At, "virtual_server_group %s is defined twice - ignoring this one", g.Name)
 		return out, false
 	}
+	out.Entries = make([]model.GroupEntry, 0, len(g.Entries))
 	families := map[model.Family]bool{}
 	loose := false // a mark without a family
 	for _, e := range g.Entries {

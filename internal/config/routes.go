@@ -79,8 +79,8 @@ var (
 type entry struct {
 	references
 	group  opt[string] // track_group
-	words  []source.Word
-	i      int
+	node   *syntax.Node
+	i      int        // of the next word; 0: the keyword
 	at     source.Pos // of the word last taken
 	family model.Family
 	// addressed: an address has said what the family is
@@ -91,27 +91,38 @@ type entry struct {
 }
 
 func newEntry(what string, n *syntax.Node, r *source.Report) *entry {
-	return &entry{words: n.Words(), at: n.At(), r: r, what: what}
+	return &entry{node: n, at: n.At(), r: r, what: what}
 }
 
-func (e *entry) more() bool { return e.err == nil && e.i < len(e.words) }
+func (e *entry) more() bool { return e.err == nil && !e.ended() }
+
+// ended reports whether there is no further word.
+func (e *entry) ended() bool { return e.i > len(e.node.Args) }
+
+// word returns a word of the entry.
+func (e *entry) word(i int) source.Word {
+	if i == 0 {
+		return e.node.Key
+	}
+	return e.node.Args[i-1]
+}
 
 func (e *entry) peek() string {
-	if e.i < len(e.words) {
-		return e.words[e.i].Text
+	if !e.ended() {
+		return e.word(e.i).Text
 	}
 	return ""
 }
 
 func (e *entry) next() string {
-	if e.i >= len(e.words) {
+	if e.ended() {
 		if e.err == nil {
-			e.r.Add(source.MissingWord, e.at, "'%s' is missing a required parameter", e.words[e.i-1].Text)
+			e.r.Add(source.MissingWord, e.at, "'%s' is missing a required parameter", e.word(e.i-1).Text)
 		}
 		e.fail("a value is missing")
 		return ""
 	}
-	w := e.words[e.i]
+	w := e.word(e.i)
 	e.i, e.at = e.i+1, w.At
 	return w.Text
 }
@@ -299,13 +310,13 @@ func (e *entry) duration(fraction time.Duration) uint32 {
 }
 
 // encap takes a lightweight tunnel; its mistakes leave the route as it is.
-func (e *entry) encap() (out model.Encap) {
-	if e.i == len(e.words) {
+func (e *entry) encap() (out *model.Encap) {
+	if e.ended() {
 		e.complain("encap has no type")
 		return out
 	}
 	kind := e.next()
-	if e.i == len(e.words) && (kind == "mpls" || kind == "ila") {
+	if e.ended() && (kind == "mpls" || kind == "ila") {
 		e.complain("encap %s has no value", kind)
 		return out
 	}
@@ -319,23 +330,23 @@ func (e *entry) encap() (out model.Encap) {
 		labels := strings.Split(text, "/")
 		if len(labels) > maxLabels {
 			e.complain("encap mpls: %q has more than %d labels", text, maxLabels)
-			return model.Encap{}
+			return nil
 		}
 		for _, label := range labels {
 			if _, err := schema.ParseInt(label, 0, 1<<20-1); err != nil || label == "" {
 				e.complain("encap mpls: %q is not a label", label)
-				return model.Encap{}
+				return nil
 			}
 		}
-		out = model.Encap{Kind: model.EncapMPLS, Labels: text}
+		out = &model.Encap{Kind: model.EncapMPLS, Labels: text}
 	case "ila":
 		text := e.next()
 		locator, ok := parseLocator(text)
 		if !ok {
 			e.complain("encap ila: %q is not a locator", text)
-			return model.Encap{}
+			return nil
 		}
-		out = model.Encap{Kind: model.EncapILA, Locator: locator}
+		out = &model.Encap{Kind: model.EncapILA, Locator: locator}
 	default:
 		e.fail("unknown encap type %q", kind)
 	}
@@ -345,12 +356,12 @@ func (e *entry) encap() (out model.Encap) {
 // maxLabels is how many labels keepalived reads (MAX_MPLS_LABELS of its own, 2.3.4).
 const maxLabels = 2
 
-func (e *entry) encapIP(kind string, number model.EncapKind, fields []string) model.Encap {
-	out := model.Encap{Kind: number}
+func (e *entry) encapIP(kind string, number model.EncapKind, fields []string) *model.Encap {
+	out := &model.Encap{Kind: number}
 	good, id := true, false
 	for slices.Contains(fields, e.peek()) {
 		name := e.next()
-		if e.i == len(e.words) && !slices.Contains([]string{"ip src", "ip tos", "ip6 src", "ip6 hoplimit"}, kind+" "+name) {
+		if e.ended() && !slices.Contains([]string{"ip src", "ip tos", "ip6 src", "ip6 hoplimit"}, kind+" "+name) {
 			e.fail("encap %s: %s has no value", kind, name)
 			return out
 		}
@@ -391,7 +402,7 @@ func (e *entry) encapIP(kind string, number model.EncapKind, fields []string) mo
 		good = false
 	}
 	if !good {
-		return model.Encap{}
+		return nil
 	}
 	return out
 }
@@ -721,7 +732,7 @@ func readRule(static bool, n *syntax.Node, r *source.Report) (*Rule, bool) {
 		case "no_track":
 			out.NoTrack = true
 		case "type": // the action follows, which is a word of its own
-			if e.i == len(e.words) {
+			if e.ended() {
 				e.next()
 			}
 		case "from":

@@ -78,9 +78,10 @@ type Instance struct {
 	RxBufSize      opt[int]
 	Linkbeat       opt[bool]
 
-	names seen // of peers
-	vips  map[vip]source.Pos
-	all   *seen // names of the whole configuration
+	names    seen                       // of peers
+	vips     map[netip.Addr]opt[string] // addresses and where they are to be
+	excluded map[excludedVIP]source.Pos
+	all      *seen // names of the whole configuration
 }
 
 // Scripts are the notify keywords; the last two are for instances only.
@@ -564,29 +565,36 @@ func vipRow(name string, list func(*Instance) *[]opt[Address], doc string) schem
 // hasAlready takes note of an address and reports whether, and since where, the instance has it. An excluded one may stand on another
 // interface again.
 func (i *Instance) hasAlready(a Address, at source.Pos, excluded bool) (source.Pos, bool) {
-	if i.vips == nil {
-		i.vips = map[vip]source.Pos{}
-	}
 	addr := a.Prefix.Addr()
+	first, dup := i.vips[addr]
 	if !excluded {
-		if old, dup := i.vips[vip{addr: addr, anywhere: true}]; dup {
-			return old, true
+		if dup {
+			return first.At, true
 		}
-		i.vips[vip{addr: addr, anywhere: true}] = at
+		if i.vips == nil {
+			i.vips = map[netip.Addr]opt[string]{}
+		}
+		i.vips[addr] = opt[string]{V: a.Dev.V, At: at}
+		return at, false
 	}
-	on := vip{addr: addr, dev: a.Dev.V}
-	old, dup := i.vips[on]
-	if !dup {
-		i.vips[on] = at
+	on := excludedVIP{addr, a.Dev.V}
+	if old, dup := i.excluded[on]; dup {
+		return old, true
 	}
-	return old, dup && excluded
+	if dup && first.V == a.Dev.V {
+		return first.At, true
+	}
+	if i.excluded == nil {
+		i.excluded = map[excludedVIP]source.Pos{}
+	}
+	i.excluded[on] = at
+	return at, false
 }
 
-// vip is an address on an interface, or on any.
-type vip struct {
-	addr     netip.Addr
-	dev      string
-	anywhere bool
+// excludedVIP is an excluded address on an interface.
+type excludedVIP struct {
+	addr netip.Addr
+	dev  string
 }
 
 func readNotifyDeleted(i *Instance, n *syntax.Node, r *source.Report) {

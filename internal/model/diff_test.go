@@ -122,10 +122,10 @@ func TestGob(t *testing.T) {
 
 func TestSameProbe(t *testing.T) {
 	url := func(path string) Check {
-		return Check{Kind: HTTPGet, HTTP: HTTPOpts{URLs: []URL{{Path: path, Digest: []byte{1}}}}}
+		return Check{Kind: HTTPGet, HTTP: &HTTPOpts{URLs: []URL{{Path: path, Digest: []byte{1}}}}}
 	}
 	misc := func(args ...string) Check {
-		return Check{Kind: MiscCheck, Misc: MiscOpts{Script: Script{Args: args}}}
+		return Check{Kind: MiscCheck, Misc: &MiscOpts{Script: Script{Args: args}}}
 	}
 	with := func(c Check, f func(*Check)) Check { f(&c); return c }
 	for _, test := range []struct {
@@ -147,7 +147,7 @@ func TestSameProbe(t *testing.T) {
 		{"misc_dynamic", misc("a"), with(misc("a"), func(c *Check) { c.Misc.Dynamic = true }), false},
 		{"HELO", Check{Kind: SMTPCheck}, Check{Kind: SMTPCheck, SMTP: SMTPOpts{HELO: "x"}}, false},
 		{"DNS name", Check{Kind: DNSCheck}, Check{Kind: DNSCheck, DNS: DNSOpts{Name: "x"}}, false},
-		{"UDP payload", Check{Kind: UDPCheck}, Check{Kind: UDPCheck, UDP: UDPOpts{Payload: []byte{1}}}, false},
+		{"UDP payload", Check{Kind: UDPCheck}, Check{Kind: UDPCheck, UDP: &UDPOpts{Payload: []byte{1}}}, false},
 	} {
 		if got := test.a.SameProbe(&test.b); got != test.want {
 			t.Errorf("%s: %v, want %v", test.name, got, test.want)

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"reflect"
@@ -232,16 +233,18 @@ type Check struct {
 	Warmup           time.Duration
 	LogAllFailures   bool
 
-	Conn Connect  // all but MISC_CHECK
-	HTTP HTTPOpts // HTTP_GET, SSL_GET
-	Misc MiscOpts // MISC_CHECK
-	SMTP SMTPOpts // SMTP_CHECK
-	DNS  DNSOpts  // DNS_CHECK
-	UDP  UDPOpts  // UDP_CHECK
-	File FileOpts // FILE_CHECK
-	BFD  BFDOpts  // BFD_CHECK
-	GRPC GRPCOpts // GRPC_CHECK
-	TLS  TLSOpts  // SSL_GET, GRPC_CHECK
+	Conn Connect // all but MISC_CHECK
+	SMTP SMTPOpts
+	DNS  DNSOpts
+	BFD  BFDOpts
+
+	// The larger options are there in checkers of their kind only, which may be tens of thousands.
+	HTTP *HTTPOpts // HTTP_GET, SSL_GET
+	Misc *MiscOpts // MISC_CHECK
+	UDP  *UDPOpts  // UDP_CHECK
+	File *FileOpts // FILE_CHECK
+	GRPC *GRPCOpts // GRPC_CHECK
+	TLS  *TLSOpts  // HTTP_GET, SSL_GET, GRPC_CHECK
 }
 
 // Connect says how a checker reaches its server.
@@ -420,11 +423,22 @@ func (c *Check) SameProbe(o *Check) bool {
 	if c.Kind != o.Kind && !(web(c.Kind) && web(o.Kind)) {
 		return false
 	}
-	return c.Conn == o.Conn && c.Misc.Dynamic == o.Misc.Dynamic && slices.Equal(c.Misc.Script.Args, o.Misc.Script.Args) &&
-		c.File.Path == o.File.Path && c.BFD == o.BFD && c.GRPC == o.GRPC && c.TLS == o.TLS && c.SMTP == o.SMTP && c.DNS == o.DNS && reflect.DeepEqual(c.UDP, o.UDP) &&
-		(c.HTTP.Protocol == HTTP2) == (o.HTTP.Protocol == HTTP2) &&
-		slices.EqualFunc(c.HTTP.URLs, o.HTTP.URLs, func(a, b URL) bool {
-			a.TLSClose, b.TLSClose = false, false
-			return reflect.DeepEqual(a, b)
+	return c.Conn == o.Conn && c.SMTP == o.SMTP && c.DNS == o.DNS && c.BFD == o.BFD &&
+		same(c.Misc, o.Misc, func(a, b *MiscOpts) bool { return a.Dynamic == b.Dynamic && slices.Equal(a.Script.Args, b.Script.Args) }) &&
+		same(c.File, o.File, func(a, b *FileOpts) bool { return a.Path == b.Path }) &&
+		same(c.GRPC, o.GRPC, func(a, b *GRPCOpts) bool { return *a == *b }) &&
+		same(c.TLS, o.TLS, func(a, b *TLSOpts) bool { return *a == *b }) &&
+		same(c.UDP, o.UDP, func(a, b *UDPOpts) bool { return reflect.DeepEqual(a, b) }) &&
+		same(c.HTTP, o.HTTP, func(a, b *HTTPOpts) bool {
+			return (a.Protocol == HTTP2) == (b.Protocol == HTTP2) && slices.EqualFunc(a.URLs, b.URLs, func(a, b URL) bool {
+				a.TLSClose, b.TLSClose = false, false
+				return reflect.DeepEqual(a, b)
+			})
 		})
+}
+
+// same compares options, of which those that are not there are as good as zero ones.
+func same[T any](a, b *T, equal func(a, b *T) bool) bool {
+	var zero T
+	return equal(cmp.Or(a, &zero), cmp.Or(b, &zero))
 }

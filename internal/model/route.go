@@ -103,14 +103,13 @@ type NextHop struct {
 	Weight int // 1..256, of a multipath route; 0: none given
 	OnLink bool
 	Realms uint32 // from<<16 | to
-	Encap  Encap
+	Encap  *Encap // nil: none
 }
 
 // EncapKind is the kind of a lightweight tunnel with the kernel's number (linux/lwtunnel.h).
 type EncapKind uint8
 
 const (
-	EncapNone EncapKind = 0
 	EncapMPLS EncapKind = 1
 	EncapIP   EncapKind = 2
 	EncapILA  EncapKind = 3

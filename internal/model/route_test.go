@@ -12,7 +12,7 @@ func routingModel() *Model {
 	m := sample()
 	i := &m.VRRP.Instances[0]
 	i.Routes = []Route{{Family: IPv4, Type: 1, Table: 254, Dst: netip.MustParsePrefix("10.0.0.0/8"), Protocol: KeepalivedProto,
-		Hops: []NextHop{{Via: netip.MustParseAddr("10.1.0.9"), Weight: 2, Encap: Encap{Kind: EncapIP, Dst: netip.MustParseAddr("1.2.3.4")}}, {Dev: "eth1"}}}}
+		Hops: []NextHop{{Via: netip.MustParseAddr("10.1.0.9"), Weight: 2, Encap: &Encap{Kind: EncapIP, Dst: netip.MustParseAddr("1.2.3.4")}}, {Dev: "eth1"}}}}
 	i.Routes[0].Metrics.Put(MetricMTU, 1400, true)
 	i.Rules = []Rule{{Family: IPv4, Action: RuleTable, Table: 100, Priority: 5, SuppressPrefix: -1, SuppressGroup: -1, OIF: "eth2"}}
 	m.VRRP.Statics = Objects{Addresses: []Address{{Prefix: netip.MustParsePrefix("10.5.0.1/24")}}, Routes: []Route{{Family: IPv4, Table: 254}},

@@ -63,7 +63,7 @@ func (r *Route) String() string {
 	if r.TOS != 0 {
 		w.add("tos %d", r.TOS)
 	}
-	w.encap(&r.Encap)
+	w.encap(r.Encap)
 	if r.Via.IsValid() {
 		w.add("%s", via(r.Via))
 	}
@@ -107,7 +107,7 @@ func (r *Route) String() string {
 		}
 		w.flag(h.OnLink, "onlink")
 		w.realms(h.Realms)
-		w.encap(&h.Encap)
+		w.encap(h.Encap)
 	}
 	w.tail(r.NoTrack, r.TrackGroup)
 	return strings.Join(w, " ")
@@ -135,10 +135,11 @@ func (w *words) realms(r uint32) {
 }
 
 func (w *words) encap(e *Encap) {
+	if e == nil {
+		return
+	}
 	tos, ttl := "tos", "ttl"
 	switch e.Kind {
-	case EncapNone:
-		return
 	case EncapMPLS:
 		w.add("encap mpls %s", e.Labels)
 		return

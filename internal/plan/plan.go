@@ -289,8 +289,10 @@ func checkName(c *model.Check) string {
 		return value(reflect.ValueOf(c.Misc.Script))
 	}
 	name := c.Conn.Dst.String()
-	for _, u := range c.HTTP.URLs {
-		name += " " + u.Path
+	if c.HTTP != nil {
+		for _, u := range c.HTTP.URLs {
+			name += " " + u.Path
+		}
 	}
 	return name
 }

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -89,6 +90,21 @@ func shapes(n int) []shape {
 			}
 			fmt.Fprintln(w, "}")
 		}, true},
+		{"a mix", func(w io.Writer) {
+			instance(w, 0, n/50, "")
+			for i := range n / 5 {
+				fmt.Fprintf(w, "# comment number %d\n", i)
+			}
+			fmt.Fprintln(w, "static_routes {")
+			for i := range n / 5 {
+				fmt.Fprintf(w, "    %s/32 via 192.0.2.254 dev bench0\n", ip(11, 0, i))
+			}
+			fmt.Fprintln(w, "}")
+			for i := range n / 25 {
+				fmt.Fprintf(w, "vrrp_script S%d {\n    script \"/usr/bin/true %d\"\n    interval 2\n    weight 2\n}\n", i, i)
+			}
+			lvsFile(w, n/250, 10)
+		}, false},
 	}
 }
 
@@ -165,6 +181,7 @@ func runConfig(out io.Writer, flags *flag.FlagSet, args []string) error {
 		if err != nil {
 			return err
 		}
+		debug.FreeOSMemory() // the peak of a child begins with ours
 		var a, b []cost
 		for range *reps {
 			c, err := test(built, name)

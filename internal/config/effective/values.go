@@ -315,15 +315,25 @@ var checkFields = []field[check]{
 	{"bind_if", func(c *check) value { return text(c.Conn.BindIf) }, nil},
 	{"connect_timeout", func(c *check) value { return secs(c.Conn.Timeout) }, around("connect_timeout")},
 	{"fwmark", func(c *check) value { return number(c.Conn.Mark) }, nil},
-	{"http_protocol", func(c *check) value { return text(string(c.HTTP.Protocol)) }, nil},
-	{"fast_recovery", func(c *check) value { return onOff(c.HTTP.FastRecovery) }, nil},
-	{"misc_path", func(c *check) value { return script(&c.Misc.Script) }, nil},
-	{"misc_timeout", func(c *check) value { return secs(c.Misc.Timeout) }, []string{"virtual_server/delay_loop"}},
-	{"misc_dynamic", func(c *check) value { return present(c.Misc.Dynamic) }, nil},
+	{"http_protocol", ofKind(func(c *check) *model.HTTPOpts { return c.HTTP }, func(o *model.HTTPOpts) value { return text(string(o.Protocol)) }), nil},
+	{"fast_recovery", ofKind(func(c *check) *model.HTTPOpts { return c.HTTP }, func(o *model.HTTPOpts) value { return onOff(o.FastRecovery) }), nil},
+	{"misc_path", ofKind(func(c *check) *model.MiscOpts { return c.Misc }, func(o *model.MiscOpts) value { return script(&o.Script) }), nil},
+	{"misc_timeout", ofKind(func(c *check) *model.MiscOpts { return c.Misc }, func(o *model.MiscOpts) value { return secs(o.Timeout) }), []string{"virtual_server/delay_loop"}},
+	{"misc_dynamic", ofKind(func(c *check) *model.MiscOpts { return c.Misc }, func(o *model.MiscOpts) value { return present(o.Dynamic) }), nil},
 	{"helo_name", func(c *check) value { return text(c.SMTP.HELO) }, nil},
 	{"type", func(c *check) value { return value{text: c.DNS.Type.String()} }, nil},
-	{"min_reply_length", func(c *check) value { return number(c.UDP.Least) }, nil},
-	{"max_reply_length", func(c *check) value { return number(c.UDP.Most) }, nil},
+	{"min_reply_length", ofKind(func(c *check) *model.UDPOpts { return c.UDP }, func(o *model.UDPOpts) value { return number(o.Least) }), nil},
+	{"max_reply_length", ofKind(func(c *check) *model.UDPOpts { return c.UDP }, func(o *model.UDPOpts) value { return number(o.Most) }), nil},
+}
+
+// ofKind is a value of options that only checkers of some kinds have.
+func ofKind[O any](options func(*check) *O, of func(*O) value) func(*check) value {
+	return func(c *check) (v value) {
+		if o := options(c); o != nil {
+			v = of(o)
+		}
+		return v
+	}
 }
 
 // outcome is what became of a block that was read.

@@ -3,6 +3,7 @@ package schema
 import (
 	"errors"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -87,9 +88,10 @@ func Items[T, V any](name, usage string, read func(*T, *syntax.Node, *source.Rep
 		kept: func(t *T) []source.Pos { return placesOf(*field(t)) },
 		read: func(k *Keyword[T], t *T, n *syntax.Node, r *source.Report) {
 			k.checkEmpty(n, r)
+			f := field(t)
+			*f = slices.Grow(*f, len(n.Body))
 			for _, entry := range n.Body {
 				if v, ok := read(t, entry, r); ok {
-					f := field(t)
 					*f = append(*f, Opt[V]{v, entry.At()})
 				}
 			}

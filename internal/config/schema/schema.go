@@ -5,6 +5,7 @@ package schema
 import (
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/keepalived-go/keepalived-go/internal/config/source"
 	"github.com/keepalived-go/keepalived-go/internal/config/syntax"
@@ -137,7 +138,7 @@ func (t Table[T]) find(name string) (*Keyword[T], source.Class) {
 // Index is a table with a quick way to its rows, for what is read.
 type Index[T any] struct {
 	Table[T]
-	rows map[string]indexed[T]
+	rows func() map[string]indexed[T]
 }
 
 type indexed[T any] struct {
@@ -145,21 +146,27 @@ type indexed[T any] struct {
 	class source.Class
 }
 
-// Index makes an index of a table.
+// Index makes an index of a table. Of most tables none is needed: it is made at the first look.
 func (t Table[T]) Index() *Index[T] {
-	x := &Index[T]{t, make(map[string]indexed[T], len(t))}
-	for i := range t {
-		for _, a := range append([]alias{{t[i].Name, source.Note}}, t[i].aliases...) {
-			if _, dup := x.rows[a.name]; !dup {
-				x.rows[a.name] = indexed[T]{&t[i], a.class}
+	return &Index[T]{t, sync.OnceValue(func() map[string]indexed[T] {
+		rows := make(map[string]indexed[T], len(t))
+		add := func(name string, row indexed[T]) {
+			if _, dup := rows[name]; !dup {
+				rows[name] = row
 			}
 		}
-	}
-	return x
+		for i := range t {
+			add(t[i].Name, indexed[T]{&t[i], source.Note})
+			for _, a := range t[i].aliases {
+				add(a.name, indexed[T]{&t[i], a.class})
+			}
+		}
+		return rows
+	})}
 }
 
 func (x *Index[T]) find(name string) (*Keyword[T], source.Class) {
-	row := x.rows[name]
+	row := x.rows()[name]
 	return row.Keyword, row.class
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"sync"
 )
 
 // classNames are the classes in JSON.
@@ -24,9 +25,11 @@ func (c Class) String() string {
 }
 
 // consequence finds what a text says that happens instead, which the texts put last.
-var consequence = regexp.MustCompile(`(?:^| - |[:,.;] )((?i:ignoring|using|leaving|removing|resetting|clearing|defaulting|keeping|rounding|` +
-	`replacing|disabling|skipping|setting|reducing|truncating|going on|excess moved)\b.*|MASTER is kept|no (?:mail server|HMAC) is used|` +
-	`the configuration is refused|the rest of the configuration is not read|scripts below that name no user are dropped)$`)
+var consequence = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?:^| - |[:,.;] )((?i:ignoring|using|leaving|removing|resetting|clearing|defaulting|keeping|rounding|` +
+		`replacing|disabling|skipping|setting|reducing|truncating|going on|excess moved)\b.*|MASTER is kept|no (?:mail server|HMAC) is used|` +
+		`the configuration is refused|the rest of the configuration is not read|scripts below that name no user are dropped)$`)
+})
 
 // classConsequence says it for texts that do not.
 var classConsequence = map[Class]string{
@@ -36,7 +39,7 @@ var classConsequence = map[Class]string{
 
 // Instead says what happens in place of what was written; "" if the finding changes nothing or does not say.
 func (d Diagnostic) Instead() string {
-	if m := consequence.FindStringSubmatch(d.Text); m != nil {
+	if m := consequence().FindStringSubmatch(d.Text); m != nil {
 		return m[1]
 	}
 	return classConsequence[d.Class]

@@ -144,7 +144,7 @@ func (p *player) show(a Action) string {
 	switch a.Kind {
 	case Probe:
 		s := fmt.Sprintf("probe %d", a.Run)
-		if len(p.m.spec.HTTP.URLs) > 0 {
+		if isWeb(p.m.spec) {
 			s += " " + p.m.spec.HTTP.URLs[a.URL].Path
 		}
 		if !a.Deadline.IsZero() {
@@ -183,7 +183,10 @@ func (p *player) monitor(words []string) *Monitor {
 	}
 	if spec.Kind == model.MiscCheck {
 		spec.Conn = model.Connect{}
-		spec.Misc.Script.Args = []string{"/bin/probe", "-x"}
+		spec.Misc = &model.MiscOpts{Script: model.Script{Args: []string{"/bin/probe", "-x"}}}
+	}
+	if isWeb(spec) {
+		spec.HTTP = &model.HTTPOpts{}
 	}
 	random := 0.0
 	on := Subject{Server: "[10.0.0.2]:tcp:80", Service: "[10.0.0.1]:tcp:80", Weight: 10}

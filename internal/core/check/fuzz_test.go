@@ -37,8 +37,8 @@ func FuzzMonitor(f *testing.F) {
 					if open || a.Run <= run {
 						t.Fatalf("probe %d asked while %d is open %v", a.Run, run, open)
 					}
-					if n := len(spec.HTTP.URLs); n > 0 && a.URL >= n {
-						t.Fatalf("url %d of %d", a.URL, n)
+					if isWeb(spec) && a.URL >= len(spec.HTTP.URLs) {
+						t.Fatalf("url %d of %d", a.URL, len(spec.HTTP.URLs))
 					}
 					run, open = a.Run, true
 				case Up, Down:
@@ -74,10 +74,10 @@ func fuzzSpec(o uint8) *model.Check {
 	}
 	c.Conn.Timeout = time.Second
 	if isWeb(c) {
-		c.HTTP = model.HTTPOpts{FastRecovery: o&64 != 0, URLs: []model.URL{{Path: "/a"}, {Path: "/b"}}}
+		c.HTTP = &model.HTTPOpts{FastRecovery: o&64 != 0, URLs: []model.URL{{Path: "/a"}, {Path: "/b"}}}
 	} else if c.Kind == model.MiscCheck {
 		c.Conn = model.Connect{}
-		c.Misc = model.MiscOpts{Script: model.Script{Args: []string{"/x"}}, Dynamic: o&128 != 0}
+		c.Misc = &model.MiscOpts{Script: model.Script{Args: []string{"/x"}}, Dynamic: o&128 != 0}
 	}
 	return c
 }

@@ -17,7 +17,11 @@ type webState struct {
 }
 
 func newWebState(c *model.Check) webState {
-	return webState{failed: noURL, shifts: make([]int64, len(c.HTTP.URLs))}
+	w := webState{failed: noURL}
+	if isWeb(c) {
+		w.shifts = make([]int64, len(c.HTTP.URLs))
+	}
+	return w
 }
 
 // webOK is the success of one url. While down the failed url only earns a new run over all urls, so that even with one url

@@ -74,5 +74,5 @@ func (c *Cluster) fileChanged(k *check, out []Action) []Action {
 // judgeFile makes the state of a FILE_CHECK that of its file. It has no state of its own.
 func (c *Cluster) judgeFile(k *check) {
 	k.hasRun = true
-	k.failed, k.offset = fileVerdict(&k.spec.File, c.files[k.spec.File.Path])
+	k.failed, k.offset = fileVerdict(k.spec.File, c.files[k.spec.File.Path])
 }

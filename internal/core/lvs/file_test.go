@@ -39,7 +39,7 @@ func TestHolds(t *testing.T) {
 	file := func(weight int) func(*model.RealServer) {
 		return func(r *model.RealServer) {
 			r.Weight = 10
-			r.Checks = append(r.Checks, model.Check{Kind: model.FileCheck, File: model.FileOpts{Name: "f", Path: "/f", Weight: weight}})
+			r.Checks = append(r.Checks, model.Check{Kind: model.FileCheck, File: &model.FileOpts{Name: "f", Path: "/f", Weight: weight}})
 		}
 	}
 	w := newWorld(t, one(webService(real("127.0.0.11", file(0)), real("127.0.0.12", file(2)))))

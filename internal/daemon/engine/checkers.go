@@ -276,7 +276,7 @@ func (c *checkers) spawn() {
 }
 
 func (c *checkers) runScript(now time.Time, n *checker, run uint32) {
-	misc := &n.m.Spec().Misc
+	misc := n.m.Spec().Misc
 	n.late = false
 	var job uint64
 	job = c.scripts.run(c.part, script.Job{Script: misc.Script}, func(now time.Time, r script.Result) {

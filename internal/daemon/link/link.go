@@ -13,6 +13,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -94,24 +95,72 @@ type Message struct {
 	Text  string
 }
 
-// Encoded is a model in its form for memfds and frames.
+// Encoded is a model in its form for memfds and frames: four bytes of length, a Head of that length, and the rest of the model.
 type Encoded []byte
+
+// Head is what the parent has to know of a model, which may be large.
+type Head struct {
+	Process        model.Process
+	VRRP, Checkers bool // there are instances, virtual servers
+}
 
 // Encode returns the encoded form of m.
 func Encode(m *model.Model) (Encoded, error) {
+	rest := *m
+	rest.Process = model.Process{}
 	var b bytes.Buffer
-	if err := gob.NewEncoder(&b).Encode(m); err != nil {
+	if err := gob.NewEncoder(&b).Encode(&rest); err != nil {
 		return nil, fmt.Errorf("encode model: %w", err)
 	}
-	return b.Bytes(), nil
+	return joined(Head{m.Process, len(m.VRRP.Instances) > 0, len(m.LVS.Services) > 0}, b.Bytes())
+}
+
+func joined(h Head, rest []byte) (Encoded, error) {
+	b := bytes.NewBuffer(make([]byte, headLen, 4096))
+	if err := gob.NewEncoder(b).Encode(&h); err != nil {
+		return nil, fmt.Errorf("encode head of model: %w", err)
+	}
+	binary.BigEndian.PutUint32(b.Bytes(), uint32(b.Len()-headLen))
+	return slices.Concat(b.Bytes(), rest), nil
+}
+
+const headLen = 4
+
+// split returns the head and where the rest begins.
+func (e Encoded) split() (h Head, rest []byte, err error) {
+	if len(e) < headLen || uint64(binary.BigEndian.Uint32(e)) > uint64(len(e)-headLen) {
+		return h, nil, errors.New("decode head of model: it is cut off")
+	}
+	end := headLen + int(binary.BigEndian.Uint32(e))
+	if err := gob.NewDecoder(bytes.NewReader(e[headLen:end])).Decode(&h); err != nil {
+		return h, nil, fmt.Errorf("decode head of model: %w", err)
+	}
+	return h, e[end:], nil
+}
+
+// Head returns the head of the model.
+func (e Encoded) Head() (Head, error) { h, _, err := e.split(); return h, err }
+
+// WithHead returns the model with another head.
+func (e Encoded) WithHead(h Head) (Encoded, error) {
+	_, rest, err := e.split()
+	if err != nil {
+		return nil, err
+	}
+	return joined(h, rest)
 }
 
 // Decode returns the model.
 func (e Encoded) Decode() (*model.Model, error) {
+	h, rest, err := e.split()
+	if err != nil {
+		return nil, err
+	}
 	m := new(model.Model)
-	if err := gob.NewDecoder(bytes.NewReader(e)).Decode(m); err != nil {
+	if err := gob.NewDecoder(bytes.NewReader(rest)).Decode(m); err != nil {
 		return nil, fmt.Errorf("decode model: %w", err)
 	}
+	m.Process = h.Process
 	return m, nil
 }
 

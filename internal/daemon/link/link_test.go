@@ -171,3 +171,33 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// The parent reads and changes the head of a model without looking at the rest.
+func TestHead(t *testing.T) {
+	m := sample()
+	enc, err := Encode(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := enc.Head()
+	if err != nil || h.VRRP != (len(m.VRRP.Instances) > 0) || h.Checkers != (len(m.LVS.Services) > 0) || h.Process.RouterID != m.Process.RouterID {
+		t.Fatalf("head %+v, %v", h, err)
+	}
+	h.Process.NetNamespace = "blue"
+	if enc, err = enc.WithHead(h); err != nil {
+		t.Fatal(err)
+	}
+	got, err := enc.Decode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Process.NetNamespace = "blue"
+	if c := model.Diff(m, got); !c.Empty() {
+		t.Errorf("with another head: %+v", c)
+	}
+	for _, cut := range []Encoded{nil, enc[:3], enc[:40], {0xff, 0xff, 0xff, 0xff, 0}} {
+		if _, err := cut.Decode(); err == nil {
+			t.Errorf("%d bytes are decoded", len(cut))
+		}
+	}
+}

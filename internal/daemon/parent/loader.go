@@ -37,7 +37,7 @@ const (
 
 // loaded is what a loader found out.
 type loaded struct {
-	model   *model.Model // nil: the configuration cannot be used
+	head    *link.Head // of the model; nil: the configuration cannot be used
 	encoded link.Encoded
 	code    int // the loader's exit code: with a model the verdict of -t
 	lines   []string
@@ -52,8 +52,8 @@ func (p *Parent) load(ctx context.Context) loaded {
 		return p.loadIn(ctx, p.o.Namespace, true)
 	}
 	l := p.loadIn(ctx, "", false)
-	if l.code == exitElsewhere && l.model != nil {
-		there := p.loadIn(ctx, l.model.Process.NetNamespace, true)
+	if l.code == exitElsewhere && l.head != nil {
+		there := p.loadIn(ctx, l.head.Process.NetNamespace, true)
 		there.lines = append(l.lines, there.lines...)
 		return there
 	}
@@ -111,7 +111,12 @@ func (p *Parent) loadIn(ctx context.Context, namespace string, placed bool) (l l
 		return l
 	}
 	if len(l.encoded) > 0 {
-		l.model, l.err = l.encoded.Decode()
+		h, err := l.encoded.Head()
+		if err != nil {
+			l.err = err
+			return l
+		}
+		l.head = &h
 	}
 	return l
 }

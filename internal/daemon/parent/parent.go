@@ -266,7 +266,7 @@ func (p *Parent) handle(e event) {
 
 // start goes on with the first configuration: pid files, the startup script, the worker.
 func (p *Parent) start(l *loaded) {
-	if l.model == nil {
+	if l.head == nil {
 		if l.err != nil {
 			p.log.Error("Cannot read the configuration", "err", l.err)
 			l.code = ExitFatal
@@ -318,9 +318,12 @@ func (p *Parent) start(l *loaded) {
 
 // adopt makes l the configuration in force.
 func (p *Parent) adopt(l *loaded) {
-	p.process, p.encoded = l.model.Process, l.encoded
-	p.flags = p.wanted(l.model)
+	p.process, p.encoded = l.head.Process, l.encoded
+	p.flags = p.wanted(l.head)
 	unix.Umask(p.flags.Umask)
+	if len(l.encoded) > 1<<20 {
+		go debug.FreeOSMemory() // what the transfer took
+	}
 }
 
 // umask is the one in force with a configuration: that of the command line, else that of the configuration, else keepalived's.
@@ -334,11 +337,11 @@ func (p *Parent) umask(c *model.Process) int {
 	return defaultUmask
 }
 
-// wanted returns the flags for a worker with model m. A subsystem that runs is not stopped by a reload that empties it.
-func (p *Parent) wanted(m *model.Model) link.Flags {
+// wanted returns the flags for a worker with a model. A subsystem that runs is not stopped by a reload that empties it.
+func (p *Parent) wanted(m *link.Head) link.Flags {
 	f := p.o.Flags
-	f.VRRP = f.VRRP && (p.o.All || p.flags.VRRP || len(m.VRRP.Instances) > 0)
-	f.Checkers = f.Checkers && (p.o.All || p.flags.Checkers || len(m.LVS.Services) > 0)
+	f.VRRP = f.VRRP && (p.o.All || p.flags.VRRP || m.VRRP)
+	f.Checkers = f.Checkers && (p.o.All || p.flags.Checkers || m.Checkers)
 	f.BFD = f.BFD && (p.o.All || p.flags.BFD)
 	f.Namespace = p.namespace
 	f.TempDir = TempDir()

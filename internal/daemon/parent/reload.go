@@ -46,7 +46,7 @@ func (p *Parent) reloadWith(l *loaded) {
 	case p.process.Reload.Check && l.code != ExitOK:
 		p.reloadFailed(p.findings(l))
 		return
-	case l.model == nil:
+	case l.head == nil:
 		p.reloadFailed("the new configuration has errors")
 		return
 	}
@@ -59,7 +59,7 @@ func (p *Parent) reloadWith(l *loaded) {
 		return
 	}
 	p.o.Log.Flush()
-	if err := p.worker.conn.Send(link.Message{Kind: link.Reload, Flags: p.wanted(l.model), Model: l.encoded}); err != nil {
+	if err := p.worker.conn.Send(link.Message{Kind: link.Reload, Flags: p.wanted(l.head), Model: l.encoded}); err != nil {
 		p.reloadFailed(err.Error())
 		return
 	}
@@ -68,7 +68,7 @@ func (p *Parent) reloadWith(l *loaded) {
 
 // keepFixed restores what cannot change while the daemon runs, and says so.
 func (p *Parent) keepFixed(l *loaded) error {
-	is, was := &l.model.Process, &p.process
+	is, was := &l.head.Process, &p.process
 	changed := false
 	for _, f := range []struct {
 		keyword string
@@ -92,7 +92,7 @@ func (p *Parent) keepFixed(l *loaded) error {
 	if !changed {
 		return nil
 	}
-	encoded, err := link.Encode(l.model)
+	encoded, err := l.encoded.WithHead(*l.head)
 	if err == nil {
 		l.encoded = encoded
 	}

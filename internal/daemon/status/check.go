@@ -60,7 +60,7 @@ func (p page) checkFiles(s *Snapshot) {
 			for k := range v.Real {
 				for _, c := range v.Real[k].Checks {
 					if c.Kind == model.FileCheck && c.File.Name == f.Name {
-						p.line(5, "%s -> %s, weight %s", &v.VirtualServer, v.Real[k].Name(&v.VirtualServer), fileWeight(&c.File))
+						p.line(5, "%s -> %s, weight %s", &v.VirtualServer, v.Real[k].Name(&v.VirtualServer), fileWeight(c.File))
 					}
 				}
 			}
@@ -181,7 +181,7 @@ func (p page) real(r *model.RealServer, is Real) {
 			if first {
 				p.line(3, "Tracked Files")
 			}
-			p.line(5, "%s, weight %s", c.File.Name, fileWeight(&c.File))
+			p.line(5, "%s, weight %s", c.File.Name, fileWeight(c.File))
 			first = false
 		}
 	}
@@ -242,7 +242,7 @@ func (p page) checker(v *Service, real, check int) {
 	}
 	p.line(3, "Keepalive method = %s, http protocol %s", c.Kind, c.HTTP.Protocol)
 	p.line(3, "Fast recovery %s", choose(c.HTTP.FastRecovery, "set", "unset"))
-	p.verify(&c.TLS)
+	p.verify(c.TLS)
 	for i := range c.HTTP.URLs {
 		p.url(&c.HTTP.URLs[i])
 	}
@@ -256,18 +256,18 @@ func (p page) options(c *model.Check) {
 	case model.GRPCCheck:
 		p.line(3, "Service = %s", c.GRPC.Service)
 		p.line(3, "TLS %s", choose(c.GRPC.TLS, "set", "unset"))
-		p.verify(&c.TLS)
+		p.verify(c.TLS)
 	case model.DNSCheck:
 		p.line(3, "Type = %s", c.DNS.Type)
 		p.line(3, "Name = %s", c.DNS.Name)
 	case model.UDPCheck:
-		if u := &c.UDP; u.Payload != nil {
+		if u := c.UDP; u.Payload != nil {
 			p.line(3, "Payload len = %d", len(u.Payload))
 		} else {
 			p.line(3, "Payload specified = no")
 		}
 		p.line(3, "Require reply = %s", yesNo(c.UDP.NeedReply))
-		if u := &c.UDP; u.NeedReply {
+		if u := c.UDP; u.NeedReply {
 			p.line(5, "Min reply length = %d", u.Least)
 			p.line(5, "Max reply length = %d", u.Most)
 			p.line(5, "Reply data len = %d", len(u.Reply))
@@ -280,6 +280,9 @@ func (p page) options(c *model.Check) {
 
 // verify prints what keepalived does not have, if it is set.
 func (p page) verify(t *model.TLSOpts) {
+	if t == nil {
+		return
+	}
 	if t.Verify {
 		p.line(3, "Certificate verified by %s", cmp.Or(t.CA, "the authorities of the system"))
 	}

@@ -24,7 +24,7 @@ func TestCheckerOptions(t *testing.T) {
    Keepalive method = DNS_CHECK
    Type = A
    Name = host.example`},
-		{"datagrams", model.Check{Kind: model.UDPCheck, UDP: model.UDPOpts{Payload: []byte{1, 2, 3, 4}, NeedReply: true,
+		{"datagrams", model.Check{Kind: model.UDPCheck, UDP: &model.UDPOpts{Payload: []byte{1, 2, 3, 4}, NeedReply: true,
 			Reply: []byte{1, 2, 3}, Mask: []byte{0xff, 0xf, 0xff}, Least: 2, Most: 255}}, `
    Keepalive method = UDP_CHECK
    Payload len = 4
@@ -33,8 +33,8 @@ func TestCheckerOptions(t *testing.T) {
      Max reply length = 255
      Reply data len = 3
      Reply data mask = yes`},
-		{"our own of a url", model.Check{Kind: model.SSLGet, TLS: model.TLSOpts{Verify: true, Cert: "/c.pem", ExpiryWarning: 48 * time.Hour},
-			HTTP: model.HTTPOpts{Protocol: model.HTTP2, URLs: []model.URL{{Path: "/", Method: "PUT", Headers: []model.Secret{model.Secret("Authorization: secret")}, Body: model.Secret("secret"),
+		{"our own of a url", model.Check{Kind: model.SSLGet, TLS: &model.TLSOpts{Verify: true, Cert: "/c.pem", ExpiryWarning: 48 * time.Hour},
+			HTTP: &model.HTTPOpts{Protocol: model.HTTP2, URLs: []model.URL{{Path: "/", Method: "PUT", Headers: []model.Secret{model.Secret("Authorization: secret")}, Body: model.Secret("secret"),
 				JSON: true, JSONPath: []string{"a", "0"}, JSONExact: true, JSONValue: "b"}}}}, `
    Keepalive method = SSL_GET, http protocol 2
    Fast recovery unset
@@ -47,15 +47,15 @@ func TestCheckerOptions(t *testing.T) {
      Body of 6 bytes
      JSON path = ["a" "0"] is "b"
      tls_compliant unset`},
-		{"gRPC", model.Check{Kind: model.GRPCCheck, GRPC: model.GRPCOpts{Service: "a.B", TLS: true}}, `
+		{"gRPC", model.Check{Kind: model.GRPCCheck, GRPC: &model.GRPCOpts{Service: "a.B", TLS: true}}, `
    Keepalive method = GRPC_CHECK
    Service = a.B
    TLS set`},
-		{"no datagram wanted", model.Check{Kind: model.UDPCheck}, `
+		{"no datagram wanted", model.Check{Kind: model.UDPCheck, UDP: &model.UDPOpts{}}, `
    Keepalive method = UDP_CHECK
    Payload specified = no
    Require reply = no`},
-		{"pattern", model.Check{Kind: model.HTTPGet, HTTP: model.HTTPOpts{Protocol: model.HTTP10, URLs: []model.URL{
+		{"pattern", model.Check{Kind: model.HTTPGet, HTTP: &model.HTTPOpts{Protocol: model.HTTP10, URLs: []model.URL{
 			{Path: "/", Regex: "a.b", RegexOpts: []string{"caseless", "dotall"}, RegexMin: 3, RegexMax: 9, RegexNot: true}}}}, `
    Keepalive method = HTTP_GET, http protocol 1.0
    Fast recovery unset

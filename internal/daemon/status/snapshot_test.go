@@ -182,7 +182,7 @@ func checkSnapshot() *Snapshot {
 	http := model.Check{
 		Kind: model.HTTPGet, Alpha: true, Retry: 4, DelayLoop: 2 * time.Second, DelayBeforeRetry: 2 * time.Second, Warmup: 3 * time.Second,
 		Conn: model.Connect{Dst: netip.MustParseAddrPort("127.0.0.3:80"), Timeout: 2 * time.Second},
-		HTTP: model.HTTPOpts{Protocol: model.HTTP10, URLs: []model.URL{
+		HTTP: &model.HTTPOpts{Protocol: model.HTTP10, URLs: []model.URL{
 			{Path: "/a", Digest: digest, Status: ok},
 			{Path: "/b", Status: append(ok[:1:1], model.StatusRange{First: 304, Last: 304}), VirtualHost: "foo.bar", Regex: "^ok"},
 		}},
@@ -190,7 +190,7 @@ func checkSnapshot() *Snapshot {
 	ssl := model.Check{
 		Kind: model.SSLGet, Alpha: true, Retry: 1, DelayLoop: 2 * time.Second, DelayBeforeRetry: 3 * time.Second, Warmup: 2 * time.Second,
 		Conn: model.Connect{Dst: netip.MustParseAddrPort("127.0.0.3:80"), Timeout: 5 * time.Second},
-		HTTP: model.HTTPOpts{Protocol: model.HTTP10, URLs: []model.URL{{Path: "/", Status: ok}}},
+		HTTP: &model.HTTPOpts{Protocol: model.HTTP10, URLs: []model.URL{{Path: "/", Status: ok}}},
 	}
 	tcp := model.Check{
 		Kind: model.TCPCheck, Alpha: true, Retry: 1, DelayLoop: 2 * time.Second, DelayBeforeRetry: time.Second, Warmup: 2 * time.Second,
@@ -198,7 +198,7 @@ func checkSnapshot() *Snapshot {
 	}
 	misc := model.Check{
 		Kind: model.MiscCheck, Alpha: true, DelayLoop: 2 * time.Second, DelayBeforeRetry: time.Second, Warmup: 2 * time.Second,
-		Misc: model.MiscOpts{Script: *root("/usr/bin/true", "x"), Timeout: 3 * time.Second, Dynamic: true},
+		Misc: &model.MiscOpts{Script: *root("/usr/bin/true", "x"), Timeout: 3 * time.Second, Dynamic: true},
 	}
 	marked := tcp
 	marked.Alpha, marked.DelayLoop, marked.Warmup = false, time.Minute, time.Minute

@@ -127,9 +127,9 @@ func putHop(to attrs, h *model.NextHop) {
 	if h.Realms != 0 {
 		put32(to, unix.RTA_FLOW, h.Realms)
 	}
-	if h.Encap.Kind != model.EncapNone {
+	if h.Encap != nil {
 		to.AddData(nl.NewRtAttr(unix.RTA_ENCAP_TYPE, nl.Uint16Attr(uint16(h.Encap.Kind))))
-		to.AddData(encodeEncap(&h.Encap))
+		to.AddData(encodeEncap(h.Encap))
 	}
 }
 

@@ -25,9 +25,9 @@ func samples() (out []hostnet.Routing) {
 		{Family: model.IPv4, Dst: prefix("10.0.0.0/8"), NextHop: model.NextHop{Via: addr("10.1.0.9"), Dev: "eth0"}},
 		{Family: model.IPv4, Dst: prefix("0.0.0.0/0"), Table: 4000000000, TOS: 16, Metric: 7, PrefSrc: addr("10.1.0.1"), NextHop: model.NextHop{Dev: "eth1"}},
 		{Family: model.IPv4, Dst: prefix("10.0.0.0/8"), Hops: []model.NextHop{{Via: addr("10.1.0.9"), OnLink: true}, {Dev: "eth1", Weight: 256,
-			Encap: model.Encap{Kind: model.EncapIP, ID: 5}}}},
+			Encap: &model.Encap{Kind: model.EncapIP, ID: 5}}}},
 		{Family: model.IPv6, Dst: prefix("fd00::/64"), From: prefix("fd01::/64"), Metric: 1024, Expires: 9, Pref: 3, PrefSet: true, NextHop: model.NextHop{Dev: "eth0",
-			Encap: model.Encap{Kind: model.EncapMPLS, Labels: "100/200"}}},
+			Encap: &model.Encap{Kind: model.EncapMPLS, Labels: "100/200"}}},
 	} {
 		r.Type, r.Protocol = 1, model.KeepalivedProto
 		if r.Table == 0 {

@@ -48,14 +48,22 @@ type Spec struct {
 
 // NewSpec takes the part of c that a probe of its url number url needs; url is ignored by checkers without urls.
 func NewSpec(c *model.Check, url int, tls model.TLSClient) *Spec {
-	s := &Spec{Kind: c.Kind, Conn: c.Conn, SMTP: c.SMTP, DNS: c.DNS, UDP: c.UDP, GRPC: c.GRPC, Secure: c.TLS}
+	s := &Spec{Kind: c.Kind, Conn: c.Conn, SMTP: c.SMTP, DNS: c.DNS, UDP: either(c.UDP), GRPC: either(c.GRPC), Secure: either(c.TLS)}
 	if c.Kind == model.HTTPGet || c.Kind == model.SSLGet {
 		s.Protocol, s.URL = c.HTTP.Protocol, c.HTTP.URLs[url]
 	}
-	if c.Kind == model.SSLGet || c.GRPC.TLS {
+	if c.Kind == model.SSLGet || s.GRPC.TLS {
 		s.TLS = tls
 	}
 	return s
+}
+
+// either returns what p points at; nil: the zero value.
+func either[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
 }
 
 // starved is how late the prober may notice that a time is over before it blames itself: at low priority on a busy machine it
