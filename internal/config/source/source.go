@@ -325,7 +325,9 @@ func (l *loader) followAll(text string, first uint32) {
 func (l *loader) follow(line *Line) {
 	switch line.Kind {
 	case Open:
-		l.depth++
+		if l.depth > 0 || l.block != "" { // else it opens nothing, and counts for nothing
+			l.depth++
+		}
 	case Close:
 		l.depth = max(l.depth-1, 0)
 		if l.depth == 0 {
