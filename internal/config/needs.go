@@ -97,6 +97,7 @@ func (res *resolver) needProcess(p *model.Process) {
 		if self := res.host.Self(); f.conf.Path != "" && (f.conf.UID != self.UID || f.conf.GID != self.GID) {
 			res.part = f.part
 			res.need(need{capability: "CAP_CHOWN", effect: "the pipe cannot be given to its user, and is not used", what: f.name, at: f.opt.At})
+			res.need(need{capability: "CAP_DAC_OVERRIDE", effect: "the pipe cannot be opened once it is its user's, as after a crash", what: f.name, at: f.opt.At})
 		}
 	}
 }

@@ -87,6 +87,7 @@ vrrp_instance W {
 		"(k: Line 19) script /usr/bin/true needs CAP_KILL" + lacks + "scripts of other users cannot be ended",
 	}
 	fifo := "(k: Line 4) notify_fifo needs CAP_CHOWN" + lacks + "the pipe cannot be given to its user, and is not used"
+	pipe := "(k: Line 4) notify_fifo needs CAP_DAC_OVERRIDE" + lacks + "the pipe cannot be opened once it is its user's, as after a crash"
 	told := func(has func(string) bool, vrrp, checkers bool) []string {
 		c, m, r := LoadWritten(oneFile(conf), "k", Options{}, newFakeHost())
 		if m == nil {
@@ -111,9 +112,9 @@ vrrp_instance W {
 		vrrp, checkers bool
 		want           []string
 	}{
-		{"VRRP", true, false, append([]string{fifo}, vrrp...)},
-		{"checkers", false, true, append([]string{lvs[0], lvs[1], fifo}, lvs[2:]...)},
-		{"both", true, true, []string{lvs[0], lvs[1], fifo, vrrp[0], lvs[2], lvs[3], lvs[4], lvs[5], lvs[6], lvs[7], lvs[8], lvs[9], vrrp[1], vrrp[2], vrrp[3], vrrp[4]}},
+		{"VRRP", true, false, append([]string{fifo, pipe}, vrrp...)},
+		{"checkers", false, true, append([]string{lvs[0], lvs[1], fifo, pipe}, lvs[2:]...)},
+		{"both", true, true, []string{lvs[0], lvs[1], fifo, pipe, vrrp[0], lvs[2], lvs[3], lvs[4], lvs[5], lvs[6], lvs[7], lvs[8], lvs[9], vrrp[1], vrrp[2], vrrp[3], vrrp[4]}},
 	} {
 		if diff := cmp.Diff(c.want, told(none, c.vrrp, c.checkers)); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", c.name, diff)

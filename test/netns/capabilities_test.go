@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -64,12 +65,13 @@ func TestCapabilities(t *testing.T) {
 	const lacks, vi = ", which the daemon does not have: ", "vrrp_instance VI_1 needs "
 	sleep, at := "script "+slow+" needs ", "script "+slow
 	needs := map[string][]string{
-		"SYS_NICE": {say("vrrp_rt_priority", "vrrp_rt_priority needs CAP_SYS_NICE"+lacks+"the priority stays as it is")},
-		"IPC_LOCK": {say("vrrp_no_swap", "vrrp_no_swap needs CAP_IPC_LOCK"+lacks+"memory can be swapped out")},
-		"CHOWN":    {say("vrrp_notify_fifo", "vrrp_notify_fifo needs CAP_CHOWN"+lacks+"the pipe cannot be given to its user, and is not used")},
-		"SETUID":   {say(at, sleep+"CAP_SETUID (so do 1 more)"+lacks+"scripts cannot run as their users, and do not run")},
-		"KILL":     {say(at, sleep+"CAP_KILL (so do 1 more)"+lacks+"scripts of other users cannot be ended")},
-		"SETGID":   {say(at, sleep+"CAP_SETGID (so do 1 more)"+lacks+"scripts cannot have their groups, and do not run")},
+		"SYS_NICE":     {say("vrrp_rt_priority", "vrrp_rt_priority needs CAP_SYS_NICE"+lacks+"the priority stays as it is")},
+		"IPC_LOCK":     {say("vrrp_no_swap", "vrrp_no_swap needs CAP_IPC_LOCK"+lacks+"memory can be swapped out")},
+		"CHOWN":        {say("vrrp_notify_fifo", "vrrp_notify_fifo needs CAP_CHOWN"+lacks+"the pipe cannot be given to its user, and is not used")},
+		"DAC_OVERRIDE": {say("vrrp_notify_fifo", "vrrp_notify_fifo needs CAP_DAC_OVERRIDE"+lacks+"the pipe cannot be opened once it is its user's, as after a crash")},
+		"SETUID":       {say(at, sleep+"CAP_SETUID (so do 1 more)"+lacks+"scripts cannot run as their users, and do not run")},
+		"KILL":         {say(at, sleep+"CAP_KILL (so do 1 more)"+lacks+"scripts of other users cannot be ended")},
+		"SETGID":       {say(at, sleep+"CAP_SETGID (so do 1 more)"+lacks+"scripts cannot have their groups, and do not run")},
 		"NET_RAW": {say("vrrp_instance", vi+"CAP_NET_RAW"+lacks+"adverts are neither sent nor received"),
 			say("track_ping", "PING_CHECK needs CAP_NET_RAW"+lacks+"hosts cannot be pinged")},
 		"NET_ADMIN": {say("vrrp_instance", vi+"CAP_NET_ADMIN"+lacks+"addresses, routes, rules and interfaces cannot be set")},
@@ -139,6 +141,21 @@ func TestCapabilities(t *testing.T) {
 	d.WaitLog(soon, `VRRP_Script\(slow\) timed_out`)
 	l.Wait(soon, "the script that was late is ended, and runs again", func() bool { return strings.Count(n.ReadFile("out/runs"), "run\n") > 1 })
 	d.WaitLog(soon, `VRRP_Check\(ping 10\.1\.0\.3\) succeeded`)
+	// A worker that follows one that was killed finds the pipe as that one left it.
+	reader, err := os.OpenFile(fifo, os.O_RDWR|unix.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	drained := make([]byte, 4096)
+	reader.Read(drained) // what the first has written
+	killed := time.Now()
+	unix.Kill(d.Worker(), unix.SIGKILL)
+	d.WaitLogAfter(killed, soon, `\(VI_1\) Entering BACKUP STATE`)
+	reader.SetReadDeadline(killed.Add(soon))
+	if k, err := reader.Read(drained); err != nil || !strings.HasPrefix(string(drained[:k]), `INSTANCE "VI_1" BACKUP`) {
+		t.Errorf("the next worker writes %q to the pipe, %v", drained[:max(k, 0)], err)
+	}
 	for _, e := range d.Log() {
 		if regexp.MustCompile(`(?i)permitted|denied|cannot|failed`).MatchString(e.Line) {
 			t.Errorf("logged %q", e.Line)

@@ -29,6 +29,7 @@ type rig struct {
 	*site
 	ours   bool
 	dir    string
+	as     []string // the program, and its words, that executes the daemon; empty: none
 	daemon *exec.Cmd
 	ended  chan struct{}
 	log    *buffer
@@ -114,6 +115,7 @@ func (r *rig) start(program string, args ...string) {
 	p := func(name string) string { return filepath.Join(r.dir, name) }
 	args = append([]string{program, "-n", "-l", "-D", "-f", p("keepalived.conf"),
 		"-p", p("keepalived.pid"), "-r", p("vrrp.pid"), "-c", p("checkers.pid"), "-b", p("bfd.pid")}, args...)
+	args = append(slices.Clone(r.as), args...)
 	if r.ns != "" {
 		args = append([]string{"ip", "netns", "exec", r.ns}, args...)
 	}

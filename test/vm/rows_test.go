@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -205,11 +206,27 @@ func TestManyServices(t *testing.T) {
 		r.config(conf.String())
 		began := time.Now()
 		r.start(program)
-		r.becomes(patience(10*time.Second), want.String())
-		took := time.Since(began)
-		r.t.Logf("there after %v", took)
+		r.becomes(2*soon, want.String())
+		// Other tests run at the same time, so that processor time counts, in ticks of 10 ms: of the daemon and of what it waited for, which
+		// is a third of a second on an idle machine.
+		used := 0
+		for _, name := range []string{"keepalived.pid", "checkers.pid"} {
+			pid, _ := os.ReadFile(r.dir + "/" + name)
+			stat, _ := os.ReadFile("/proc/" + strings.TrimSpace(string(pid)) + "/stat")
+			_, rest, _ := strings.Cut(string(stat), ") ")
+			f := strings.Fields(rest)
+			if len(f) < 15 {
+				r.t.Fatalf("%s: %q", name, stat)
+			}
+			for _, field := range f[11:15] { // utime, stime, cutime, cstime
+				n, _ := strconv.Atoi(field)
+				used += n
+			}
+		}
+		took := time.Duration(used) * 10 * time.Millisecond
+		r.t.Logf("there after %v, with %v of processor time", time.Since(began), took)
 		if took > patience(5*time.Second) {
-			r.t.Errorf("only after %v", took)
+			r.t.Errorf("it took %v", took)
 		}
 		r.reload(conf.String())
 		wait(r.t, 2*soon, "the reload", func() bool {
@@ -331,7 +348,7 @@ func TestSeveralPages(t *testing.T) {
 				if !slices.Equal(asked, []string{"/a", "/b", "/c"}) {
 					r.t.Fatalf("asked for %q when it came up", asked)
 				}
-				if took := at[2].Sub(at[0]); fast == "" && took < 1900*time.Millisecond || fast != "" && took > patience(time.Second) {
+				if took := at[2].Sub(at[0]); fast == "" && took < 1900*time.Millisecond || fast != "" && took > patience(1900*time.Millisecond) {
 					r.t.Errorf("the third page is asked for %v after the first", took)
 				}
 			})
@@ -429,4 +446,73 @@ func TestPlaceOfCheckers(t *testing.T) {
 			t.Errorf("the %s has no memory locked:\n%s", what, status)
 		}
 	}
+}
+
+// Checkers run as another user than root with exactly the capabilities that the daemon names when it has none.
+func TestCapabilitiesOfCheckers(t *testing.T) {
+	program := os.Getenv("KEEPALIVED_GO")
+	needVM(t)
+	if program == "" {
+		t.Skip("no daemon to test: KEEPALIVED_GO is not set")
+	}
+	t.Parallel()
+	r := newRig(newSite(t), true)
+	const nobody = "65534"
+	for _, dir := range []string{filepath.Dir(r.dir), r.dir} {
+		if err := os.Chmod(dir, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Others may not be able to execute the daemon where it is.
+	if err := exec.Command("cp", program, r.dir+"/daemon").Run(); err != nil {
+		t.Fatal(err)
+	}
+	os.Remove(r.dir + "/fifo")
+	r.up("127.0.0.11", "127.0.0.12")
+	r.ip("addr add 192.0.2.13/32 dev lo")
+	r.put("misc", "id -u >"+r.dir+"/ran\n")
+	check := func(kind, addr string, more ...string) string {
+		return fmt.Sprintf("real_server %s 80 {\n%s {\n warmup 0\n delay_loop 1\n retry 0\n%s\n}\n}", addr, kind, strings.Join(more, "\n"))
+	}
+	r.raw(globals("enable_script_security") + vs("alpha",
+		check("TCP_CHECK", "127.0.0.11", "connect_timeout 1", "fwmark 7"),
+		check("TCP_CHECK", "127.0.0.12", "connect_timeout 1", "bindto 127.0.0.1", "bind_port 81"),
+		check("PING_CHECK", "192.0.2.13", "connect_timeout 1"),
+		check("MISC_CHECK", "127.0.0.14", "misc_path \"/usr/bin/sh "+r.dir+"/misc\"", "user daemon")))
+	needs := regexp.MustCompile(`needs (CAP_[A-Z_]+)`)
+	start := func(have ...string) (named []string) {
+		list := "-all"
+		for _, c := range have {
+			list += ",+" + strings.ToLower(strings.TrimPrefix(c, "CAP_"))
+		}
+		r.as = []string{"setpriv", "--reuid", nobody, "--regid", nobody, "--clear-groups", "--inh-caps", list, "--ambient-caps", list, "--bounding-set", list}
+		r.log = &buffer{}
+		r.start(r.dir + "/daemon")
+		r.logged("Startup complete")
+		for _, m := range needs.FindAllStringSubmatch(r.log.String(), -1) {
+			named = append(named, m[1])
+		}
+		slices.Sort(named)
+		return slices.Compact(named)
+	}
+	want := []string{"CAP_KILL", "CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE", "CAP_NET_RAW", "CAP_SETGID", "CAP_SETUID"}
+	named := start()
+	r.stop()
+	if !slices.Equal(named, want) {
+		t.Fatalf("it names %q, log:\n%s", named, r.log)
+	}
+	if more := start(named...); len(more) > 0 {
+		t.Errorf("with these it names %q", more)
+	}
+	r.becomes(soon, `
+		-A -t 127.0.0.10:80 -s wrr
+		-a -t 127.0.0.10:80 -r 127.0.0.11:80 -m -w 1
+		-a -t 127.0.0.10:80 -r 127.0.0.12:80 -m -w 1
+		-a -t 127.0.0.10:80 -r 127.0.0.14:80 -m -w 1
+		-a -t 127.0.0.10:80 -r 192.0.2.13:80 -m -w 1`)
+	if ran, _ := os.ReadFile(r.dir + "/ran"); string(ran) != "1\n" {
+		t.Errorf("the script ran as %q", ran)
+	}
+	r.stop()
+	r.expect("")
 }

@@ -105,6 +105,28 @@ func TestPIDFile(t *testing.T) {
 	if b, _ := os.ReadFile(path); string(b) != "42\n" {
 		t.Errorf("an attempt to lock changed the file to %q", b)
 	}
+	past := time.Unix(1_000_000_000, 0)
+	if err := os.Chtimes(path, past, past); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.set(42); err != nil {
+		t.Fatal(err)
+	}
+	if st, _ := os.Stat(path); !st.ModTime().Equal(past) {
+		t.Errorf("to write the same number again made the file new")
+	}
+	if err := f.set(0); err != nil {
+		t.Fatal(err)
+	}
+	if b, _ := os.ReadFile(path); len(b) != 0 {
+		t.Errorf("file of no process holds %q", b)
+	}
+	if err := f.set(42); err != nil {
+		t.Fatal(err)
+	}
+	if b, _ := os.ReadFile(path); string(b) != "42\n" {
+		t.Errorf("file holds %q", b)
+	}
 	f.remove()
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("file after remove: %v", err)
