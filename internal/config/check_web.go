@@ -151,7 +151,7 @@ func readRegex(u *url, n *syntax.Node, r *source.Report) {
 		r.Errorf(n.At(), "regex needs exactly one pattern, quoted if it has blanks - ignoring")
 		return
 	case u.Regex.IsSet():
-		r.Errorf(n.At(), "regex is already specified - replacing the first")
+		r.Errorf(n.At(), "regex is already specified - replacing the first").With("which is at", u.Regex.At)
 	}
 	u.Regex = opt[string]{V: words[1], At: n.At()}
 }

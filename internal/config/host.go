@@ -19,6 +19,8 @@ type Host interface {
 	Namespace(name string) (h Host, id string, err error)
 	// LinkGroup returns the number of an interface group by number or by its name in iproute2's tables.
 	LinkGroup(name string) (uint32, bool)
+	// UserName returns the name of an account, its number if it has none.
+	UserName(uid uint32) string
 	// LookupUser returns an account by name.
 	LookupUser(name string) (User, bool)
 	LookupGroup(name string) (gid uint32, ok bool)

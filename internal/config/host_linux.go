@@ -152,6 +152,15 @@ func (System) LookupUser(name string) (User, bool) {
 	return out, true
 }
 
+// UserName finds an account by its number.
+func (System) UserName(uid uint32) string {
+	number := strconv.FormatUint(uint64(uid), 10)
+	if u, err := user.LookupId(number); err == nil {
+		return u.Username
+	}
+	return number
+}
+
 // LookupGroup finds a group by its name.
 func (System) LookupGroup(name string) (uint32, bool) {
 	g, err := user.LookupGroup(name)
@@ -166,12 +175,8 @@ func (System) LookupGroup(name string) (uint32, bool) {
 func (System) Self() User { return User{UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())} }
 
 // Username is the name of this process's account, its number if it has none.
-func (System) Username() string {
-	u, err := user.LookupId(strconv.Itoa(os.Geteuid()))
-	if err != nil {
-		return strconv.Itoa(os.Geteuid())
-	}
-	return u.Username
+func (s System) Username() string {
+	return s.UserName(uint32(os.Geteuid()))
 }
 
 // Stat describes a file, or a symbolic link itself.

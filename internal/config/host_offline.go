@@ -55,10 +55,18 @@ const offlineID = 1000
 
 // LookupUser returns an account of any name.
 func (o *Offline) LookupUser(name string) (User, bool) {
-	if name == "root" || name == "0" {
+	if name == "root" {
 		return User{}, true
 	}
 	return User{UID: offlineID, GID: offlineID}, true
+}
+
+// UserName returns root or a number.
+func (*Offline) UserName(uid uint32) string {
+	if uid == 0 {
+		return "root"
+	}
+	return strconv.FormatUint(uint64(uid), 10)
 }
 
 // LookupGroup returns a group of any name.

@@ -72,6 +72,15 @@ func (h *fakeHost) LookupUser(name string) (User, bool) {
 	return u, ok
 }
 
+func (h *fakeHost) UserName(uid uint32) string {
+	for name, u := range h.users {
+		if u.UID == uid {
+			return name
+		}
+	}
+	return strconv.Itoa(int(uid))
+}
+
 func (h *fakeHost) LookupGroup(name string) (uint32, bool) {
 	u, ok := h.users[name]
 	return u.GID, ok

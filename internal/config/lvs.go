@@ -37,14 +37,15 @@ func openServerGroup(c *Config, n *syntax.Node, r *source.Report) *ServerGroup {
 
 // SSL is the SSL block.
 type SSL struct {
+	At                             source.Pos
 	Password, CA, Certificate, Key opt[string]
 }
 
 func openSSL(c *Config, n *syntax.Node, r *source.Report) *SSL {
 	if c.LVS.SSL != nil {
-		r.Errorf(n.At(), "SSL is already specified - replacing the first")
+		r.Errorf(n.At(), "SSL is already specified - replacing the first").With("which is at", c.LVS.SSL.At)
 	}
-	c.LVS.SSL = &SSL{}
+	c.LVS.SSL = &SSL{At: n.At()}
 	return c.LVS.SSL
 }
 

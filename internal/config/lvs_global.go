@@ -109,7 +109,7 @@ type syncDaemon struct {
 
 func readSyncDaemon(g *Global, n *syntax.Node, r *source.Report) {
 	if g.SyncDaemon.IsSet() {
-		r.Errorf(n.At(), "lvs_sync_daemon is already specified - ignoring")
+		r.Errorf(n.At(), "lvs_sync_daemon is already specified - ignoring").With("the first one counts, at", g.SyncDaemon.At)
 		return
 	}
 	if len(n.Args) < 1 {
@@ -208,7 +208,7 @@ func (res *resolver) syncDaemon(instances []model.Instance) *model.SyncDaemon {
 	}
 	if !res.c.names.has("vrrp_instance " + d.Instance) {
 		// keepalived finds that out when it runs, not under -t.
-		res.r.Notef(o.At, "lvs_sync_daemon: there is no vrrp_instance %s - ignoring", d.Instance)
+		meant(res.r.Notef(o.At, "lvs_sync_daemon: there is no vrrp_instance %s - ignoring", d.Instance), d.Instance, res.instanceNames(), "")
 		return nil
 	}
 	for i := range instances {
@@ -225,7 +225,7 @@ func (res *resolver) oldSyncDaemon() (o opt[syncDaemon]) {
 		switch {
 		case !i.SyncInterface.IsSet():
 		case o.IsSet():
-			res.r.Errorf(i.SyncInterface.At, "lvs_sync_daemon is already specified - ignoring")
+			res.r.Errorf(i.SyncInterface.At, "lvs_sync_daemon is already specified - ignoring").With("the first one counts, at", o.At)
 		default:
 			o.V.Interface, o.V.Instance, o.At = i.SyncInterface.V, i.Name, i.SyncInterface.At
 		}

@@ -21,7 +21,7 @@ func resolveLVS(res *resolver, l *model.LVS) {
 		}
 	}
 	seq := map[string]int{}
-	seen := map[model.ServiceKey]bool{}
+	seen := map[model.ServiceKey]source.Pos{}
 	for v := range res.services {
 		res.served = true
 		out, ok := res.service(v, l, seq[v.Group])
@@ -31,12 +31,12 @@ func resolveLVS(res *resolver, l *model.LVS) {
 		if out.Group != "" {
 			seq[out.Group]++
 		}
-		if seen[out.Key()] {
+		if first, dup := seen[out.Key()]; dup {
 			// Differs from keepalived: it runs both, and they share one service of the kernel.
-			res.r.Notef(v.At, "Virtual server %s is defined twice - ignoring this one", &out)
+			res.r.Notef(v.At, "Virtual server %s is defined twice - ignoring this one", &out).With("first defined at", first)
 			continue
 		}
-		seen[out.Key()] = true
+		seen[out.Key()] = v.At
 		res.needService(v)
 		if res.keep {
 			l.Services = append(l.Services, out)
@@ -113,7 +113,11 @@ func (res *resolver) service(v *VirtualServer, l *model.LVS, seq int) (out model
 		out.Seq = seq
 		i := slices.IndexFunc(l.Groups, func(g model.ServerGroup) bool { return g.Name == v.Group })
 		if i < 0 {
-			res.r.Notef(v.At, "Virtual server group %s specified but not configured - ignoring virtual server", v.Group)
+			var known []string
+			for _, g := range l.Groups {
+				known = append(known, g.Name)
+			}
+			meant(res.r.Notef(v.At, "Virtual server group %s specified but not configured - ignoring virtual server", v.Group), v.Group, known, "")
 			return out, false
 		}
 		entries = l.Groups[i].Entries
@@ -132,7 +136,7 @@ func (res *resolver) service(v *VirtualServer, l *model.LVS, seq int) (out model
 	res.quorum(v, &out)
 	if t := v.TrackVRRP; t.IsSet() {
 		if out.TrackVRRP = t.V; !res.c.names.has("vrrp_instance " + t.V) {
-			res.r.Errorf(t.At, "Virtual server %s: there is no vrrp_instance %s - ignoring track_vrrp", &out, t.V)
+			meant(res.r.Errorf(t.At, "Virtual server %s: there is no vrrp_instance %s - ignoring track_vrrp", &out, t.V), t.V, res.instanceNames(), "")
 			out.TrackVRRP = ""
 		}
 	}
@@ -234,7 +238,7 @@ func (res *resolver) serviceKind(v *VirtualServer, out *model.VirtualServer, ent
 
 // realServers resolves the servers of a service, without those that cannot be.
 func (res *resolver) realServers(v *VirtualServer, out *model.VirtualServer, entries []model.GroupEntry) (servers []model.RealServer) {
-	seen := map[netip.AddrPort]bool{}
+	seen := map[netip.AddrPort]source.Pos{}
 	told := false
 	servers = make([]model.RealServer, 0, len(v.Real))
 	for _, s := range v.Real {
@@ -244,11 +248,11 @@ func (res *resolver) realServers(v *VirtualServer, out *model.VirtualServer, ent
 			res.r.Errorf(s.End, "Address family of virtual server and real server %s don't match - skipping real server.", s.Addr.Addr())
 			continue
 		}
-		if seen[s.Addr] {
-			res.r.Errorf(s.At, "VS %s: real server %s is duplicated - removing second rs", out, name)
+		if first, dup := seen[s.Addr]; dup {
+			res.r.Errorf(s.At, "VS %s: real server %s is duplicated - removing second rs", out, name).With("the first one is at", first)
 			continue
 		}
-		seen[s.Addr] = true
+		seen[s.Addr] = s.At
 		if !s.Method.IsSet() && !v.Method.IsSet() && !told {
 			told = true
 			res.r.Errorf(v.At, "Virtual server %s: no forwarding method set, setting default NAT", out)

@@ -279,7 +279,8 @@ func (res *resolver) iface(name string, at source.Pos) (Interface, bool) {
 		return i, ok
 	}
 	res.absent = true
-	res.r.Refuse(source.Error, at, "WARNING - interface %s doesn't exist", name).Hint = "dynamic_interfaces in global_defs allows it to come later"
+	noInterface(res.r.Refuse(source.Error, at, "WARNING - interface %s doesn't exist", name), name, n,
+		"dynamic_interfaces in global_defs allows it to come later")
 	return i, false
 }
 
@@ -364,7 +365,7 @@ func (res *resolver) vrrp(v *model.VRRP) {
 // garpGroups returns the rate limits; the global one comes last and is for every interface in no group.
 func (res *resolver) garpGroups() (out []model.GARPDelay) {
 	g := &res.c.Global
-	taken := map[string]bool{}
+	taken := map[string]source.Pos{}
 	for _, grp := range res.c.GARPGroups {
 		d := model.GARPDelay{ARPInterval: grp.ARP.V, NAInterval: grp.NA.V}
 		for _, name := range grp.Interfaces {
@@ -376,10 +377,10 @@ func (res *resolver) garpGroups() (out []model.GARPDelay) {
 			}
 			switch _, ok := res.iface(name.V, at); {
 			case !ok && !res.dynamic(name.At):
-			case taken[name.V]:
-				res.r.Errorf(name.At, "garp_group already specified for %s - ignoring", name.V)
+			case taken[name.V].IsSet():
+				res.r.Errorf(name.At, "garp_group already specified for %s - ignoring", name.V).With("the first one counts, at", taken[name.V])
 			default:
-				taken[name.V] = true
+				taken[name.V] = name.At
 				d.Interfaces = append(d.Interfaces, name.V)
 			}
 		}
@@ -417,7 +418,7 @@ func (res *resolver) upDown(v *model.VRRP) (out []model.Debounce) {
 		if _, ok := res.host.Interface(name); ok || res.dynamic(at) {
 			return true
 		}
-		res.r.Add(source.Fatal, at, "%s: unknown interface %s - ignoring it", what, name)
+		noInterface(res.r.Add(source.Fatal, at, "%s: unknown interface %s - ignoring it", what, name), name, res.host, "")
 		return false
 	}
 	for _, l := range res.c.Linkbeat {

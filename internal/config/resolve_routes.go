@@ -101,7 +101,13 @@ func (res *resolver) rulePriorities() {
 func (res *resolver) trackGroup(t opt[string]) string {
 	known := slices.ContainsFunc(res.c.TrackGroup, func(g *TrackGroup) bool { return g.Name == t.V && g.At.Before(t.At) && len(g.Members) > 0 })
 	if t.IsSet() && !known {
-		res.r.Errorf(t.At, "track_group %s is not defined above - ignoring it", t.V)
+		var groups []definition
+		for _, g := range res.c.TrackGroup {
+			if len(g.Members) > 0 {
+				groups = append(groups, definition{g.Name, g.At})
+			}
+		}
+		undefined(res.r.Errorf(t.At, "track_group %s is not defined above - ignoring it", t.V), t.V, groups)
 		return ""
 	}
 	return t.V
@@ -120,7 +126,8 @@ func (res *resolver) statics(v *model.VRRP) {
 			a.Interface = e.V.Dev.V
 			res.iface(a.Interface, e.V.Dev.At)
 		} else if _, ok := res.host.Interface(a.Interface); !ok && !res.dynamic(e.At) {
-			res.r.Add(source.Fatal, e.At, "static address %s: there is no interface %s - ignoring it", a.Prefix, a.Interface)
+			noInterface(res.r.Add(source.Fatal, e.At, "static address %s: there is no interface %s - ignoring it", a.Prefix, a.Interface),
+				a.Interface, res.host, "default_interface in global_defs names another one")
 			continue
 		}
 		out.Addresses = append(out.Addresses, a)
@@ -135,7 +142,7 @@ func (res *resolver) statics(v *model.VRRP) {
 		v.TrackGroups = append(v.TrackGroups, model.TrackGroup{Name: grp.Name, Members: values(grp.Members)})
 		for _, m := range grp.Members {
 			if !res.c.names.has("vrrp_instance " + m.V) {
-				res.r.Notef(m.At, "track_group %s: there is no vrrp_instance %s", grp.Name, m.V)
+				meant(res.r.Notef(m.At, "track_group %s: there is no vrrp_instance %s", grp.Name, m.V), m.V, res.instanceNames(), "")
 			}
 		}
 	}

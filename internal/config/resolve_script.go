@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -67,7 +68,7 @@ func (res *resolver) command(c Command, user account, at source.Pos) (s model.Sc
 		res.scripts |= res.part // it is there
 	}
 	if errors.Is(err, errNoExec) {
-		return s, scriptNotExec, "script " + c.Args[0] + " " + err.Error()
+		return s, scriptNotExec, "script " + c.Args[0] + " " + err.Error() + ": chmod +x " + c.Args[0]
 	} else if err != nil {
 		return s, scriptNotFound, "script " + c.Args[0] + " " + err.Error()
 	}
@@ -268,6 +269,17 @@ func insecurity(h Host, path string, u User) string {
 	return ""
 }
 
+// unixMode has the bits that chmod takes.
+func unixMode(m fs.FileMode) uint32 {
+	bits := uint32(m.Perm())
+	for i, b := range []fs.FileMode{fs.ModeSticky, fs.ModeSetgid, fs.ModeSetuid} {
+		if m&b != 0 {
+			bits |= 0o1000 << i
+		}
+	}
+	return bits
+}
+
 func insecurePath(h Host, path string) string {
 	path = filepath.Clean(path)
 	var parts []string
@@ -282,22 +294,31 @@ func insecurePath(h Host, path string) string {
 		if err != nil {
 			return p + " cannot be examined"
 		}
+		is := func(what, mend string) string {
+			return fmt.Sprintf("%s %s (owner %s, group %d, mode %04o): %s", p, what, h.UserName(f.UID), f.GID, unixMode(f.Mode), mend)
+		}
 		link := f.Mode&fs.ModeSymlink != 0
 		switch {
 		case p != path && link:
-			return "Wrong file type found in script path: " + p + " is a symbolic link"
+			flaw := "Wrong file type found in script path: " + p + " is a symbolic link"
+			if real, err := h.RealPath(path); err == nil {
+				flaw += ": write " + real
+			}
+			return flaw
 		case p != path && !f.Mode.IsDir():
 			return p + " is no directory"
 		case p == path && !link && !f.Mode.IsRegular():
 			return p + " is no regular file"
+		case f.UID != 0 && link:
+			return is("is not owned by root", "chown -h root "+p)
 		case f.UID != 0:
-			return p + " is not owned by root"
+			return is("is not owned by root", "chown root "+p)
 		case link: // its own mode says nothing
 		case f.Mode.IsDir() && f.Mode&fs.ModeSticky != 0:
 		case f.Mode&0o002 != 0:
-			return p + " is writable by all"
+			return is("is writable by all", "chmod o-w "+p)
 		case f.Mode&0o020 != 0 && f.GID != 0:
-			return p + " is writable by its group"
+			return is("is writable by its group", "chmod g-w "+p)
 		}
 	}
 	return ""

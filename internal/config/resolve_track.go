@@ -94,7 +94,7 @@ func (t *Tracker) defaultWeight() weight {
 func (res *resolver) resolveTrack(e opt[trackEntry], set trackerSet, kind trackKind) (*tracker, weight) {
 	t := set.find(kind, e)
 	if t == nil {
-		res.r.Errorf(e.At, "%s %s is not defined above - ignoring it", kind, e.V.Name)
+		undefined(res.r.Errorf(e.At, "%s %s is not defined above - ignoring it", kind, e.V.Name), e.V.Name, res.trackerBlocks(kind))
 		return nil, weight{}
 	}
 	if e.V.Weight.IsSet() {

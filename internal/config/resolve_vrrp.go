@@ -596,7 +596,7 @@ func (res *resolver) trackScripts() map[string]*trackScript {
 func (res *resolver) trackedScript(t opt[trackEntry], scripts map[string]*trackScript) (*trackScript, weight) {
 	s, ok := scripts[t.V.Name]
 	if !ok || t.At.Before(s.def.At) {
-		res.r.Errorf(t.At, "track script %s not found, ignoring...", t.V.Name).Hint = "it must be defined above"
+		undefined(res.r.Errorf(t.At, "track script %s not found, ignoring...", t.V.Name), t.V.Name, res.scriptBlocks())
 		return nil, weight{}
 	}
 	s.named = true
@@ -635,9 +635,10 @@ func (res *resolver) groups() groupSet {
 		for _, m := range g.Members {
 			switch {
 			case !res.c.names.has("vrrp_instance " + m.V):
-				res.r.Errorf(m.At, "Virtual router %s specified in sync group %s doesn't exist - ignoring", m.V, g.Name)
+				meant(res.r.Errorf(m.At, "Virtual router %s specified in sync group %s doesn't exist - ignoring", m.V, g.Name), m.V, res.instanceNames(), "")
 			case set.of[m.V] != nil:
-				res.r.Errorf(m.At, "Virtual router %s cannot exist in more than one sync group; ignoring %s", m.V, g.Name)
+				res.r.Errorf(m.At, "Virtual router %s cannot exist in more than one sync group; ignoring %s", m.V, g.Name).
+					With("the other is at", set.of[m.V].At)
 			default:
 				set.of[m.V] = g
 				members = append(members, m)
@@ -720,13 +721,22 @@ func (res *resolver) conflicts(list []model.Instance) {
 		iface        string
 	}
 	multi, uni := map[multicastKey]string{}, map[unicastKey]string{}
+	placeOf := func(name string) (at source.Pos) {
+		for _, i := range res.c.Instances {
+			if i.Name == name {
+				at = i.At
+			}
+		}
+		return at
+	}
 	for i := range list {
 		in := &list[i]
 		at := res.c.Instances[i].At
 		if len(in.Peers) == 0 {
 			k := multicastKey{in.VRID, in.Family, in.NetNamespace, in.Interface, in.Group}
 			if other, dup := multi[k]; dup {
-				res.r.Refuse(source.Error, at, "%s and %s both use VRID %d with %v on interface %s", other, in.Name, in.VRID, in.Family, in.Interface)
+				res.r.Refuse(source.Error, at, "%s and %s both use VRID %d with %v on interface %s", other, in.Name, in.VRID, in.Family, in.Interface).
+					With("the other is at", placeOf(other))
 			}
 			multi[k] = in.Name
 			continue
@@ -734,7 +744,8 @@ func (res *resolver) conflicts(list []model.Instance) {
 		for _, p := range in.Peers {
 			k := unicastKey{in.VRID, in.SourceAddr, p.Addr, in.NetNamespace, in.Interface}
 			if other, dup := uni[k]; dup {
-				res.r.Refuse(source.Error, at, "(%s) duplicate VRID conflict with %s VRID %d", in.Name, other, in.VRID)
+				res.r.Refuse(source.Error, at, "(%s) duplicate VRID conflict with %s VRID %d", in.Name, other, in.VRID).
+					With("the other is at", placeOf(other))
 				break
 			}
 			uni[k] = in.Name

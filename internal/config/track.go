@@ -179,7 +179,7 @@ var fileWeight = schema.Fallback(weightKind(254), weight{W: 1})
 // readFileWeight lets the first weight count, unless that was 1, as in keepalived.
 func readFileWeight(t *Tracker, n *syntax.Node, r *source.Report) {
 	if t.weight.IsSet() && t.weight.V.W != 1 {
-		r.Errorf(n.At(), "weight is already specified - ignoring").Hint = "the first one counts"
+		r.Errorf(n.At(), "weight is already specified - ignoring").With("the first one counts, at", t.weight.At)
 		return
 	}
 	v, err := fileWeight.Parse(n.Args)
@@ -240,7 +240,7 @@ var trackProcessTable = schema.Table[Tracker]{
 	}}, func(t *Tracker) *opt[model.ParamMatch] { return &t.paramMatch }, "How arguments are compared."),
 	schema.Line("weight", weightKind(254).Usage, func(t *Tracker, n *syntax.Node, r *source.Report) {
 		if t.weight.V.W != 0 {
-			r.Errorf(n.At(), "weight is already specified - ignoring").Hint = "the first one counts"
+			r.Errorf(n.At(), "weight is already specified - ignoring").With("the first one counts, at", t.weight.At)
 			return
 		}
 		v, err := weightKind(254).Parse(n.Args)

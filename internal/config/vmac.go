@@ -90,7 +90,7 @@ func (v *vlink) setName(i *Instance, keyword string, w source.Word, r *source.Re
 func readIPVLAN(i *Instance, n *syntax.Node, r *source.Report) {
 	switch {
 	case i.IPVLAN.IsSet():
-		r.Errorf(n.At(), "use_ipvlan is already specified - ignoring")
+		r.Errorf(n.At(), "use_ipvlan is already specified - ignoring").With("the first one counts, at", i.IPVLAN.At)
 		return
 	case i.VMAC.IsSet():
 		r.Errorf(n.At(), "use_ipvlan: the instance uses a VMAC - ignoring it")

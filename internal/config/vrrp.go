@@ -599,7 +599,7 @@ type excludedVIP struct {
 
 func readNotifyDeleted(i *Instance, n *syntax.Node, r *source.Report) {
 	if i.Deleted.IsSet() || i.DeletedState.IsSet() {
-		r.Errorf(n.At(), "notify_deleted is already specified - ignoring")
+		r.Errorf(n.At(), "notify_deleted is already specified - ignoring").With("the first one counts, at", i.DeletedState.At)
 		return
 	}
 	// With a command or without, the state that is told is DELETED.
