@@ -337,6 +337,19 @@ func TestNamespaceWorkerKilled(t *testing.T) {
 	syscall.Kill(a.Worker(), syscall.SIGKILL)
 	l.WaitHolder(soon, vip, "")
 	l.Wait(soon, "the VMAC is gone", func() bool { return !hasLink(ar.Node, "vrrp.52") })
+	a.WaitExit(soon)
+
+	a = l.Node("a").Start(lab.Ours(), config(i, vmac))
+	l.WaitHolder(soon+i.Down(), vip, "ar")
+	gone := func() int {
+		return len(l.Entries(func(e lab.Entry) bool { return e.Addr != nil && e.Addr.Gone && e.Addr.Prefix.Addr() == vip }))
+	}
+	before := gone()
+	syscall.Kill(a.Worker(), syscall.SIGKILL)
+	l.Wait(soon+i.Down(), "the address is gone and back", func() bool { return gone() > before && l.Has("ar", vip) })
+	a.Stop()
+	l.WaitHolder(soon, vip, "")
+	l.Wait(soon, "the VMAC is gone", func() bool { return !hasLink(ar.Node, "vrrp.52") })
 }
 
 // Fifty namespaces are one process's work.

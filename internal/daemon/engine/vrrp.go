@@ -789,6 +789,7 @@ func (v *vrrpPart) writeStates() {
 
 // stop says goodbye for every router, in configuration order, and asks for the release of the addresses.
 func (v *vrrpPart) stop(now time.Time) {
+	v.pending = nil // nothing begins any more
 	for _, s := range v.scripts {
 		v.stepScript(now, s, track.ScriptEvent{Kind: track.End})
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -33,7 +34,8 @@ type config struct {
 
 	LoaderExit   int    // without a model
 	LoaderCrash  bool   //
-	OnLoad       string // of the worker: "", "exit N", "silent"
+	OnLoad       string // of the worker: "", "exit N", "silent", "mute" (not ready) if it takes the place of another
+	VIPs         bool   // instances have some
 	OnReload     string // "", "refuse", "exit N"
 	IgnoreStop   bool
 	Tick         time.Duration
@@ -104,6 +106,12 @@ func fakeLoader(dir string) int {
 	b, _ := json.Marshal(c)
 	m := &model.Model{Process: model.Process{RouterID: string(b), Instance: c.Instance, ChildWaitTime: c.ChildWait, Umask: -1}}
 	m.VRRP.Instances = make([]model.Instance, c.Instances)
+	for i := range m.VRRP.Instances {
+		if c.VIPs {
+			m.VRRP.Instances[i].NetNamespace = strconv.Itoa(i)
+			m.VRRP.Instances[i].VIPs = []model.Address{{Prefix: netip.MustParsePrefix("192.0.2.1/32")}}
+		}
+	}
 	m.LVS.Services = make([]model.VirtualServer, c.Services)
 	for p, args := range map[**model.Script][]string{&m.Process.StartupScript: c.Startup, &m.Process.ShutdownScript: c.Shutdown} {
 		if args != nil {
@@ -137,6 +145,10 @@ func fakeWorker(dir string) int {
 			fmt.Fprintln(out, "end", err)
 			return 0
 		}
+		if m.Flags.Clean {
+			fmt.Fprintf(out, "clean %d namespaces\n", len(m.Flags.Stale))
+			return 0
+		}
 		var c config
 		if m.Model != nil {
 			mod, err := m.Model.Decode()
@@ -159,6 +171,7 @@ func fakeWorker(dir string) int {
 			return n
 		}
 		switch {
+		case m.Kind == link.Load && does == "mute" && m.Flags.Respawned:
 		case m.Kind == link.Load:
 			conn.Send(link.Message{Kind: link.Ready})
 			if does != "silent" {
@@ -467,6 +480,17 @@ func TestStopWhileWaitingToRespawn(t *testing.T) {
 	d.says("log", "delayed 1 seconds", 1)
 	d.signal(syscall.SIGTERM)
 	d.ends(0)
+}
+
+// What a worker that died has left goes even if the next one is stopped before it could remove it.
+func TestStopOfAnUnreadyWorker(t *testing.T) {
+	d := start(t, "run", config{Instances: 2, VIPs: true, OnLoad: "mute"})
+	d.says("log", "Startup complete", 1)
+	d.kill(d.pid("vrrp.pid"), syscall.SIGKILL)
+	d.says("worker", "respawned=true", 1)
+	d.signal(syscall.SIGTERM)
+	d.ends(0)
+	d.says("worker", "clean 2 namespaces", 1)
 }
 
 func TestStalledWorkerIsAborted(t *testing.T) {

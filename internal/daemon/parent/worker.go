@@ -160,6 +160,9 @@ func (p *Parent) died() {
 	p.worker, p.killAt = nil, nil
 	p.setRoles(0)
 	if p.stopping {
+		if len(p.stale) > 0 { // it was stopped before it could remove what an earlier one has left
+			p.clean(true)
+		}
 		return
 	}
 	st := w.cmd.ProcessState.Sys().(syscall.WaitStatus)
