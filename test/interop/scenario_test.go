@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"syscall"
@@ -198,6 +199,8 @@ func TestScenarios(t *testing.T) {
 		}
 	})
 
+	// A master that yields does not say who its master is now: a busy machine may have let it be one for a moment.
+	hears := func(i int) string { return fmt.Sprintf(`\(VI_%d\) (master set to|Master received advert)`, i) }
 	two := lab.Plan{LANs: 2}
 	second := netip.MustParseAddr("10.2.0.100")
 	group := func(priority int) string {
@@ -214,8 +217,8 @@ func TestScenarios(t *testing.T) {
 		a := l.Node("a").Start(programA, group(150))
 		holds("a")
 		b := l.Node("b").Start(programB, group(100))
-		b.WaitLog(3*soon, `\(VI_1\) master set to`)
-		b.WaitLog(3*soon, `\(VI_2\) master set to`)
+		b.WaitLog(3*soon, hears(1))
+		b.WaitLog(3*soon, hears(2))
 		l.Node("a").Unplug(1)
 		a.WaitLog(soon, `VRRP_Group\(G1\) Syncing instances to FAULT state`)
 		holds("b")
@@ -230,8 +233,8 @@ func TestScenarios(t *testing.T) {
 		l.WaitHolder(3*soon, shared, "a")
 		l.WaitHolder(3*soon, second, "a")
 		b := l.Node("b").Start(programB, group(100))
-		b.WaitLog(3*soon, `\(VI_1\) master set to`)
-		b.WaitLog(3*soon, `\(VI_2\) master set to`)
+		b.WaitLog(3*soon, hears(1))
+		b.WaitLog(3*soon, hears(2))
 		l.Node("a").Isolate(1)
 		cut := time.Now()
 		b.WaitLogAfter(cut, soon, `\(VI_2\) Receive advertisement timeout`)
