@@ -70,9 +70,8 @@ func (d *duo) instances(interval, length time.Duration, vmac bool) []string {
 		}
 	}
 	start, startCPU := up.Sub(d.a.Started()), use(d.a).cpu
-	time.Sleep(time.Second)
-	d.quiet()
 	rest := func(daemon *lab.Daemon) (string, string) {
+		time.Sleep(time.Until(daemon.Started().Add(12 * time.Second))) // until the announcements are over, and the garbage is cleared away
 		before, begin := use(daemon), time.Now()
 		time.Sleep(length)
 		after := use(daemon)
@@ -98,7 +97,6 @@ func (d *duo) instances(interval, length time.Duration, vmac bool) []string {
 	if !vmac {
 		conf.priority, conf.lines = 100, ""
 		d.b = d.start("b", conf)
-		time.Sleep(5*time.Second + interval)
 		backupCPU, backupMemory = rest(d.b)
 		d.b.Kill()
 	}
