@@ -33,7 +33,7 @@ test: ## everything: check, fuzz, network namespaces, the real keepalived as pee
 demo: ## a failover to look at: two routers and a client in network namespaces (root, under 40 seconds)
 	test/demo.sh
 
-bench: ## takeover and configuration beside the real keepalived, in one run (root)
+bench: ## everything of docs/benchmarks.md beside the real keepalived (root; half an hour)
 	PATH="$$(test/setup.sh):$$PATH" go run ./test/bench
 
 soak: ## 100 000 reloads and flaps of virtual routers, 5000 of a real daemon, 10 000 flaps of 1000 real servers: memory stays flat (20 minutes; root)

@@ -69,10 +69,9 @@ func (d *duo) instances(interval, length time.Duration, vmac bool) []string {
 			up = first
 		}
 	}
-	start, startCPU := up.Sub(d.a.Started()), use(d.a).cpu
-	time.Sleep(time.Second)
-	d.quiet()
+	start, startCPU := up.Sub(d.a.Started()), spent(d.a.Pids()) // the process that reads the configuration has ended
 	rest := func(daemon *lab.Daemon) (string, string) {
+		time.Sleep(time.Until(daemon.Started().Add(12 * time.Second))) // until the announcements are over, and the garbage is cleared away
 		before, begin := use(daemon), time.Now()
 		time.Sleep(length)
 		after := use(daemon)
@@ -84,10 +83,10 @@ func (d *duo) instances(interval, length time.Duration, vmac bool) []string {
 	conf.extra = true
 	d.Tap.Forget()
 	time.Sleep(interval + interval/2)
-	before, hup := use(d.a).cpu, d.a.Reload(conf.String())
+	before, hup := spent(d.a.Pids()), d.a.Reload(conf.String())
 	d.Wait(time.Minute, "the reload has effect", func() bool { return d.Has("a", farmVIP(d.n)) })
 	time.Sleep(3*interval + time.Second)
-	reloadCPU := use(d.a).cpu - before
+	reloadCPU := spent(d.a.Pids()) - before
 	d.Tap.Settle()
 	seen := d.Tap.Seen()
 	effect := announced(seen, farmVIP(d.n)).Sub(hup)
@@ -98,7 +97,6 @@ func (d *duo) instances(interval, length time.Duration, vmac bool) []string {
 	if !vmac {
 		conf.priority, conf.lines = 100, ""
 		d.b = d.start("b", conf)
-		time.Sleep(5*time.Second + interval)
 		backupCPU, backupMemory = rest(d.b)
 		d.b.Kill()
 	}

@@ -290,8 +290,11 @@ func stat(pid int) []string {
 }
 
 // cpu is the processor time of all processes, those that have ended too; the kernel counts it in hundredths of a second.
-func (d *daemon) cpu() (sum time.Duration) {
-	for _, pid := range d.processes() {
+func (d *daemon) cpu() time.Duration { return spent(d.processes()) }
+
+// spent is the processor time of processes and of their children that have ended; the kernel counts it in hundredths of a second.
+func spent(pids []int) (sum time.Duration) {
+	for _, pid := range pids {
 		if f := stat(pid); len(f) > 14 {
 			for _, field := range f[11:15] { // utime, stime and those of the children
 				n, _ := strconv.Atoi(field)

@@ -316,3 +316,42 @@ func TestNoAcceptBlocks(t *testing.T) {
 		})
 	}
 }
+
+// VMACs come by the hundred, some of them go at a reload, and the rest at the stop, which does not run out of time.
+func TestManyVMACs(t *testing.T) {
+	t.Parallel()
+	const most, least = 240, 200
+	l := newLab(t, lab.Plan{Nodes: []string{"a"}})
+	conf := func(n int) string {
+		var all []any
+		for i := range n {
+			all = append(all, instance{Name: fmt.Sprintf("I%d", i), VRID: i + 1, Priority: 255, Interval: time.Second,
+				VIPs: fmt.Sprintf("10.1.1.%d/32", i+1), Lines: "state MASTER\nuse_vmac"})
+		}
+		return config(all...)
+	}
+	vmacs := func() int {
+		_, out := l.Node("a").Output(soon, "ip", "-o", "link", "show", "type", "macvlan")
+		return strings.Count(out, "\n")
+	}
+	held := func() (n int) {
+		for i := range most {
+			if l.Has("a", netip.AddrFrom4([4]byte{10, 1, 1, byte(i + 1)})) {
+				n++
+			}
+		}
+		return n
+	}
+	a := l.Node("a").Start(lab.Ours(), conf(most))
+	l.Wait(3*soon, "all addresses", func() bool { return held() == most })
+	if n := vmacs(); n != most {
+		t.Errorf("%d VMACs", n)
+	}
+	a.Reload(conf(least))
+	l.Wait(2*soon, "the rest of the addresses", func() bool { return held() == least })
+	l.Wait(2*soon, "the rest of the VMACs", func() bool { return vmacs() == least })
+	a.Stop()
+	if n := vmacs(); n > 0 || held() > 0 {
+		t.Errorf("%d VMACs and %d addresses are left", n, held())
+	}
+}

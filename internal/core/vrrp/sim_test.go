@@ -92,6 +92,7 @@ type sim struct {
 	trace              bool
 	log                []string
 	transitions, steps int
+	broken             error // what must never be
 }
 
 type node struct {
@@ -338,6 +339,9 @@ func (s *sim) until(end time.Time, check func() error) error {
 		} else {
 			heap.Pop(&s.queue).(item).do()
 		}
+		if s.broken != nil {
+			return s.broken
+		}
 		if check != nil {
 			if err := check(); err != nil {
 				return err
@@ -479,6 +483,9 @@ func (s *sim) step(m *Machine, ev *Event) {
 		}
 		switch a.Kind {
 		case Send:
+			if want := s.priority(n, lan); a.Priority != 0 && a.Priority != want && !(want == Owner && a.Priority == Owner-1) {
+				s.broken = fmt.Errorf("at %v: n%d sends priority %d on network %d, want %d", s.now.Sub(epoch), n.n, a.Priority, lan, want)
+			}
 			s.send(n, lan, a.M, a.Priority)
 		case Own, Disown:
 			// The addresses come and go when the kernel gets to it.
@@ -495,6 +502,15 @@ func (s *sim) step(m *Machine, ev *Event) {
 		}
 		_, lan = s.home(m)
 	}
+}
+
+// priority is what a node's adverts are to carry: base and weight, never that of an owner, nor of one that goes. An owner beside another
+// may be the lower one.
+func (s *sim) priority(n *node, lan int) uint8 {
+	if base := n.insts[lan].Priority; base != Owner {
+		return uint8(min(max(int(base)+n.weight, 1), Owner-1))
+	}
+	return Owner
 }
 
 // home finds the node and network of a router that runs.

@@ -157,7 +157,8 @@ func (ns *namespace) victims(ev *hostnet.RoutingEvent) (out []*router, what stri
 		if r.m.State() != model.Master {
 			continue
 		}
-		if o, ok := ns.tracked(r.m.Instance().Objects(), ev); ok {
+		i := r.m.Instance()
+		if o, ok := ns.tracked(model.Objects{Routes: i.Routes, Rules: i.Rules}, ev); ok {
 			out, what = append(out, r), name(o)
 		}
 	}

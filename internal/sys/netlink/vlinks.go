@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"github.com/keepalived-go/keepalived-go/internal/core/hostnet"
@@ -179,9 +182,13 @@ func (l *Links) pass(w LinkWish) (LinkOutcome, error) {
 		l.relaxed = nil
 	}
 	l.set(h, settings)
-	for _, op := range ops {
+	swept := l.sweep(h, ops)
+	for n, op := range ops {
 		name := op.Link.Name
-		err := l.do(op, w.Up == nil)
+		var err error
+		if n >= swept {
+			err = l.do(op, w.Up == nil)
+		}
 		switch {
 		case err != nil:
 			out.Failed[name] = fmt.Errorf("%s: %w", op, err)
@@ -205,6 +212,36 @@ func (l *Links) pass(w LinkWish) (LinkOutcome, error) {
 		}
 	}
 	return out, nil
+}
+
+// sweep carries out the removals that ops begin with if there are several, and returns how many these were. Each removal makes the kernel
+// wait for all of its processors a few times over, so that hundreds would take longer than a daemon may take to stop. It removes a group of
+// interfaces at once, so they are put into one that nobody uses.
+func (l *Links) sweep(h *hostnet.Host, ops []hostnet.LinkOp) int {
+	n := slices.IndexFunc(ops, func(op hostnet.LinkOp) bool { return op.Kind != hostnet.LinkRemove })
+	if n < 0 {
+		n = len(ops)
+	}
+	if n < 2 {
+		return 0
+	}
+	group := rand.Int32N(math.MaxInt32-1) + 1
+	if slices.ContainsFunc(h.Links(), func(link hostnet.Link) bool { return link.Group == uint32(group) }) {
+		return 0
+	}
+	for _, op := range ops[:n] {
+		at := &netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: op.Index}}
+		if err := l.handle.LinkSetGroup(at, int(group)); err != nil && !errors.Is(err, unix.ENODEV) {
+			return 0
+		}
+	}
+	req := nl.NewNetlinkRequest(unix.RTM_DELLINK, unix.NLM_F_ACK)
+	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
+	req.AddData(nl.NewRtAttr(unix.IFLA_GROUP, nl.Uint32Attr(uint32(group))))
+	if _, err := req.Execute(unix.NETLINK_ROUTE, 0); err != nil && !errors.Is(err, unix.ENODEV) {
+		return 0
+	}
+	return n
 }
 
 // blame logs what is wrong with something, once.
