@@ -99,7 +99,7 @@ func (o *options) random() func(low, high int) int {
 
 // load is the loader. It lives for one configuration, so that most of what it allocates need not be looked through again and again.
 func load(o options) int {
-	debug.SetGCPercent(400)
+	debug.SetGCPercent(200)
 	can, err := process.Capabilities()
 	if err != nil {
 		fmt.Println(err)

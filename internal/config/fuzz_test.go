@@ -20,7 +20,7 @@ func (f fuzzFiles) Open(name string) (fs.File, error) {
 	return f.oneFile.Open(name)
 }
 
-// FuzzRead loads any text: no panic, findings inside the file, and a model unless the report refuses it.
+// FuzzRead loads any text: no panic, findings inside the file, a model unless the report refuses it, and the same if it is read whole.
 func FuzzRead(f *testing.F) {
 	for _, pattern := range []string{"testdata/*/*.conf", "../../test/config/vectors/*.conf", "../../test/config/examples/*.conf"} {
 		files, err := filepath.Glob(pattern)
@@ -43,6 +43,10 @@ func FuzzRead(f *testing.F) {
 		}
 		if m != nil && !model.Diff(m, m).Empty() {
 			t.Error("the model differs from itself")
+		}
+		_, whole, all := LoadWritten(fuzzFiles{oneFile(text)}, "/k", Options{}, host)
+		if printed(r) != printed(all) || (m == nil) != (whole == nil) || m != nil && !model.Diff(m, whole).Empty() {
+			t.Fatalf("block by block\n%swhole\n%s", printed(r), printed(all))
 		}
 		lines := strings.Split(text, "\n")
 		for _, d := range r.All() {

@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -44,20 +43,22 @@ func shapes(n int) []shape {
 		{"1000 virtual servers × 10", func(w io.Writer) { lvsFile(w, 1000, 10) }, false},
 		{"1000 virtual servers × 100", func(w io.Writer) { lvsFile(w, 1000, 100) }, false},
 		{"comments", func(w io.Writer) {
-			instance(w, 0, 1, "")
+			instance(w, 0, 1, nil)
 			for i := range n {
 				fmt.Fprintf(w, "# comment number %d, which says nothing { at all }\n", i)
 			}
 		}, false},
 		{"addresses", func(w io.Writer) {
-			var b strings.Builder
-			for i := range n {
-				fmt.Fprintf(&b, "        %s/32 dev bench0\n", ip(10, 64, i))
-			}
-			instance(w, 0, 1, "    virtual_ipaddress_excluded {\n"+b.String()+"    }\n")
+			instance(w, 0, 1, func() {
+				fmt.Fprintln(w, "    virtual_ipaddress_excluded {")
+				for i := range n {
+					fmt.Fprintf(w, "        %s/32 dev bench0\n", ip(10, 64, i))
+				}
+				fmt.Fprintln(w, "    }")
+			})
 		}, true},
 		{"routes", func(w io.Writer) {
-			instance(w, 0, 1, "")
+			instance(w, 0, 1, nil)
 			fmt.Fprintln(w, "static_routes {")
 			for i := range n {
 				fmt.Fprintf(w, "    %s/32 via 192.0.2.254 dev bench0\n", ip(11, 0, i))
@@ -74,13 +75,13 @@ func shapes(n int) []shape {
 		}, false},
 		{"scripts", func(w io.Writer) {
 			fmt.Fprint(w, "global_defs {\n    enable_script_security\n    script_user root\n}\n")
-			instance(w, 0, 1, "")
+			instance(w, 0, 1, nil)
 			for i := range n / 5 {
 				fmt.Fprintf(w, "vrrp_script S%d {\n    script \"/usr/bin/true %d\"\n    interval 2\n    weight 2\n}\n", i, i)
 			}
 		}, false},
 		{"definitions, half of them uses", func(w io.Writer) {
-			instance(w, 0, 1, "")
+			instance(w, 0, 1, nil)
 			for i := range n / 2 {
 				fmt.Fprintf(w, "$R%d=%s/32\n", i, ip(11, 0, i))
 			}
@@ -91,7 +92,7 @@ func shapes(n int) []shape {
 			fmt.Fprintln(w, "}")
 		}, true},
 		{"a mix", func(w io.Writer) {
-			instance(w, 0, n/50, "")
+			instance(w, 0, n/50, nil)
 			for i := range n / 5 {
 				fmt.Fprintf(w, "# comment number %d\n", i)
 			}
@@ -112,18 +113,22 @@ func ip(a, b byte, i int) netip.Addr {
 	return netip.AddrFrom4([4]byte{a, b + byte(i>>16), byte(i >> 8), byte(i)})
 }
 
-func instance(w io.Writer, i, addresses int, more string) {
+func instance(w io.Writer, i, addresses int, more func()) {
 	fmt.Fprintf(w, "vrrp_instance I%d {\n    state BACKUP\n    interface bench%d\n    virtual_router_id %d\n    priority 100\n    virtual_ipaddress {\n",
 		i, i/250, i%250+1)
 	for v := range addresses {
 		fmt.Fprintf(w, "        %s/32\n", ip(10, 128, i*addresses+v))
 	}
-	fmt.Fprintf(w, "    }\n%s}\n", more)
+	fmt.Fprintln(w, "    }")
+	if more != nil {
+		more()
+	}
+	fmt.Fprintln(w, "}")
 }
 
 func vrrpFile(w io.Writer, instances, addresses int) {
 	for i := range instances {
-		instance(w, i, addresses, "")
+		instance(w, i, addresses, nil)
 	}
 }
 
@@ -181,7 +186,6 @@ func runConfig(out io.Writer, flags *flag.FlagSet, args []string) error {
 		if err != nil {
 			return err
 		}
-		debug.FreeOSMemory() // the peak of a child begins with ours
 		var a, b []cost
 		for range *reps {
 			c, err := test(built, name)

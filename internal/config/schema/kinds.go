@@ -108,6 +108,15 @@ func ParseInt(s string, low, high int) (int, error) {
 	return n, nil
 }
 
+func onlyDigits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return true
+}
+
 // WholeSeconds is a number of seconds without a fraction.
 func WholeSeconds(low, high int) Kind[time.Duration] {
 	return One(fmt.Sprintf("<%d-%d seconds>", low, high), func(s string) (time.Duration, error) {
@@ -135,7 +144,7 @@ func Decimal(unit, low, high time.Duration, places int) Kind[time.Duration] {
 			return 0, fmt.Errorf("%q is negative", s)
 		}
 		whole, frac, _ := strings.Cut(t, ".")
-		if strings.Trim(whole+frac, "0123456789") != "" {
+		if !onlyDigits(whole) || !onlyDigits(frac) {
 			return 0, fmt.Errorf("%q is not a number", s)
 		}
 		tooLong := len(frac) > places

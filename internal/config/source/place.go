@@ -46,8 +46,15 @@ type Via struct {
 // IsSet reports whether p is a place.
 func (p Place) IsSet() bool { return p.Line > 0 }
 
-// line is the place of column 0.
-func (p Place) line() uint32 { return p.Pos.n - uint32(p.Col) }
+// statement is about where the statement begins that p is in: behind the brace in front of it, if there is one in its line.
+func (p Place) statement() uint32 {
+	begin := p.Pos.n - uint32(p.Col)
+	if p.Origin != nil && p.file != nil {
+		line, _ := p.file.line(p.Line)
+		begin += uint32(strings.LastIndexAny(line[:min(p.Col-1, len(line))], "{}") + 1)
+	}
+	return begin
+}
 
 func (p Place) String() string {
 	if !p.IsSet() {

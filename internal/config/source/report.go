@@ -184,7 +184,7 @@ func (r *Report) Once(key string) bool {
 // failed. What depends on the whole is not judged then.
 func (r *Report) Ended() bool { return r.worst >= MissingWord }
 
-// All returns the findings in reading order, those of one line as they were found, and those about the whole last. The first missing word
+// All returns the findings in reading order, those of one statement as they were found, and those about the whole last. The first missing word
 // ends the test, as in keepalived.
 func (r *Report) All() []Diagnostic {
 	out := slices.Clone(r.list)
@@ -204,15 +204,13 @@ func (r *Report) All() []Diagnostic {
 			d.Also[j].At = r.Place(d.Also[j].At.Pos)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b Diagnostic) int {
-		if a.At.IsSet() != b.At.IsSet() {
-			if a.At.IsSet() {
-				return -1
-			}
-			return 1
+	begin := map[Pos]uint32{} // of their statements; those about the whole are last
+	for _, d := range out {
+		if begin[d.At.Pos] = math.MaxUint32; d.At.IsSet() {
+			begin[d.At.Pos] = d.At.statement()
 		}
-		return cmp.Compare(a.At.line(), b.At.line())
-	})
+	}
+	slices.SortStableFunc(out, func(a, b Diagnostic) int { return cmp.Compare(begin[a.At.Pos], begin[b.At.Pos]) })
 	return out
 }
 
