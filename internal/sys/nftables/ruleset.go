@@ -137,6 +137,7 @@ func (b *builder) set(s *nftables.Set, fixed ...[]byte) error {
 	}
 	s.Constant = len(fixed) > 0
 	b.sets[setID{b.ip6, s.Name}] = s
+	s.ID = uint32(len(b.sets)) // within the transaction; the library's own count is not for several goroutines
 	return b.c.AddSet(s, vals)
 }
 
