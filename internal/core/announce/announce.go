@@ -45,6 +45,7 @@ type block struct {
 	at     time.Time
 	frames []Frame
 	repeat int
+	begun  bool // all frames have been sent once
 }
 
 // lineKey names what shares a limit: the interfaces of a delay group together, or, under the group without interfaces, one
@@ -106,7 +107,7 @@ func (q *Queue) Add(now time.Time, owner int, targets []Target, repeat int) {
 		}
 	}
 	if len(free) > 0 {
-		q.blocks = append(q.blocks, block{now, free, repeat})
+		q.blocks = append(q.blocks, block{at: now, frames: free, repeat: repeat})
 	}
 	q.schedule()
 }
@@ -177,6 +178,22 @@ func (q *Queue) Drop(owner int) {
 	q.schedule()
 }
 
+// First is Due, but of blocks it appends only those that have not begun, once; what repeats them is left to Due. When the addresses of many owners are
+// set one after the other, none of them waits for the repetitions of the others.
+//
+// Differs from keepalived: it repeats what an instance announces before it begins with the next.
+func (q *Queue) First(now time.Time, out []Frame) []Frame {
+	for i := range q.blocks {
+		if b := &q.blocks[i]; !b.begun && !b.at.After(now) {
+			out = append(out, b.frames...)
+			b.begun = true
+			b.repeat--
+		}
+	}
+	q.blocks = slices.DeleteFunc(q.blocks, func(b block) bool { return b.repeat == 0 })
+	return q.limited(now, out)
+}
+
 // Due appends the frames that are to be sent now, in order, and forgets them. After a stall a limited interface does not catch
 // up: what was missed moves back.
 func (q *Queue) Due(now time.Time, out []Frame) []Frame {
@@ -189,6 +206,11 @@ func (q *Queue) Due(now time.Time, out []Frame) []Frame {
 		n++
 	}
 	q.blocks = slices.Delete(q.blocks, 0, n)
+	return q.limited(now, out)
+}
+
+// limited appends the frames whose turn it is under a limit of rate.
+func (q *Queue) limited(now time.Time, out []Frame) []Frame {
 	for _, l := range q.lines {
 		if len(l.waiting) > 0 && !l.free.After(now) {
 			out = append(out, l.take())

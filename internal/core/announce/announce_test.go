@@ -164,3 +164,32 @@ func TestNotBeforeItsTime(t *testing.T) {
 		t.Errorf("%d frames before the interval is over, want 0", len(got))
 	}
 }
+
+// The first announcement of everybody's addresses comes before anybody's second, and none is sent too often.
+func TestFirst(t *testing.T) {
+	q, now := New(nil), time.Unix(1, 0)
+	names := func(frames []Frame) (out string) {
+		for _, f := range frames {
+			out += fmt.Sprint(f.Owner, " ", f.Addr, ", ")
+		}
+		return out
+	}
+	q.Add(now, 1, []Target{target("10.0.0.1", "eth0"), target("10.0.0.2", "eth0")}, 3)
+	if got, want := names(q.First(now, nil)), "1 10.0.0.1, 1 10.0.0.2, "; got != want {
+		t.Errorf("first of owner 1: %s, want %s", got, want)
+	}
+	q.Add(now, 2, []Target{target("10.0.0.3", "eth0")}, 2)
+	q.Add(now, 3, []Target{target("10.0.0.4", "eth0")}, 1)
+	if got, want := names(q.First(now, nil)), "2 10.0.0.3, 3 10.0.0.4, "; got != want {
+		t.Errorf("first of owners 2 and 3: %s, want %s", got, want)
+	}
+	if d := q.Deadline(); !d.Equal(now) {
+		t.Errorf("the repetitions are due at %v, want at once", d)
+	}
+	if got, want := names(q.Due(now, nil)), "1 10.0.0.1, 1 10.0.0.2, 1 10.0.0.1, 1 10.0.0.2, 2 10.0.0.3, "; got != want {
+		t.Errorf("the rest: %s, want %s", got, want)
+	}
+	if got := names(q.First(now, nil)) + names(q.Due(now, nil)); got != "" || !q.Deadline().IsZero() {
+		t.Errorf("after all: %s", got)
+	}
+}

@@ -528,12 +528,15 @@ func (v *vrrpPart) announceSelf(now time.Time, r *router) {
 	v.queue.Add(now, r.slot, []announce.Target{t}, 1)
 }
 
-// flush sends the announcements that are due.
+// flush sends the announcements that are due, but repeats none: that is for the end of the pass.
 func (v *vrrpPart) flush(now time.Time) {
-	if v.queue == nil {
-		return
+	if v.queue != nil {
+		v.transmit(v.queue.First(now, v.frames[:0]))
 	}
-	v.frames = v.queue.Due(now, v.frames[:0])
+}
+
+func (v *vrrpPart) transmit(frames []announce.Frame) {
+	v.frames = frames
 	detailed := logging.Detailed(v.log)
 	for i := range v.frames {
 		f := &v.frames[i]
@@ -649,7 +652,7 @@ func (v *vrrpPart) Expire(now time.Time) {
 	v.judgeMissing(now)
 	v.expireScripts(now)
 	v.expireProcesses(now)
-	v.flush(now)
+	v.transmit(v.queue.Due(now, v.frames[:0]))
 }
 
 // reload takes the new configuration over: what is kept is told, then the new is started, then the old goes.
