@@ -8,8 +8,8 @@ package syntax
 
 import (
 	"fmt"
-	"strings"
 	"slices"
+	"strings"
 
 	"github.com/keepalived-go/keepalived-go/internal/config/source"
 )
