@@ -32,6 +32,7 @@ type resolver struct {
 	badUsers map[source.Pos]bool // script_user lines, by their order, whose user is not known
 	part     part                // being resolved
 	scripts  part                // has a script to run
+	early    bool                // what is resolved stands in global_defs, so that only what is above it counts
 	rxBufs   model.RxBufPolicy
 	virtual  map[*Instance]virtualRouting
 	stopped  bool // an instance was refused: the checks after it are left out
@@ -112,6 +113,8 @@ func (res *resolver) process(p *model.Process) {
 	if p.RouterID == "" {
 		p.RouterID = res.host.Hostname()
 	}
+	res.early = true
+	defer func() { res.early = false }()
 	res.part = startScripts
 	p.StartupScript = res.script("startup_script", g.Startup)
 	p.ShutdownScript = res.script("shutdown_script", g.Shutdown)
@@ -227,23 +230,23 @@ func (s *sched) model() model.Scheduling {
 	return model.Scheduling{Nice: s.Nice.V, RTPriority: s.RTPriority.V, RLimitRT: s.RLimitRT.V, CPUs: s.CPUs.V, NoSwap: s.NoSwap.V}
 }
 
+// fifo settles a pipe. Who owns it by default is who would run a script at that place.
 func (res *resolver) fifo(name string, f opt[fifo], script opt[Command]) model.FIFO {
+	out := model.FIFO{Path: f.V.Path}
+	usable := f.V.Path != ""
+	if usable {
+		var u User
+		if u, usable = res.scriptUser(f.V.account, f.At); !usable {
+			res.r.Notef(f.At, "%s: its owner is not known - ignoring", name)
+		}
+		out.UID, out.GID = u.UID, u.GID
+	}
 	program := res.script(name+"_script", script) // which counts as a script even if nothing starts it
-	if f.V.Path == "" {
+	if !usable {
 		if script.IsSet() {
 			res.r.Notef(script.At, "%s_script has no effect without %s", name, name)
 		}
 		return model.FIFO{}
-	}
-	out := model.FIFO{Path: f.V.Path}
-	self := res.host.Self()
-	out.UID, out.GID = self.UID, self.GID
-	if f.V.User != "" {
-		u, ok := res.account(f.V.account, f.At)
-		if !ok {
-			return model.FIFO{}
-		}
-		out.UID, out.GID = u.UID, u.GID
 	}
 	out.Script = program
 	return out

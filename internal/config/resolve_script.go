@@ -87,8 +87,8 @@ func (res *resolver) command(c Command, user account, at source.Pos) (s model.Sc
 	return s, scriptFine, ""
 }
 
-// scriptUser returns who runs a script: its own user, else the last script_user above it, else the first below it, else
-// keepalived_script, else the daemon's user, which enable_script_security does not allow.
+// scriptUser returns who runs a script: its own user, else the last script_user above it, else, if it is not one of global_defs, the first
+// below it, else keepalived_script, else the daemon's user, which enable_script_security does not allow.
 func (res *resolver) scriptUser(a account, at source.Pos) (User, bool) {
 	if a.User != "" {
 		return res.account(a, at)
@@ -102,7 +102,7 @@ func (res *resolver) scriptUser(a account, at source.Pos) (User, bool) {
 			return res.account(u.V, u.At)
 		}
 	}
-	if len(users) > 0 {
+	if len(users) > 0 && !res.early {
 		u := users[0]
 		if res.badUsers[u.At] {
 			return User{}, false
@@ -112,9 +112,13 @@ func (res *resolver) scriptUser(a account, at source.Pos) (User, bool) {
 	if u, ok := res.host.LookupUser("keepalived_script"); ok {
 		return res.groupsOf(u), true
 	}
-	if s := res.c.Global.ScriptSecurity; s.V {
+	if s := res.c.Global.ScriptSecurity; s.V && (!res.early || s.At.Before(at)) {
 		if res.r.Once("default script user") {
-			res.r.Errorf(at, "Unable to set default user keepalived_script for script - please create it or set script_user")
+			res.r.Errorf(at, "Unable to set default user keepalived_script for script - please create it or set script_user").Hint =
+				"scripts in global_defs need it above them"
+			if res.early && len(users) > 0 {
+				res.r.Errorf(users[0].At, "script_user: a script above it has been without a user").With("which is at", at)
+			}
 		}
 		return User{}, false
 	}

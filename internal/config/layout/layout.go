@@ -88,7 +88,7 @@ func (f *formatter) line(raw string) {
 	case code == "":
 		f.flush()
 		f.emit(f.depth, "", remark, raw)
-	case ok && (f.depth+len(list))*len(indent)+len(code)+len(remark)+4 <= maxLine:
+	case ok && !backslash(remark) && (f.depth+len(list))*len(indent)+len(code)+len(remark)+4 <= maxLine:
 		for i, p := range list {
 			tail := remark
 			if i < len(list)-1 {
@@ -147,7 +147,7 @@ func (f *formatter) whole(code, remark, raw string) {
 	}
 	f.emit(max(0, f.depth-lead), code, remark, raw)
 	if define.MatchString(code) {
-		f.body, f.inner = strings.HasSuffix(code, `\`), 0
+		f.body, f.inner = strings.HasSuffix(code, `\`) || backslash(remark), 0
 		return
 	}
 	f.depth = max(0, f.depth+delta)
@@ -159,7 +159,7 @@ func (f *formatter) bodyLine(code, remark, raw string) {
 	lead, delta := braces(code)
 	f.emit(max(1, f.depth+1+f.inner-lead), code, remark, raw) // an empty line ends the definition, so that it stays
 	f.inner = max(0, f.inner+delta)
-	f.body = strings.HasSuffix(code, `\`)
+	f.body = strings.HasSuffix(code, `\`) || backslash(remark)
 	f.tight = code == "" && remark == ""
 }
 
@@ -239,6 +239,12 @@ func split(raw string) (code, remark string) {
 		}
 	}
 	return trim(raw), ""
+}
+
+// backslash reports whether a text ends in a backslash that no other one stands for: it belongs to the last word of the line, and continues
+// a definition, even at the end of a remark.
+func backslash(s string) bool {
+	return (len(s)-len(strings.TrimRight(s, `\`)))%2 == 1
 }
 
 func trim(s string) string { return strings.TrimFunc(s, isBlank) }

@@ -287,7 +287,10 @@ func (l *loader) plain(text string) (lines, end int) {
 					return lines, begin
 				}
 			case isRemark:
-				i = lineEnd(text, i)
+				from := i
+				if i = lineEnd(text, i); strings.HasSuffix(strings.TrimRight(text[from:i], " \t\v\f\r"), `\`) {
+					return lines, begin
+				}
 				break line
 			case isEnd:
 				break line
@@ -511,6 +514,9 @@ scan:
 		case b == '"':
 			quoted, quote = !quoted, int(c[i].col)
 		case (b == '#' || b == '!') && !quoted && !c[i].lit:
+			if rest := trim(c[i:]); endsInBackslash(rest) {
+				out = append(out, rest[len(rest)-1])
+			}
 			break scan
 		}
 		out = append(out, c[i])
@@ -519,7 +525,22 @@ scan:
 		at.Col = quote
 		l.unmatchedQuote(at)
 	}
-	return trim(out)
+	out = trim(out)
+	if endsInBackslash(out) {
+		last := out[len(out)-1]
+		out = append(trim(out[:len(out)-1]), last)
+	}
+	return out
+}
+
+// endsInBackslash reports whether a line without outer blanks ends in a backslash that no other one stands for. It belongs to the last word,
+// whatever blanks are between, and continues a definition; both even at the end of a remark.
+func endsInBackslash(c []char) bool {
+	n := 0
+	for n < len(c) && c[len(c)-1-n].b == '\\' {
+		n++
+	}
+	return n%2 == 1
 }
 
 func (l *loader) unmatchedQuote(at Place) {

@@ -75,7 +75,9 @@ func TestLines(t *testing.T) {
 		{"empty word", `a ""`, "1 a|\"\"\n"},
 		{"braces", "a{b}}\n{ c", "1 a\n1 {\n1 b\n1 }\n1 }\n2 {\n2 c\n"},
 		{"braces in quotes", `a "{" '}'`, "1 a|\"{\"|'\n1 }\n1 '\n"},
-		{"no continuation", "a \\\nb", "1 a|\\\n2 b\n"},
+		{"no continuation", "a b \\\nc", "1 a|b\\\n2 c\n"},
+		{"backslash at the end of a remark", "a b # c \\\n# d \\\r\n# e \\\\\n", "1 a|b\\\n2 \\\n"},
+		{"definition continued behind remarks", "$M= # x \\\na # y \\\n# z \\\nb\n$M", "5 a\n5 b\n"},
 		{"bytes above 127", "ü “x”", "1 ü|“x”\n"},
 
 		{"condition", "@node1 a\n@^node1 b\n@other c\n@^other d\n@node a\n@node1", "1 a\n4 d\n"},

@@ -9,6 +9,7 @@ package syntax
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/keepalived-go/keepalived-go/internal/config/source"
 )
@@ -252,6 +253,9 @@ func (p *parser) statement(line source.Line, g Grammar, depth int, lists map[str
 		d := p.add(source.UnknownKeyword, n.At(), "Unknown keyword '%s'", n.Key.Text)
 		if s := g.Suggest(n.Key.Text); s != "" {
 			d.Hint = fmt.Sprintf("did you mean '%s'?", s)
+		}
+		if strings.HasSuffix(n.Key.Text, `\`) {
+			d.Hint = "a backslash at the end of a line, even of a remark, is part of it, and continues nothing but a definition"
 		}
 		return nil, false
 	case Block:
