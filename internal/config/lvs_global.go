@@ -140,7 +140,7 @@ func readSyncDaemon(g *Global, n *syntax.Node, r *source.Report) {
 		}
 		switch i++; {
 		case i < len(n.Args):
-		case w.Text == "inst":
+		case w.Text == "inst" && d.Instance == "":
 			missing(n, r)
 			return
 		default:
