@@ -8,11 +8,18 @@ import (
 	"github.com/keepalived-go/keepalived-go/internal/model"
 )
 
-// mail resolves the settings of alerts; without a server there are none.
+// mail resolves the settings of alerts; without a server there are only the addresses, for dumps.
 func (res *resolver) mail() model.Mail {
 	g := &res.c.Global
+	addresses := model.Mail{NoFaults: g.NoEmailFaults.V}
+	if g.MailFrom.IsSet() {
+		addresses.From = mailbox(g.MailFrom.V)
+	}
+	for _, to := range g.MailTo {
+		addresses.To = append(addresses.To, mailbox(to.V))
+	}
 	if !g.SMTPServer.IsSet() {
-		return model.Mail{}
+		return addresses
 	}
 	s := g.SMTPServer.V
 	addr, err := netip.ParseAddr(s.Host)
@@ -22,7 +29,7 @@ func (res *resolver) mail() model.Mail {
 		list := res.host.LookupHost(s.Host)
 		if len(list) == 0 {
 			res.r.Errorf(g.SMTPServer.At, "smtp_server: host %q has no address - no mail server is used", s.Host)
-			return model.Mail{}
+			return addresses
 		}
 		addr = list[0]
 	}
@@ -32,12 +39,10 @@ func (res *resolver) mail() model.Mail {
 		HELO:     cmp.Or(g.HELO.V, host),
 		Timeout:  g.SMTPTimeout.V,
 		From:     mailbox(cmp.Or(g.MailFrom.V, res.host.Username()+"@"+host)),
+		To:       addresses.To,
 		NoFaults: g.NoEmailFaults.V,
 	}
 	res.mailSecurity(&m)
-	for _, to := range g.MailTo {
-		m.To = append(m.To, mailbox(to.V))
-	}
 	return m
 }
 

@@ -270,10 +270,10 @@ func (res *resolver) addresses(i *Instance, out *model.Instance, say sayer) bool
 		return list
 	}
 	out.VIPs, out.ExcludedVIPs = place(i.VIPs), place(i.Excluded)
+	out.NoVIP = i.NoVIP.V && !out.Strict
 	if len(out.VIPs) == 0 {
-		allowed := i.NoVIP.V && !out.Strict
 		switch {
-		case allowed:
+		case out.NoVIP:
 		case out.Version == 3 || out.Strict:
 			res.refuse(i.At, "(%s) No VIP specified; at least one is required", i.Name)
 			return false

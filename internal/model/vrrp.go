@@ -187,6 +187,7 @@ type Instance struct {
 	Peers           []Peer     // unicast mode if not empty
 	UnicastTTL      int        // 0: default (IPv4 255, IPv6 the kernel's)
 	CheckUnicastSrc bool
+	NoVIP           bool // no_virtual_ipaddress: an instance without addresses is meant so
 
 	AuthType      AuthType
 	AuthPass      Secret // at most 8 bytes

@@ -61,6 +61,16 @@ var dumpConfigs = map[string]string{
   enable_script_security
 }
 ` + lab.Instance{Priority: 150}.String(),
+	"no server": `global_defs {
+  script_user root
+  enable_script_security
+  no_email_faults
+  notification_email {
+    ops@example.com
+  }
+  notification_email_from ka@example.com
+}
+` + strings.Replace(lab.Instance{Priority: 150}.String(), "virtual_ipaddress {", "no_virtual_ipaddress\n  virtual_ipaddress {", 1),
 	"much": `global_defs {
   router_id RTR1
   script_user root

@@ -31,9 +31,9 @@ func TestNamespaces(t *testing.T) {
 		{linkDown("eth1"), nil},
 		{linkDown("eth2"), nil},
 		{in("red", linkDown("eth1")), []Effect{{Kind: Priority, Instance: 1, Total: 90}}},
-		{in("red", linkDown("eth2")), []Effect{{Kind: Faults, Instance: 1, Count: 1, Reason: "interface eth2 down"}}},
-		{in("red", linkDown("eth0")), []Effect{{Kind: Faults, Instance: 1, Count: 2, Reason: "interface eth0 down"}}},
-		{linkDown("eth0"), []Effect{{Kind: Faults, Instance: 0, Count: 1, Reason: "interface eth0 down"}}},
+		{in("red", linkDown("eth2")), []Effect{{Kind: Faults, Instance: 1, Count: 1, Links: 1, Reason: "interface eth2 down"}}},
+		{in("red", linkDown("eth0")), []Effect{{Kind: Faults, Instance: 1, Count: 2, Links: 2, Reason: "interface eth0 down"}}},
+		{linkDown("eth0"), []Effect{{Kind: Faults, Instance: 0, Count: 1, Links: 1, Reason: "interface eth0 down"}}},
 	} {
 		if diff := cmp.Diff(c.want, s.Step(c.fact, nil)); diff != "" {
 			t.Errorf("%+v (-want +got):\n%s", c.fact, diff)

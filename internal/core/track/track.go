@@ -41,7 +41,7 @@ type Fact struct {
 type EffectKind uint8
 
 const (
-	Faults   EffectKind = iota + 1 // Count, Reason, Init
+	Faults   EffectKind = iota + 1 // Count, Links, Reason, Init
 	Priority                       // Total
 	Tell                           // log Line
 )
@@ -51,6 +51,7 @@ type Effect struct {
 	Kind     EffectKind
 	Instance int    // index into model.VRRP.Instances
 	Count    int    // tracked things that are down
+	Links    int    // interfaces among them
 	Reason   string // the first of them, in keepalived's words; may be empty
 	Init     bool   // a script of weight 0 has never finished
 	Total    int    // base priority and all weights, not clamped
@@ -355,7 +356,10 @@ func (s *Set) effects(n int) (faults, priority Effect) {
 		h := s.known(t.key)
 		switch {
 		case s.fault(&t):
-			if faults.Count++; faults.Reason == "" && t.kind == Link {
+			if faults.Count++; t.kind != Link {
+				break
+			}
+			if faults.Links++; faults.Reason == "" {
 				faults.Reason = fmt.Sprintf("interface %s %v", t.name, h)
 			}
 		case t.kind == File:

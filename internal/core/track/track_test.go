@@ -201,7 +201,7 @@ func TestEffects(t *testing.T) {
 	if n := len(s.All(nil)); n != 6 {
 		t.Errorf("All has %d effects, want 2 for each of 3 instances", n)
 	}
-	want := []Effect{{Kind: Faults, Instance: 0, Count: 1, Reason: "interface eth0 down"}, {Kind: Priority, Instance: 1, Total: 90}}
+	want := []Effect{{Kind: Faults, Instance: 0, Count: 1, Links: 1, Reason: "interface eth0 down"}, {Kind: Priority, Instance: 1, Total: 90}}
 	if diff := cmp.Diff(want, s.Step(linkDown("eth0"), nil)); diff != "" {
 		t.Errorf("eth0 down (-want +got):\n%s", diff)
 	}

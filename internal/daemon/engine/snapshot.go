@@ -275,7 +275,7 @@ func (ns *namespace) instance(r *router) status.Instance {
 	m, i := r.m, r.m.Instance()
 	n := status.Instance{
 		Instance: *i, State: m.State(), Want: m.Want(), Effective: m.EffectivePriority(), Total: m.TotalPriority(),
-		Faults: r.faults.Count, LastTransition: wall(m.LastTransition()), Deadline: wall(m.Deadline()),
+		Faults: r.faults.Count - r.faults.Links, LastTransition: wall(m.LastTransition()), Deadline: wall(m.Deadline()),
 		MasterDown: m.MasterDown(), Source: m.SourceAddr(), LastSent: wall(m.LastSent()),
 		Master: status.Master{Addr: m.MasterAddr(), Priority: m.MasterPriority(), AdvertInt: m.MasterAdvInt()},
 		Stats:  stats(m.Stats()),
@@ -289,7 +289,7 @@ func (ns *namespace) instance(r *router) status.Instance {
 	if r.faults.Init {
 		n.ScriptsInit = 1
 	}
-	if i.Interface != "" && !ns.debounce.Up(i.Interface) {
+	if r.faults.Links > 0 || i.Interface != "" && !ns.debounce.Up(i.Interface) {
 		n.InterfaceFaults = append(n.InterfaceFaults, "i/f down")
 	}
 	if !n.Source.IsValid() {

@@ -102,6 +102,7 @@ type router struct {
 // faults is what a Faults event tells.
 type faults struct {
 	Count  int
+	Links  int // of these, interfaces that are down
 	Reason string
 	Init   bool
 }
@@ -579,7 +580,7 @@ func (v *vrrpPart) tell(now time.Time) {
 			v.step(now, r, &vrrp.Event{Kind: vrrp.Priority, Total: e.Total})
 			continue
 		}
-		r.faults = faults{e.Count, e.Reason, e.Init}
+		r.faults = faults{e.Count, e.Links, e.Reason, e.Init}
 		v.tellFaults(now, r)
 	}
 	v.effects = v.effects[:0]

@@ -147,7 +147,7 @@ func (p page) instance(s *Snapshot, i *Instance) {
 	case len(i.Peers) > 0:
 		p.line(3, "Flags:")
 		p.line(5, "Using unicast")
-	case i.VLink.Exists() || i.AddrVMAC || !i.Accept || i.NoPreempt || i.SkipCheckAdvAddr || i.DontTrackPrimary:
+	case i.VLink.Exists() || i.AddrVMAC || !i.Accept || i.NoPreempt || i.SkipCheckAdvAddr || i.DontTrackPrimary || i.NoVIP:
 		p.line(3, "Flags:")
 	default:
 		p.line(3, "Flags: none")
@@ -178,6 +178,9 @@ func (p page) instance(s *Snapshot, i *Instance) {
 	}
 	if i.SkipCheckAdvAddr {
 		p.line(3, "Skip checking advert IP addresses")
+	}
+	if i.NoVIP {
+		p.line(3, "Suppress no VIPs warning")
 	}
 	if i.Strict {
 		p.line(3, "Enforcing strict VRRP compliance")

@@ -262,9 +262,21 @@ func (p page) buffer(name string, b model.RxBuf) {
 }
 
 func (p page) mail(m *model.Mail) {
-	if !m.Server.IsValid() {
-		return
+	if m.Server.IsValid() {
+		p.mailServer(m)
 	}
+	if m.From.Header != "" {
+		p.line(1, "Email notification from = %s", m.From.Header)
+	}
+	if len(m.To) > 0 {
+		p.line(1, "Email notification to:")
+		for _, to := range m.To {
+			p.line(3, "%s", to.Header)
+		}
+	}
+}
+
+func (p page) mailServer(m *model.Mail) {
 	p.line(1, "Smtp server = %s", m.Server.Addr())
 	p.line(1, "Smtp server port = %d", m.Server.Port())
 	p.line(1, "Smtp HELO name = %s", m.HELO)
@@ -280,13 +292,6 @@ func (p page) mail(m *model.Mail) {
 		p.line(1, "Smtp auth user = %s", m.AuthUser)
 		p.line(1, "Smtp auth password = %s", m.AuthPassword)
 		p.line(1, "Smtp auth without TLS = %t", m.AuthWithoutTLS)
-	}
-	p.line(1, "Email notification from = %s", m.From.Header)
-	if len(m.To) > 0 {
-		p.line(1, "Email notification to:")
-		for _, to := range m.To {
-			p.line(3, "%s", to.Header)
-		}
 	}
 }
 

@@ -36,7 +36,7 @@ type Instance struct {
 	State, Want     model.State
 	Effective       uint8     // effective priority
 	Total           int       // the priority and all weights, not limited to 1..254
-	Faults          int       // reasons for FAULT, other than of the interface itself
+	Faults          int       // reasons for FAULT, other than of interfaces
 	InterfaceFaults []string  // "i/f down", "no source IP address", …
 	ScriptsInit     int       // tracked scripts without a first result
 	LastTransition  time.Time // wall clock

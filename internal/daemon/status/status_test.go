@@ -213,7 +213,7 @@ func TestGlobal(t *testing.T) {
 
 	s = &Snapshot{Process: settings()}
 	s.Process.Mail = model.Mail{Server: netip.MustParseAddrPort("127.0.0.1:587"), HELO: "vm", Timeout: 30 * time.Second, TLS: model.StartTLS,
-		TLSName: "mail.example.com", TLSCAFile: "/etc/ssl/mail.pem", AuthUser: "alerts", AuthPassword: model.Secret("s3cr3t")}
+		TLSName: "mail.example.com", TLSCAFile: "/etc/ssl/mail.pem", AuthUser: "alerts", AuthPassword: model.Secret("s3cr3t"), From: model.Mailbox{Header: "root@vm"}}
 	got := render(t, WriteGlobal, s)
 	golden(t, "mail-secure.data", got[strings.Index(got, " Smtp server ="):strings.Index(got, " Email notification from")])
 }
