@@ -228,8 +228,7 @@ func (g *Group) drain(s *step, through *Machine) {
 		if through == nil && !m.settled {
 			return
 		}
-		s.do(m.pending)
-		m.pending = Action{}
+		m.release(s)
 		g.queue = slices.Delete(g.queue, 0, 1)
 		if m == through {
 			through = nil

@@ -59,6 +59,7 @@ type Machine struct {
 	settled  bool   // the kernel is as gen asked
 	announce bool   // to be announced when it is
 	pending  Action // Changed that waits for settled; Kind 0: none
+	lower    uint8  // priority of a LowerPrioSeen that waits behind pending; 0: none
 	keep     bool   // stopping without a word, the addresses stay
 
 	stats Stats
@@ -244,10 +245,21 @@ func (m *Machine) flush(s *step) {
 	switch {
 	case m.group != nil:
 		m.group.force(s, m)
-	case m.pending.Kind != 0:
-		s.do(m.pending)
-		m.pending = Action{}
+	default:
+		m.release(s)
 	}
+}
+
+// release sends a waiting Changed on its way, and what waits behind it.
+func (m *Machine) release(s *step) {
+	if m.pending.Kind == 0 {
+		return
+	}
+	s.do(m.pending)
+	if m.lower != 0 {
+		s.do(Action{Kind: LowerPrioSeen, M: m, Priority: m.lower})
+	}
+	m.pending, m.lower = Action{}, 0
 }
 
 func (m *Machine) own(s *step) {

@@ -171,7 +171,11 @@ func (m *Machine) outrank(s *step, a *Advert, ours uint8) {
 	}
 	if !s.now.Before(m.lowerTold.Add(m.inst.AdvertInt / 2)) {
 		m.lowerTold = s.now
-		s.do(Action{Kind: LowerPrioSeen, M: m, Priority: ours})
+		if m.pending.Kind != 0 { // nobody knows yet that we are master
+			m.lower = ours
+		} else {
+			s.do(Action{Kind: LowerPrioSeen, M: m, Priority: ours})
+		}
 	}
 }
 
