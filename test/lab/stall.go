@@ -50,11 +50,11 @@ func Stalled(from, to time.Time) time.Duration {
 }
 
 // Took fails the test unless from low to high passed between the two moments; for as long as the machine stalled it
-// may be more.
+// may be more, and for as long as it stalled just before, less: what began then is seen late.
 func (l *Lab) Took(what string, from, to time.Time, low, high time.Duration) {
 	l.t.Helper()
-	got, stalled := to.Sub(from), Stalled(from, to)
-	if got < low || got > high+stalled {
-		l.t.Errorf("%s took %v, want %v to %v (the machine stalled for %v)", what, got, low, high, stalled)
+	got, before, stalled := to.Sub(from), Stalled(from.Add(-tick), from.Add(tick)), Stalled(from, to)
+	if got < low-before || got > high+stalled {
+		l.t.Errorf("%s took %v, want %v to %v (the machine stalled for %v, and for %v at the begin)", what, got, low, high, stalled, before)
 	}
 }
