@@ -3,7 +3,8 @@ package loop
 import "time"
 
 // Deadlines keeps at most one deadline for each of any integers in an indexed heap: setting, clearing and asking for the next cost
-// O(log n), which a scan of thousands of instances or checks does not. It needs memory for as many as there were at once.
+// O(log n), which a scan of thousands of instances or checks does not. It needs memory for as many as there were at once. Equal deadlines are in
+// the order of their ids, so that of hundreds of routers which share a rhythm none changes its place in it.
 type Deadlines struct {
 	heap []*item
 	byID map[int]*item
@@ -15,6 +16,8 @@ type item struct {
 	id    int
 	place int // in heap
 }
+
+func (e *item) before(o *item) bool { return e.at.Before(o.at) || e.id < o.id && e.at.Equal(o.at) }
 
 // Set gives id the deadline at; the zero time clears it.
 func (d *Deadlines) Set(id int, at time.Time) {
@@ -79,7 +82,7 @@ func (d *Deadlines) remove(e *item) {
 func (d *Deadlines) up(i int) {
 	for i > 0 {
 		parent := (i - 1) / 2
-		if !d.heap[i].at.Before(d.heap[parent].at) {
+		if !d.heap[i].before(d.heap[parent]) {
 			return
 		}
 		d.swap(i, parent)
@@ -93,10 +96,10 @@ func (d *Deadlines) down(i int) {
 		if least >= len(d.heap) {
 			return
 		}
-		if r := least + 1; r < len(d.heap) && d.heap[r].at.Before(d.heap[least].at) {
+		if r := least + 1; r < len(d.heap) && d.heap[r].before(d.heap[least]) {
 			least = r
 		}
-		if !d.heap[least].at.Before(d.heap[i].at) {
+		if !d.heap[least].before(d.heap[i]) {
 			return
 		}
 		d.swap(i, least)

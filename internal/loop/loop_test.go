@@ -194,3 +194,23 @@ func TestDeadlinesOfEverNewIDs(t *testing.T) {
 		t.Errorf("%d deadlines, %d ids, %d to be used again; want 10, 10, at most 1", len(d.heap), len(d.byID), len(d.free))
 	}
 }
+
+// Of equal deadlines the order stays, however often they come.
+func TestEqualDeadlinesKeepTheirOrder(t *testing.T) {
+	const n = 100
+	var d Deadlines
+	at := time.Unix(1, 0)
+	for _, id := range rand.Perm(n) {
+		d.Set(id, at)
+	}
+	for range 5 {
+		next := at.Add(time.Second)
+		for want := range n {
+			if id, ok := d.Due(at); !ok || id != want {
+				t.Fatalf("due is %d, %t, want %d", id, ok, want)
+			}
+			d.Set(want, next)
+		}
+		at = next
+	}
+}
