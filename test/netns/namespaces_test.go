@@ -399,8 +399,8 @@ func TestManyNamespaces(t *testing.T) {
 		undisturbed(t, l, home, at)
 	}
 	come()
-	if tasks, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", a.Worker())); len(tasks) > many {
-		t.Errorf("%d threads", len(tasks)) // none of a namespace's own
+	if tasks, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", a.Worker())); len(tasks) > 2*many {
+		t.Errorf("%d threads", len(tasks)) // one each at most, of those that wait for the kernel's lock of addresses at once
 	}
 	at := a.Reload(config(alone))
 	l.Wait(soon, "none has the address", func() bool { return held() == 0 })
