@@ -147,10 +147,15 @@ func (r *rig) stop() {
 	}
 }
 
+// reload replaces the configuration and waits until the daemon says that it is in force: a signal that follows would find the
+// original's checkers within their reload, where a SIGTERM is lost.
 func (r *rig) reload(text string) {
 	r.t.Helper()
 	r.config(text)
+	done := func() int { return strings.Count(r.log.String(), "Reload complete") }
+	before := done()
 	r.daemon.Process.Signal(syscall.SIGHUP)
+	wait(r.t, 2*soon, "the reload completes", func() bool { return done() > before })
 }
 
 // up makes real servers answer on port 80, down makes them refuse.
