@@ -1,7 +1,7 @@
 // Package loop runs everything that owns state on one goroutine, and supervises the goroutines that serve it.
 //
-// A pass takes all that was posted, in order, and then lets the due deadlines expire: what has already happened is always seen
-// before a timer acts on its absence.
+// A pass reads what has arrived, takes all that was posted, in order, and then lets the due deadlines expire: what has already happened is
+// always seen before a timer acts on its absence.
 package loop
 
 import (
@@ -36,13 +36,13 @@ type Loop struct {
 	mu      sync.Mutex
 	queue   []posted
 	asleep  bool // whoever has news must wake it,
-	roused  bool // unless somebody has
+	roused  bool // unless somebody has since it woke last
 	stopped bool
 	result  error
 
 	parts   []*Part
 	sleeper *sleeper
-	next    time.Time // the earliest deadline
+	watched map[int]posted // by descriptor
 }
 
 type posted struct {
@@ -64,7 +64,7 @@ func New() (*Loop, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create event loop: %w", err)
 	}
-	return &Loop{sleeper: s}, nil
+	return &Loop{sleeper: s, watched: map[int]posted{}}, nil
 }
 
 // Add gives c a place on the loop; deadlines that are due together expire in the order of Add.
@@ -81,6 +81,21 @@ func (p *Part) Post(f func(now time.Time)) {
 	l.queue = append(l.queue, posted{p, f})
 	l.rouse()
 	l.mu.Unlock()
+}
+
+// Watch has ready called, in each pass, while fd, which must not block, has something to read. Called before Run or on the loop.
+func (p *Part) Watch(fd int, ready func(now time.Time)) error {
+	if err := p.loop.sleeper.add(fd); err != nil {
+		return err
+	}
+	p.loop.watched[fd] = posted{p, ready}
+	return nil
+}
+
+// Unwatch ends Watch; it comes before fd is closed. Called on the loop.
+func (p *Part) Unwatch(fd int) {
+	p.loop.sleeper.remove(fd)
+	delete(p.loop.watched, fd)
 }
 
 // Waiting reports whether something posted, to any part, has not been run yet. Called on the loop.
@@ -127,25 +142,34 @@ func (l *Loop) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { l.Stop(context.Cause(ctx)) })()
 	defer l.sleeper.close()
 
-	tired := l.tired // once, as a method value is allocated
 	var batch []posted
-	for {
-		l.mu.Lock()
-		if l.stopped {
-			defer l.mu.Unlock()
-			l.asleep = false
-			return l.result
+	read := func(fd int) {
+		if w, ok := l.watched[fd]; ok {
+			l.call(w.part, w.f)
 		}
-		batch, l.queue = l.queue, batch[:0]
-		l.mu.Unlock()
-
-		for i, e := range batch {
-			l.call(e.part, e.f)
-			batch[i] = posted{}
-		}
-		l.next = l.expire()
-		l.sleeper.sleep(tired)
 	}
+	turn := func(uintptr) (done bool) {
+		for l.awake(); l.running(); {
+			l.mu.Lock()
+			batch, l.queue = l.queue, batch[:0]
+			l.mu.Unlock()
+
+			busy := l.sleeper.readable(read)
+			for i, e := range batch {
+				l.call(e.part, e.f)
+				batch[i] = posted{}
+			}
+			if next := l.expire(); !busy && l.asleepUntil(next) {
+				return false
+			}
+		}
+		return true
+	}
+	for l.running() {
+		l.sleeper.wait(turn)
+		l.awake()
+	}
+	return l.result
 }
 
 // expire lets what is due expire, once per component, and returns the earliest deadline that is left.
@@ -167,18 +191,32 @@ func (l *Loop) expire() time.Time {
 	return next
 }
 
-// tired reports whether the loop goes on; if not it is asleep, until the earliest deadline or until somebody wakes it, when tired is called
-// once more.
-func (l *Loop) tired(uintptr) (awake bool) {
+func (l *Loop) running() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if woken := l.asleep; woken || len(l.queue) > 0 || l.stopped {
-		l.asleep, l.roused = false, false
-		return true
+	return !l.stopped
+}
+
+// asleepUntil puts the loop to sleep until something can be read, somebody wakes it or next has come, unless there is something to do already.
+func (l *Loop) asleepUntil(next time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.queue) > 0 || l.stopped {
+		return false
 	}
 	l.asleep = true
-	l.sleeper.set(l.next)
-	return false
+	l.sleeper.expire(next)
+	return true
+}
+
+// awake ends the sleep. A wake that came as the timer expired must not end the next sleep too.
+func (l *Loop) awake() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.roused {
+		l.sleeper.rest()
+	}
+	l.asleep, l.roused = false, false
 }
 
 // call runs f as part p and contains its panic.

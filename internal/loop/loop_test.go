@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"os"
+	"slices"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // probe is a component that records what happens to it.
@@ -212,5 +216,101 @@ func TestEqualDeadlinesKeepTheirOrder(t *testing.T) {
 			d.Set(want, next)
 		}
 		at = next
+	}
+}
+
+// TestWatch: what can be read is told in each pass until it is read, before what is due, and no more after Unwatch.
+func TestWatch(t *testing.T) {
+	l := start(t)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	fd := int(r.Fd())
+	var order []string
+	p := &probe{deadline: time.Now().Add(-time.Second)}
+	p.expire = func(time.Time) { order = append(order, "deadline"); p.deadline = time.Time{} }
+	part := l.Add("p", p)
+	read := func() {
+		var b [1]byte
+		if _, err := unix.Read(fd, b[:]); err != nil {
+			t.Error(err)
+		}
+	}
+	times := 0
+	if err := part.Watch(fd, func(time.Time) {
+		order = append(order, "readable")
+		switch times++; times {
+		case 1: // left there
+		case 2:
+			read()
+			go func() { time.Sleep(10 * time.Millisecond); w.Write([]byte{2}) }() // while the loop sleeps
+		case 3:
+			part.Unwatch(fd) // and left there
+			go func() { time.Sleep(10 * time.Millisecond); l.Stop(nil) }()
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	w.Write([]byte{1})
+	if err := run(t, l); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"readable", "deadline", "readable", "readable"}; !slices.Equal(order, want) {
+		t.Errorf("order = %q, want %q", order, want)
+	}
+	if err := part.Watch(-1, nil); err == nil {
+		t.Error("a descriptor that is none can be watched")
+	}
+}
+
+// TestNoWakeIsLost has goroutines post, descriptors become readable and timers expire at once, again and again: whatever comes as the loop falls asleep
+// must wake it, though its next deadline is an hour away.
+func TestNoWakeIsLost(t *testing.T) {
+	l := start(t)
+	p := &probe{}
+	part := l.Add("p", p)
+	const n = 20000
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	fd := int(r.Fd())
+	posted, received, expired := make(chan bool, 1), make(chan bool, 1), 0
+	p.deadline = time.Now()
+	p.expire = func(now time.Time) {
+		if expired++; expired < n {
+			p.deadline = now.Add(time.Duration(expired%7) * time.Microsecond)
+		} else {
+			p.deadline = now.Add(time.Hour)
+		}
+	}
+	if err := part.Watch(fd, func(time.Time) {
+		var b [1]byte
+		unix.Read(fd, b[:])
+		received <- true
+	}); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for range n {
+			part.Post(func(time.Time) { posted <- true })
+			<-posted
+		}
+		for range n {
+			w.Write([]byte{1})
+			<-received
+		}
+		l.Stop(nil)
+	}()
+	if err := run(t, l); err != nil {
+		t.Fatal(err)
+	}
+	if expired < n {
+		t.Errorf("%d of %d deadlines", expired, n)
 	}
 }

@@ -20,11 +20,13 @@ const reopenDelay = time.Second
 
 // socket is one pair of protocol-112 sockets and the routers that share it.
 type socket struct {
-	spec  rawnet.Spec
-	conn  *rawnet.Conn // nil: could not be opened, or has failed
-	users []*router
-	pass  uint64 // the last Expire that drained it
-	rxBuf int    // size of the receive buffer, all users together; 0: the kernel's default
+	spec   rawnet.Spec
+	conn   *rawnet.Conn // nil: could not be opened, or has failed
+	users  []*router
+	found  int    // the place in users of the router that the last advert was for
+	pass   uint64 // the last Expire that drained it
+	rxBuf  int    // configured size of the receive buffer, all users together; 0: none
+	bufSet int    // what the kernel was told
 }
 
 // net takes over what the kernel reports.
@@ -336,17 +338,32 @@ func (ns *namespace) acquire(r *router, spec rawnet.Spec) {
 	}
 }
 
-// size gives the socket's receive buffer room for what r needs now.
+// size gives the socket's receive buffer the room that r adds to it.
 func (s *socket) size(r *router) {
 	need := r.m.Instance().RxBuf
-	if need == r.rxBuf {
-		return
-	}
 	s.rxBuf += need - r.rxBuf
 	r.rxBuf = need
-	if s.conn != nil && s.rxBuf > 0 {
-		s.conn.SetReceiveBuffer(s.rxBuf)
+	if b := s.receiveBuffer(); s.conn != nil && b > 0 && b != s.bufSet {
+		s.bufSet = b
+		s.conn.SetReceiveBuffer(b)
 	}
+}
+
+// A router's adverts are given advertRoom; the kernel gives a socket defaultRoom. It doubles both, and counts a packet as 0.8 to 2.3 KiB.
+const (
+	advertRoom  = 4 << 10
+	defaultRoom = 104 << 10
+)
+
+// receiveBuffer is the size of the receive buffer, as configured or else what holds some adverts of each router: a master of many sends them all at once. 0: the
+// kernel's default.
+//
+// Differs from keepalived: without vrrp_rx_bufs_policy a socket of more than 26 routers is given more than the kernel's default.
+func (s *socket) receiveBuffer() int {
+	if need := advertRoom * len(s.users); s.rxBuf == 0 && need > defaultRoom {
+		return need
+	}
+	return s.rxBuf
 }
 
 func (ns *namespace) release(r *router) {
@@ -362,22 +379,22 @@ func (ns *namespace) release(r *router) {
 		return
 	}
 	delete(ns.sockets, s.spec)
-	if s.conn != nil {
-		s.conn.Close()
-		s.conn = nil
-	}
+	ns.closeSocket(s)
 }
 
 func (ns *namespace) openSocket(s *socket) {
-	read := func(now time.Time) {
-		ns.read(now, s)
-		ns.flush(now)
-	}
 	var conn *rawnet.Conn
 	err := ns.space.Do(func() (err error) {
-		conn, err = rawnet.Open(s.spec, s.rxBuf, func() { ns.part.Post(read) })
+		s.bufSet = s.receiveBuffer()
+		conn, err = rawnet.Open(s.spec, s.bufSet)
 		return err
 	})
+	if err == nil {
+		in, _ := conn.FDs()
+		if err = ns.part.Watch(in, func(now time.Time) { ns.read(now, s); ns.flush(now) }); err != nil {
+			conn.Close()
+		}
+	}
 	if err != nil {
 		ns.log.Error(err.Error())
 		return
@@ -389,19 +406,16 @@ func (ns *namespace) openSocket(s *socket) {
 	}
 	logging.Detail(ns.log, fmt.Sprintf("VRRP sockpool: [ifindex(%3d), family(%s), proto(%d), %s, address(%s)]",
 		s.spec.IfIndex, s.spec.Family, s.spec.Protocol(), kind, addr))
-	ns.part.Go("reader of "+s.spec.IfName, conn.Run, func(now time.Time, err error) {
-		if err == nil || s.conn != conn {
-			return
-		}
-		ns.log.Error(err.Error())
-		conn.Close()
-		s.conn = nil
-		ns.reopen = now.Add(reopenDelay)
-		for _, r := range s.users {
-			r.noSock = true
-			ns.tellFaults(now, r)
-		}
-	})
+}
+
+func (ns *namespace) closeSocket(s *socket) {
+	if s.conn == nil {
+		return
+	}
+	in, _ := s.conn.FDs()
+	ns.part.Unwatch(in)
+	s.conn.Close()
+	s.conn = nil
 }
 
 // read gives the routers what has arrived on a socket.
@@ -409,7 +423,7 @@ func (ns *namespace) read(now time.Time, s *socket) {
 	if s.conn == nil {
 		return
 	}
-	packets := s.conn.Take()
+	packets, err := s.conn.Take()
 	for i := range packets {
 		p := &packets[i]
 		vrid, ok := p.VRID()
@@ -422,17 +436,30 @@ func (ns *namespace) read(now time.Time, s *socket) {
 			ns.log.Info(fmt.Sprintf("Unknown VRID(%d) received on interface(%s). ignoring...", vrid, s.spec.IfName))
 		}
 	}
+	if err == nil || s.conn == nil {
+		return
+	}
+	ns.log.Error(err.Error())
+	ns.closeSocket(s)
+	ns.reopen = now.Add(reopenDelay)
+	for _, r := range s.users {
+		r.noSock = true
+		ns.tellFaults(now, r)
+	}
 }
 
-// find returns the router that an advert is for. Of several unicast ones with the VRID it is that with the sender as a peer.
-func (s *socket) find(vrid uint8, src netip.Addr) *router {
-	var found *router
-	for _, r := range s.users {
+// find returns the router that an advert is for. Of several unicast ones with the VRID it is that with the sender as a peer. A master of many routers mostly
+// sends in the order that they have here too, so the search begins behind the last that was found.
+func (s *socket) find(vrid uint8, src netip.Addr) (found *router) {
+	for k := range s.users {
+		at := (s.found + 1 + k) % len(s.users)
+		r := s.users[at]
 		i := r.m.Instance()
 		if i.VRID != vrid {
 			continue
 		}
 		if len(i.Peers) == 0 || slices.ContainsFunc(i.Peers, func(p model.Peer) bool { return p.Addr == src }) {
+			s.found = at
 			return r
 		}
 		if found == nil {

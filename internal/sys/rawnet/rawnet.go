@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"sync"
 	"syscall"
 	"time"
 
@@ -44,7 +43,7 @@ func (s Spec) Protocol() int {
 	return protoVRRP
 }
 
-// FDs returns the descriptors that adverts come in and go out by, for the state dump.
+// FDs returns the descriptors that adverts come in, which does not block, and go out by.
 func (c *Conn) FDs() (in, out int) { return c.rx, c.tx }
 
 func (s Spec) multicast() bool { return s.Group.IsValid() }
@@ -57,30 +56,25 @@ func (s Spec) String() string {
 	return fmt.Sprintf("%s on %q", a, s.IfName)
 }
 
-// Conn is a pair of sockets, one to receive and one to send, so that what is sent never competes with what waits to be read.
-// Run and Dropped may be called from any goroutine, all else on the loop.
+// Conn is a pair of sockets, one to receive and one to send, so that what is sent never competes with what waits to be read. It is used on the loop only.
 type Conn struct {
-	spec  Spec
-	ready func()
-
-	mu     sync.Mutex // held while packets move from the kernel to the queue: a packet is in one or the other, never between
+	spec   Spec
 	closed bool
-	rx     int // descriptor of rxFile
-	rxFile *os.File
-	lost   uint32    // packets that the kernel has dropped
-	empty  time.Time // when the kernel's socket was last found empty
-	fill   queue     // being filled
-	taken  queue     // given out by the last Take
+
+	rx    int
+	lost  uint32    // packets that the kernel has dropped
+	empty time.Time // when the kernel's socket was last found empty
+	queue queue
 
 	tx  int
 	out writer
 }
 
-// Open opens the sockets in the calling thread's network namespace, joined and bound, and starts nothing. rxBuf is the size of the
-// kernel's receive buffer in bytes, 0: the kernel's default. ready is called from Run when packets wait for Take; it must not block.
+// Open opens the sockets in the calling thread's network namespace, joined and bound. rxBuf is the size of the
+// kernel's receive buffer in bytes, 0: the kernel's default.
 // The error is that of the system call that failed; ENODEV: the interface is gone, EADDRNOTAVAIL: the source is not there.
-func Open(spec Spec, rxBuf int, ready func()) (*Conn, error) {
-	c := &Conn{spec: spec, ready: ready, rx: -1, tx: -1, empty: time.Now()}
+func Open(spec Spec, rxBuf int) (*Conn, error) {
+	c := &Conn{spec: spec, rx: -1, tx: -1, empty: time.Now()}
 	if err := c.openReceive(rxBuf); err != nil {
 		return nil, fmt.Errorf("open VRRP receive socket for %s: %w", spec, err)
 	}
@@ -147,7 +141,7 @@ func (c *Conn) openReceive(rxBuf int) error {
 		unix.Close(fd)
 		return o.err
 	}
-	c.rx, c.rxFile = fd, os.NewFile(uintptr(fd), "vrrp")
+	c.rx = fd
 	return nil
 }
 
@@ -185,57 +179,23 @@ func (c *Conn) openSend() error {
 	return o.err
 }
 
-// Run reads until Close, then returns nil; any other error means that the receive socket is of no use any more.
-func (c *Conn) Run() error {
-	raw, err := c.rxFile.SyscallConn()
-	if err == nil {
-		var failed error
-		err = raw.Read(func(uintptr) (done bool) {
-			c.mu.Lock()
-			was := len(c.fill.packets)
-			failed = c.drain()
-			wake := was == 0 && len(c.fill.packets) > 0
-			c.mu.Unlock()
-			if wake {
-				c.ready()
-			}
-			return failed != nil
-		})
-		err = errors.Join(failed, err)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// Take drains the kernel's socket without waiting and returns everything that has arrived, in order: a timer that looks here first never
+// fires over an advert that was already there. The packets are valid until the next Take. Under a flood it stops at about queueLimit packets, and the
+// socket stays readable. An error means that the receive socket is of no use any more.
+func (c *Conn) Take() ([]vrrp.Packet, error) {
+	c.queue.reset()
 	if c.closed {
-		return nil
+		return nil, nil
 	}
-	return fmt.Errorf("read VRRP socket for %s: %w", c.spec, err)
-}
-
-// Take drains the kernel's socket without waiting and returns everything that was received since the last Take, in order of
-// arrival: a timer that looks here first never fires over an advert that was already there. The packets are valid until the next
-// Take. Under a flood it stops at queueLimit packets and calls ready for the rest.
-func (c *Conn) Take() []vrrp.Packet {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return nil
+	if err := c.drain(); err != nil {
+		return c.queue.packets, fmt.Errorf("read VRRP socket for %s: %w", c.spec, err)
 	}
-	_ = c.drain() // Run meets the same error and reports it
-	c.taken, c.fill = c.fill, c.taken
-	c.fill.reset()
-	if len(c.taken.packets) >= queueLimit {
-		c.ready()
-	}
-	return c.taken.packets
+	return c.queue.packets, nil
 }
 
 // Dropped returns how many packets the kernel has dropped on this Conn because nobody read them in time, as of the last packet
 // received.
-func (c *Conn) Dropped() uint32 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.lost
-}
+func (c *Conn) Dropped() uint32 { return c.lost }
 
 // Send sends one packet without waiting. For IPv4 pkt begins with the IP header, and src and hopLimit are not looked at; for IPv6
 // it is the VRRP message, the kernel filling in the checksum, and hopLimit 0 means the kernel's default. The error is a
@@ -247,19 +207,19 @@ func (c *Conn) Send(pkt []byte, src, dst netip.Addr, hopLimit int) error {
 	return c.out.send(c.tx, pkt, src, dst, hopLimit)
 }
 
-// Close ends Run and leaves the group. What was not taken is lost.
+// Close leaves the group. What was not taken is lost.
 func (c *Conn) Close() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.closed {
 		return nil
 	}
 	c.closed = true
 	var err error
-	if c.tx >= 0 {
-		err = unix.Close(c.tx)
+	for _, fd := range []int{c.rx, c.tx} {
+		if fd >= 0 {
+			err = errors.Join(err, unix.Close(fd))
+		}
 	}
-	return errors.Join(err, c.rxFile.Close())
+	return err
 }
 
 func socket(s Spec) (int, error) {

@@ -88,7 +88,7 @@ func newReader(f model.Family) *reader {
 	return r
 }
 
-// drain moves packets from the kernel to the queue until one of them is empty or full; c.mu is held.
+// drain moves packets from the kernel to the queue until one of them is empty or full.
 //
 // The kernel's stamps are of the wall clock, which may be set at any time. What is read now has arrived since the queue was found
 // empty, so an arrival is never put before that.
@@ -96,7 +96,7 @@ func (c *Conn) drain() error {
 	pool := readers[c.spec.Family]
 	rd := pool.Get().(*reader)
 	defer pool.Put(rd)
-	for len(c.fill.packets) < queueLimit {
+	for len(c.queue.packets) < queueLimit {
 		n, err := rd.recv(c.rx)
 		now := time.Now()
 		switch err {
@@ -110,7 +110,7 @@ func (c *Conn) drain() error {
 			return err
 		}
 		for i := range n {
-			rd.packet(i, c.spec, now, c.empty, &c.fill)
+			rd.packet(i, c.spec, now, c.empty, &c.queue)
 			if rd.lost > 0 {
 				c.lost = rd.lost
 			}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"net/netip"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -55,21 +54,19 @@ func (h *host) linkLocal(name string) netip.Addr {
 	return out
 }
 
-func (h *host) open(s rawnet.Spec, rxBuf int, ready func()) *rawnet.Conn {
+func (h *host) open(s rawnet.Spec, rxBuf int) *rawnet.Conn {
 	h.t.Helper()
 	if s.IfName != "" {
 		s.IfIndex = h.index(s.IfName)
 	}
 	var c *rawnet.Conn
 	h.in(func() (err error) {
-		c, err = rawnet.Open(s, rxBuf, ready)
+		c, err = rawnet.Open(s, rxBuf)
 		return err
 	})
 	h.t.Cleanup(func() { c.Close() })
 	return c
 }
-
-func never() {}
 
 // advert4 is an IPv4 packet with the payload.
 func advert4(src, dst netip.Addr, payload []byte) []byte {
@@ -88,12 +85,21 @@ func payload(n uint32) []byte {
 	return b
 }
 
+func taken(t *testing.T, c *rawnet.Conn) []vrrp.Packet {
+	t.Helper()
+	packets, err := c.Take()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return packets
+}
+
 // take takes until n packets have come.
 func take(t *testing.T, c *rawnet.Conn, n int) []vrrp.Packet {
 	t.Helper()
 	var out []vrrp.Packet
 	waitFor(t, "the packets", func() bool {
-		for _, p := range c.Take() {
+		for _, p := range taken(t, c) {
 			p.IPHeader, p.Payload = bytes.Clone(p.IPHeader), bytes.Clone(p.Payload)
 			out = append(out, p)
 		}
@@ -102,8 +108,8 @@ func take(t *testing.T, c *rawnet.Conn, n int) []vrrp.Packet {
 	return out
 }
 
-// TestTakeWithoutReader is what "read before timers" rests on: a packet that the kernel has is seen although no goroutine read it.
-func TestTakeWithoutReader(t *testing.T) {
+// TestTake is what "read before timers" rests on: a packet that the kernel has is seen.
+func TestTake(t *testing.T) {
 	a, b := pair(t)
 	ip := netip.MustParseAddr
 	for _, c := range []struct {
@@ -129,7 +135,7 @@ func TestTakeWithoutReader(t *testing.T) {
 			rawnet.Spec{Family: model.IPv6, IfName: "eth0", Source: b.linkLocal("eth0")}, a.linkLocal("eth0"), b.linkLocal("eth0"), 0, 64},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			from, to := a.open(c.from, 0, never), b.open(c.to, 0, never)
+			from, to := a.open(c.from, 0), b.open(c.to, 0)
 			pkt := payload(1)
 			if c.from.Family == model.IPv4 {
 				pkt = advert4(c.src, c.dst, pkt)
@@ -155,7 +161,7 @@ func TestTakeWithoutReader(t *testing.T) {
 			} else if body[6] == 0 && body[7] == 0 {
 				t.Error("the kernel did not sum the IPv6 packet up")
 			}
-			if echo := from.Take(); len(echo) != 0 {
+			if echo := taken(t, from); len(echo) != 0 {
 				t.Errorf("the sender heard itself: %+v", echo)
 			}
 		})
@@ -166,7 +172,7 @@ func TestTakeWithoutReader(t *testing.T) {
 func TestOnTheWire(t *testing.T) {
 	a, b := pair(t)
 	frames := b.capture("eth0")
-	c := a.open(rawnet.Spec{Family: model.IPv6, IfName: "eth0", Group: group6}, 0, never)
+	c := a.open(rawnet.Spec{Family: model.IPv6, IfName: "eth0", Group: group6}, 0)
 	if err := c.Send(payload(1), a.linkLocal("eth0"), group6, 255); err != nil {
 		t.Fatal(err)
 	}
@@ -182,21 +188,11 @@ func TestOnTheWire(t *testing.T) {
 	}
 }
 
-// TestEveryPacketOnceInOrder has the reader and Take fight for the socket.
+// TestEveryPacketOnceInOrder takes while somebody sends.
 func TestEveryPacketOnceInOrder(t *testing.T) {
 	a, b := pair(t)
 	s := rawnet.Spec{Family: model.IPv4, IfName: "eth0", Group: group4}
-	from := a.open(s, 0, never)
-	woken := make(chan struct{}, 1)
-	to := b.open(s, 1<<24, func() {
-		select {
-		case woken <- struct{}{}:
-		default:
-		}
-	})
-	ended := make(chan error, 1)
-	go func() { ended <- to.Run() }()
-
+	from, to := a.open(s, 0), b.open(s, 1<<24)
 	const n = 20000
 	src := netip.MustParseAddr("10.0.0.1")
 	sent := make(chan struct{})
@@ -210,7 +206,7 @@ func TestEveryPacketOnceInOrder(t *testing.T) {
 	next := uint32(0)
 	end := time.Now().Add(4 * deadline)
 	for next < n && time.Now().Before(end) {
-		for _, p := range to.Take() {
+		for _, p := range taken(t, to) {
 			if got := binary.BigEndian.Uint32(p.Payload[8:]); got != next {
 				t.Fatalf("packet %d came where %d was due (dropped %d)", got, next, to.Dropped())
 			}
@@ -223,24 +219,10 @@ func TestEveryPacketOnceInOrder(t *testing.T) {
 
 	receive(t, "the end of the sender", sent)
 
-	// With the queue empty, the reader alone must say that there is something.
-	for len(woken) > 0 {
-		<-woken
-	}
-	if err := from.Send(advert4(src, group4, payload(n)), src, group4, 0); err != nil {
-		t.Fatal(err)
-	}
-	receive(t, "ready", woken)
-	if got := to.Take(); len(got) != 1 || binary.BigEndian.Uint32(got[0].Payload[8:]) != n {
-		t.Errorf("after ready Take gives %d packets, want the one sent", len(got))
-	}
 	if err := to.Close(); err != nil {
 		t.Error(err)
 	}
-	if err := receive(t, "the end of Run", ended); err != nil {
-		t.Errorf("Run after Close = %v, want nil", err)
-	}
-	if got := to.Take(); got != nil {
+	if got := taken(t, to); got != nil {
 		t.Errorf("Take after Close gives %d packets", len(got))
 	}
 	if err := to.Send(advert4(src, group4, payload(n)), src, group4, 0); err == nil {
@@ -248,11 +230,11 @@ func TestEveryPacketOnceInOrder(t *testing.T) {
 	}
 }
 
-// TestFlood: what exceeds the queue waits in the kernel and is announced again; what exceeds that is counted.
+// TestFlood: what exceeds the queue waits in the kernel; what exceeds that is counted.
 func TestFlood(t *testing.T) {
 	a, b := pair(t)
 	s := rawnet.Spec{Family: model.IPv4, IfName: "eth0", Group: group4}
-	from := a.open(s, 0, never)
+	from := a.open(s, 0)
 	src := netip.MustParseAddr("10.0.0.1")
 	flood := func(n uint32) {
 		for i := range n {
@@ -261,21 +243,20 @@ func TestFlood(t *testing.T) {
 			}
 		}
 	}
-	var woken atomic.Int32
-	large := b.open(s, 1<<25, func() { woken.Add(1) })
+	large := b.open(s, 1<<25)
 	flood(5000)
-	first := len(large.Take())
-	if first < 4096 || first > 4200 || woken.Load() != 1 {
-		t.Fatalf("the first Take gave %d packets and called ready %d times, want about 4096 and 1", first, woken.Load())
+	first := len(taken(t, large))
+	if first < 4096 || first > 4200 {
+		t.Fatalf("the first Take gave %d packets, want about 4096", first)
 	}
-	if rest := len(large.Take()); first+rest != 5000 || woken.Load() != 1 {
-		t.Errorf("the second Take gave %d of %d packets and ready was called %d times", rest, 5000-first, woken.Load())
+	if rest := len(taken(t, large)); first+rest != 5000 {
+		t.Errorf("the second Take gave %d of %d packets", rest, 5000-first)
 	}
 	large.Close()
 
-	small := b.open(s, 8192, never)
+	small := b.open(s, 8192)
 	flood(1000)
-	kept := len(small.Take())
+	kept := len(taken(t, small))
 	flood(1)
 	take(t, small, 1)
 	if got := small.Dropped(); got == 0 || int(got)+kept != 1000 {
@@ -290,7 +271,7 @@ func TestOpenErrors(t *testing.T) {
 			{Family: model.IPv4, IfIndex: 99, IfName: "gone0", Group: group4},
 			{Family: model.IPv6, IfIndex: 99, IfName: "gone0", Group: group6},
 		} {
-			if c, err := rawnet.Open(s, 0, never); err == nil {
+			if c, err := rawnet.Open(s, 0); err == nil {
 				c.Close()
 				t.Errorf("Open(%v) succeeds", s)
 			} else if errno := unix.Errno(0); !asErrno(err, &errno) || errno != unix.ENODEV {
@@ -298,7 +279,7 @@ func TestOpenErrors(t *testing.T) {
 			}
 		}
 		// A source that is not there yet does not matter: the address may come later.
-		c, err := rawnet.Open(rawnet.Spec{Family: model.IPv4, Source: netip.MustParseAddr("10.99.0.1")}, 0, never)
+		c, err := rawnet.Open(rawnet.Spec{Family: model.IPv4, Source: netip.MustParseAddr("10.99.0.1")}, 0)
 		if err != nil {
 			return err
 		}
@@ -310,8 +291,8 @@ func TestSendDoesNotAllocate(t *testing.T) {
 	a, b := pair(t)
 	_ = b
 	src4, src6 := netip.MustParseAddr("10.0.0.1"), a.linkLocal("eth0")
-	c4 := a.open(rawnet.Spec{Family: model.IPv4, IfName: "eth0", Group: group4}, 0, never)
-	c6 := a.open(rawnet.Spec{Family: model.IPv6, IfName: "eth0", Group: group6}, 0, never)
+	c4 := a.open(rawnet.Spec{Family: model.IPv4, IfName: "eth0", Group: group4}, 0)
+	c6 := a.open(rawnet.Spec{Family: model.IPv6, IfName: "eth0", Group: group6}, 0)
 	var s *rawnet.Sender
 	a.in(func() (err error) { s, err = rawnet.OpenSender(); return err })
 	defer s.Close()
