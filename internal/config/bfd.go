@@ -25,37 +25,39 @@ func bfdTime(low int) schema.Kind[time.Duration] {
 	return schema.Decimal(time.Millisecond, time.Duration(low)*time.Millisecond, 4294967*time.Millisecond, 3)
 }
 
-var bfdTable = schema.Table[Tracker]{
-	schema.Line("neighbor_ip", "IPADDR", func(t *Tracker, n *syntax.Node, r *source.Report) {
-		if len(n.Args) == 0 {
-			missing(n, r)
-			return
-		}
-		a, err := schema.ParseAddr(n.Args[0].Text)
-		if err != nil {
-			r.Errorf(n.Args[0].At, "%s: %v - ignoring the instance", n.Key.Text, err)
-			t.bfd.malformed = true
-			return
-		}
-		t.bfd.neighbor = opt[netip.Addr]{V: a, At: n.At()}
-	}, "The peer.").Alias("neighbour_ip"),
-	schema.Inherited("source_ip", schema.Addr, func(t *Tracker) *opt[netip.Addr] { return &t.bfd.source }, "The local address."),
-	schema.Value("min_rx", bfdTime(1), 10*time.Millisecond, func(t *Tracker) *opt[time.Duration] { return &t.bfd.minRx }, "Least receive interval."),
-	schema.Value("min_tx", bfdTime(1), 10*time.Millisecond, func(t *Tracker) *opt[time.Duration] { return &t.bfd.minTx }, "Least transmit interval."),
-	schema.Value("idle_tx", bfdTime(1000), time.Second, func(t *Tracker) *opt[time.Duration] { return &t.bfd.idleTx },
-		"Transmit interval while down."),
-	schema.Value("multiplier", schema.Int(1, 255), 5, func(t *Tracker) *opt[int] { return &t.bfd.multiplier }, "Missed packets before down."),
-	schema.Flag("passive", true, func(t *Tracker) *opt[bool] { return &t.bfd.passive }, "Do not send before the peer does."),
-	schema.Inherited("ttl", schema.Int(1, 255), func(t *Tracker) *opt[int] { return &t.bfd.ttl },
-		"TTL sent; default 255, with IPv6 64.").Alias("hoplimit"),
-	schema.Inherited("max_hops", schema.Int(-1, 255), func(t *Tracker) *opt[int] { return &t.bfd.maxHops },
-		"Accepted distance, at most the TTL; -1: any."),
-	schema.Inherited("multihop", schema.Bool, func(t *Tracker) *opt[bool] { return &t.bfd.multihop }, "Use the multihop port."),
-	schema.Inherited("weight", weightKind(253), func(t *Tracker) *opt[weight] { return &t.weight }, "What it adds to the priority."),
-	schema.Flag("vrrp", true, func(t *Tracker) *opt[bool] { return &t.bfd.sendToVRRP }, "Events go to VRRP, and nowhere else that is not named."),
-	schema.Flag("checker", true, func(t *Tracker) *opt[bool] { return &t.bfd.sendToChecker },
-		"Events go to the checkers, and nowhere else that is not named."),
-}
+var bfdTable = schema.TableOf(func() schema.Rows[Tracker] {
+	return schema.Rows[Tracker]{
+		schema.Line("neighbor_ip", "IPADDR", func(t *Tracker, n *syntax.Node, r *source.Report) {
+			if len(n.Args) == 0 {
+				missing(n, r)
+				return
+			}
+			a, err := schema.ParseAddr(n.Args[0].Text)
+			if err != nil {
+				r.Errorf(n.Args[0].At, "%s: %v - ignoring the instance", n.Key.Text, err)
+				t.bfd.malformed = true
+				return
+			}
+			t.bfd.neighbor = opt[netip.Addr]{V: a, At: n.At()}
+		}, "The peer.").Alias("neighbour_ip"),
+		schema.Inherited("source_ip", schema.Addr, func(t *Tracker) *opt[netip.Addr] { return &t.bfd.source }, "The local address."),
+		schema.Value("min_rx", bfdTime(1), 10*time.Millisecond, func(t *Tracker) *opt[time.Duration] { return &t.bfd.minRx }, "Least receive interval."),
+		schema.Value("min_tx", bfdTime(1), 10*time.Millisecond, func(t *Tracker) *opt[time.Duration] { return &t.bfd.minTx }, "Least transmit interval."),
+		schema.Value("idle_tx", bfdTime(1000), time.Second, func(t *Tracker) *opt[time.Duration] { return &t.bfd.idleTx },
+			"Transmit interval while down."),
+		schema.Value("multiplier", schema.Int(1, 255), 5, func(t *Tracker) *opt[int] { return &t.bfd.multiplier }, "Missed packets before down."),
+		schema.Flag("passive", true, func(t *Tracker) *opt[bool] { return &t.bfd.passive }, "Do not send before the peer does."),
+		schema.Inherited("ttl", schema.Int(1, 255), func(t *Tracker) *opt[int] { return &t.bfd.ttl },
+			"TTL sent; default 255, with IPv6 64.").Alias("hoplimit"),
+		schema.Inherited("max_hops", schema.Int(-1, 255), func(t *Tracker) *opt[int] { return &t.bfd.maxHops },
+			"Accepted distance, at most the TTL; -1: any."),
+		schema.Inherited("multihop", schema.Bool, func(t *Tracker) *opt[bool] { return &t.bfd.multihop }, "Use the multihop port."),
+		schema.Inherited("weight", weightKind(253), func(t *Tracker) *opt[weight] { return &t.weight }, "What it adds to the priority."),
+		schema.Flag("vrrp", true, func(t *Tracker) *opt[bool] { return &t.bfd.sendToVRRP }, "Events go to VRRP, and nowhere else that is not named."),
+		schema.Flag("checker", true, func(t *Tracker) *opt[bool] { return &t.bfd.sendToChecker },
+			"Events go to the checkers, and nowhere else that is not named."),
+	}
+})
 
 // openBFD makes a bfd_instance, unless its name cannot be used.
 func openBFD(c *Config, n *syntax.Node, r *source.Report) *Tracker {

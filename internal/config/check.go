@@ -69,21 +69,23 @@ var checkerKinds = map[model.CheckKind]checkerKind{
 }
 
 // checkerRows are the checkers of a real server; any number of each is possible.
-var checkerRows = schema.Table[RealServer]{
-	checkerRow(model.TCPCheck, tcpTable, "A connection can be made."),
-	checkerRow(model.HTTPGet, httpTable, "Pages come with the right status and digest."),
-	checkerRow(model.SSLGet, sslGetTable, "The same over TLS."),
-	checkerRow(model.MiscCheck, miscTable, "A script says so."),
-	checkerRow(model.SMTPCheck, smtpTable, "A mail server greets."),
-	checkerRow(model.DNSCheck, dnsTable, "A name server answers without an error."),
-	checkerRow(model.UDPCheck, udpTable, "A datagram is answered, or at least not refused."),
-	checkerRow(model.PingCheck, pingTable, "ICMP echo is answered."),
-	checkerRow(model.GRPCCheck, grpcTable, "A gRPC server says that it serves (grpc.health.v1).").Ours(),
-	checkerRow(model.FileCheck, fileTable, "The number in a tracked file says so."),
-	checkerRow(model.BFDCheck, bfdCheckTable, "A BFD session is up.").Pending(noChecker),
+func checkerRows() schema.Rows[RealServer] {
+	return schema.Rows[RealServer]{
+		checkerRow(model.TCPCheck, tcpTable, "A connection can be made."),
+		checkerRow(model.HTTPGet, httpTable, "Pages come with the right status and digest."),
+		checkerRow(model.SSLGet, sslGetTable, "The same over TLS."),
+		checkerRow(model.MiscCheck, miscTable, "A script says so."),
+		checkerRow(model.SMTPCheck, smtpTable, "A mail server greets."),
+		checkerRow(model.DNSCheck, dnsTable, "A name server answers without an error."),
+		checkerRow(model.UDPCheck, udpTable, "A datagram is answered, or at least not refused."),
+		checkerRow(model.PingCheck, pingTable, "ICMP echo is answered."),
+		checkerRow(model.GRPCCheck, grpcTable, "A gRPC server says that it serves (grpc.health.v1).").Ours(),
+		checkerRow(model.FileCheck, fileTable, "The number in a tracked file says so."),
+		checkerRow(model.BFDCheck, bfdCheckTable, "A BFD session is up.").Pending(noChecker),
+	}
 }
 
-func checkerRow(kind model.CheckKind, table schema.Table[Checker], doc string) schema.Keyword[RealServer] {
+func checkerRow(kind model.CheckKind, table *schema.Table[Checker], doc string) schema.Keyword[RealServer] {
 	return schema.Block(string(kind), "", func(s *RealServer, n *syntax.Node, _ *source.Report) *Checker {
 		c := &Checker{Kind: kind, At: n.At(), End: n.End}
 		table.Init(c)
@@ -92,37 +94,45 @@ func checkerRow(kind model.CheckKind, table schema.Table[Checker], doc string) s
 	}, table, doc)
 }
 
-type ctable = schema.Table[Checker]
+type crows = schema.Rows[Checker]
 
 // everyChecker are the keywords of all checkers with a rhythm of their own.
-var everyChecker = concat(timingRows(0, func(c *Checker) *timing { return &c.timing }), ctable{
-	alphaRow,
-	schema.Inherited("log_all_failures", schema.Bool, func(c *Checker) *opt[bool] { return &c.LogAllFailures },
-		"Log every failure; default checker_log_all_failures."),
-})
+func everyChecker() crows {
+	return concat(timingRows(0, func(c *Checker) *timing { return &c.timing }), crows{
+		alphaRow(),
+		schema.Inherited("log_all_failures", schema.Bool, func(c *Checker) *opt[bool] { return &c.LogAllFailures },
+			"Log every failure; default checker_log_all_failures."),
+	})
+}
 
-var alphaRow = schema.Inherited("alpha", schema.Bool, func(c *Checker) *opt[bool] { return &c.Alpha },
-	"The server is down until the first success of this checker; default that of the server.")
+func alphaRow() schema.Keyword[Checker] {
+	return schema.Inherited("alpha", schema.Bool, func(c *Checker) *opt[bool] { return &c.Alpha },
+		"The server is down until the first success of this checker; default that of the server.")
+}
 
 // connecting are the keywords of checkers that open a connection.
-var connecting = concat(everyChecker, connectionRows)
+func connecting() crows {
+	return concat(everyChecker(), connectionRows())
+}
 
-var connectionRows = ctable{
-	schema.Inherited("connect_ip", schema.Addr, func(c *Checker) *opt[netip.Addr] { return &c.ConnectIP },
-		"Address to connect to; default that of the server.").Begin(func(c *Checker, n *syntax.Node) { c.ConnectSeen = n.At() }),
-	schema.Inherited("connect_port", schema.Int(1, math.MaxUint16), func(c *Checker) *opt[int] { return &c.ConnectPort },
-		"Port to connect to; default that of the server."),
-	schema.Inherited("bindto", schema.Addr, func(c *Checker) *opt[netip.Addr] { return &c.BindTo }, "Source address."),
-	schema.Value("bind_port", schema.Int(1, math.MaxUint16), 0, func(c *Checker) *opt[int] { return &c.BindPort },
-		"Source port; only together with bindto."),
-	schema.Inherited("bind_if", schema.IfName, func(c *Checker) *opt[string] { return &c.BindIf },
-		"Interface of the connection; link-local addresses need it."),
-	connectTimeoutRow(func(c *Checker) *timing { return &c.timing }),
-	schema.Value("fwmark", schema.Int(0, math.MaxUint32), 0, func(c *Checker) *opt[int] { return &c.FWMark },
-		"Mark of the packets."),
+func connectionRows() crows {
+	return crows{
+		schema.Inherited("connect_ip", schema.Addr, func(c *Checker) *opt[netip.Addr] { return &c.ConnectIP },
+			"Address to connect to; default that of the server.").Begin(func(c *Checker, n *syntax.Node) { c.ConnectSeen = n.At() }),
+		schema.Inherited("connect_port", schema.Int(1, math.MaxUint16), func(c *Checker) *opt[int] { return &c.ConnectPort },
+			"Port to connect to; default that of the server."),
+		schema.Inherited("bindto", schema.Addr, func(c *Checker) *opt[netip.Addr] { return &c.BindTo }, "Source address."),
+		schema.Value("bind_port", schema.Int(1, math.MaxUint16), 0, func(c *Checker) *opt[int] { return &c.BindPort },
+			"Source port; only together with bindto."),
+		schema.Inherited("bind_if", schema.IfName, func(c *Checker) *opt[string] { return &c.BindIf },
+			"Interface of the connection; link-local addresses need it."),
+		connectTimeoutRow(func(c *Checker) *timing { return &c.timing }),
+		schema.Value("fwmark", schema.Int(0, math.MaxUint32), 0, func(c *Checker) *opt[int] { return &c.FWMark },
+			"Mark of the packets."),
+	}
 }
 
 var (
-	tcpTable  = connecting
-	pingTable = connecting
+	tcpTable  = schema.TableOf(connecting)
+	pingTable = schema.TableOf(connecting)
 )

@@ -14,31 +14,40 @@ import (
 	"github.com/keepalived-go/keepalived-go/internal/model"
 )
 
-var smtpTable = concat(connecting, smtpRows)
+var smtpTable = schema.TableOf(connecting, heloRow, hostRow)
 
-var smtpRows = ctable{
-	schema.Inherited("helo_name", schema.Word, func(c *Checker) *opt[string] { return &c.HELO },
-		"Name told to the server.").Lenient().FirstWins(),
-	schema.Block("host", "", func(c *Checker, n *syntax.Node, r *source.Report) *Checker {
-		r.Notef(n.At(), "host blocks in SMTP_CHECK are deprecated").Hint = "use several SMTP_CHECK blocks"
-		host := &Checker{At: n.At(), End: n.End}
-		c.Hosts = append(c.Hosts, host)
-		return host
-	}, connecting, "Another server to ask."),
+func heloRow() crows {
+	return crows{
+		schema.Inherited("helo_name", schema.Word, func(c *Checker) *opt[string] { return &c.HELO },
+			"Name told to the server.").Lenient().FirstWins(),
+	}
 }
 
-var dnsTable = concat(connecting, dnsRows)
+func hostRow() crows {
+	return crows{
+		schema.Block("host", "", func(c *Checker, n *syntax.Node, r *source.Report) *Checker {
+			r.Notef(n.At(), "host blocks in SMTP_CHECK are deprecated").Hint = "use several SMTP_CHECK blocks"
+			host := &Checker{At: n.At(), End: n.End}
+			c.Hosts = append(c.Hosts, host)
+			return host
+		}, schema.TableOf(connecting), "Another server to ask."),
+	}
+}
 
-var dnsRows = ctable{
-	schema.Value("type", schema.One(strings.Join(slices.Sorted(maps.Keys(model.DNSTypes)), "|"), func(s string) (model.DNSType, error) {
-		t, ok := model.DNSTypes[strings.ToUpper(s)]
-		if !ok {
-			return 0, fmt.Errorf("unknown type %q", s)
-		}
-		return t, nil
-	}), model.DNSTypeSOA, func(c *Checker) *opt[model.DNSType] { return &c.DNSType }, "Type of the query; default SOA."),
-	schema.Inherited("name", schema.One("NAME", dnsName), func(c *Checker) *opt[string] { return &c.DNSName },
-		"Name asked for; default the root.").FirstWins(),
+var dnsTable = schema.TableOf(connecting, dnsRows)
+
+func dnsRows() crows {
+	return crows{
+		schema.Value("type", schema.One(strings.Join(slices.Sorted(maps.Keys(model.DNSTypes)), "|"), func(s string) (model.DNSType, error) {
+			t, ok := model.DNSTypes[strings.ToUpper(s)]
+			if !ok {
+				return 0, fmt.Errorf("unknown type %q", s)
+			}
+			return t, nil
+		}), model.DNSTypeSOA, func(c *Checker) *opt[model.DNSType] { return &c.DNSType }, "Type of the query; default SOA."),
+		schema.Inherited("name", schema.One("NAME", dnsName), func(c *Checker) *opt[string] { return &c.DNSName },
+			"Name asked for; default the root.").FirstWins(),
+	}
 }
 
 // dnsName checks a name against RFC 1035 §2.3.4.
@@ -63,17 +72,19 @@ func dnsName(s string) (string, error) {
 	return t, nil
 }
 
-var udpTable = concat(connecting, udpRows)
+var udpTable = schema.TableOf(connecting, udpRows)
 
-var udpRows = ctable{
-	schema.Inherited("payload", hexString(false), func(c *Checker) *opt[hexBytes] { return &c.Payload },
-		"The datagram, in hexadecimal digits.").Lenient(),
-	schema.Inherited("require_reply", orEmpty(hexString(true)), func(c *Checker) *opt[hexBytes] { return &c.Reply },
-		"A reply is needed, and must begin like this; x matches any digit."),
-	schema.Value("min_reply_length", schema.Int(0, math.MaxUint16), 0, func(c *Checker) *opt[int] { return &c.MinReply },
-		"Least length of a reply."),
-	schema.Value("max_reply_length", schema.Int(0, math.MaxUint16), 255, func(c *Checker) *opt[int] { return &c.MaxReply },
-		"Greatest length of a reply."),
+func udpRows() crows {
+	return crows{
+		schema.Inherited("payload", hexString(false), func(c *Checker) *opt[hexBytes] { return &c.Payload },
+			"The datagram, in hexadecimal digits.").Lenient(),
+		schema.Inherited("require_reply", orEmpty(hexString(true)), func(c *Checker) *opt[hexBytes] { return &c.Reply },
+			"A reply is needed, and must begin like this; x matches any digit."),
+		schema.Value("min_reply_length", schema.Int(0, math.MaxUint16), 0, func(c *Checker) *opt[int] { return &c.MinReply },
+			"Least length of a reply."),
+		schema.Value("max_reply_length", schema.Int(0, math.MaxUint16), 255, func(c *Checker) *opt[int] { return &c.MaxReply },
+			"Greatest length of a reply."),
+	}
 }
 
 // hexBytes are bytes of which only the bits set in mask count.
@@ -118,32 +129,36 @@ func hexString(wildcard bool) schema.Kind[hexBytes] {
 	}}
 }
 
-var fileTable = ctable{
-	schema.Inherited("track_file", schema.Word, func(c *Checker) *opt[string] { return &c.TrackFile },
-		"The track_file block that names the file; it has to come earlier."),
-	schema.Line("weight", "<-2147483647-2147483647> [reverse|noreverse]", func(c *Checker, n *syntax.Node, r *source.Report) {
-		if len(n.Args) == 0 {
-			r.Errorf(n.At(), "weight: no value given - ignoring")
-			return
-		}
-		w, err := schema.ParseInt(n.Args[0].Text, -math.MaxInt32, math.MaxInt32)
-		if err != nil {
-			r.Errorf(n.Args[0].At, "weight: %v - ignoring", err)
-			return
-		}
-		c.FileWeight = opt[weight]{V: weight{W: w}, At: n.At()}
-		switch {
-		case len(n.Args) == 1 || n.Args[1].Text == "noreverse":
-		case n.Args[1].Text == "reverse":
-			c.FileWeight.V.Reverse = true
-		default:
-			r.Errorf(n.Args[1].At, "weight: unknown option %q - ignoring", n.Args[1].Text)
-		}
-	}, "The number in the file is multiplied by this and added to the weight of the server; 0: it fails the server."),
-}
+var fileTable = schema.TableOf(func() crows {
+	return crows{
+		schema.Inherited("track_file", schema.Word, func(c *Checker) *opt[string] { return &c.TrackFile },
+			"The track_file block that names the file; it has to come earlier."),
+		schema.Line("weight", "<-2147483647-2147483647> [reverse|noreverse]", func(c *Checker, n *syntax.Node, r *source.Report) {
+			if len(n.Args) == 0 {
+				r.Errorf(n.At(), "weight: no value given - ignoring")
+				return
+			}
+			w, err := schema.ParseInt(n.Args[0].Text, -math.MaxInt32, math.MaxInt32)
+			if err != nil {
+				r.Errorf(n.Args[0].At, "weight: %v - ignoring", err)
+				return
+			}
+			c.FileWeight = opt[weight]{V: weight{W: w}, At: n.At()}
+			switch {
+			case len(n.Args) == 1 || n.Args[1].Text == "noreverse":
+			case n.Args[1].Text == "reverse":
+				c.FileWeight.V.Reverse = true
+			default:
+				r.Errorf(n.Args[1].At, "weight: unknown option %q - ignoring", n.Args[1].Text)
+			}
+		}, "The number in the file is multiplied by this and added to the weight of the server; 0: it fails the server."),
+	}
+})
 
-var bfdCheckTable = ctable{
-	schema.Inherited("name", schema.Exactly(schema.Word), func(c *Checker) *opt[string] { return &c.BFDName },
-		"The bfd_instance; it has to come earlier.").Lenient(),
-	alphaRow,
-}
+var bfdCheckTable = schema.TableOf(func() crows {
+	return crows{
+		schema.Inherited("name", schema.Exactly(schema.Word), func(c *Checker) *opt[string] { return &c.BFDName },
+			"The bfd_instance; it has to come earlier.").Lenient(),
+		alphaRow(),
+	}
+})

@@ -22,17 +22,19 @@ type tlsOptions struct {
 	Expiry    opt[int] // days
 }
 
-var tlsRows = ctable{
-	schema.Value("tls_verify", schema.Bool, false, func(c *Checker) *opt[bool] { return &c.TLS.Verify },
-		"The server's certificate has to be valid, for the TLS server name, else the virtualhost, else the address; needs TLS 1.2.").Ours(),
-	schema.Inherited("tls_ca_file", schema.Word, func(c *Checker) *opt[string] { return &c.TLS.CA },
-		"Authorities (PEM) that tls_verify trusts; default those of the system.").Ours(),
-	schema.Inherited("tls_cert", schema.Word, func(c *Checker) *opt[string] { return &c.TLS.Cert },
-		"Client certificate (PEM) of this checker, in place of that of the SSL block.").Ours(),
-	schema.Inherited("tls_key", schema.Word, func(c *Checker) *opt[string] { return &c.TLS.Key },
-		"Its key; default: in the file of the certificate.").Ours(),
-	schema.Inherited("tls_expiry_warning", schema.Int(1, 3650), func(c *Checker) *opt[int] { return &c.TLS.Expiry },
-		"Log once a day when the server's certificate has fewer than so many days left.").Ours(),
+func tlsRows() crows {
+	return crows{
+		schema.Value("tls_verify", schema.Bool, false, func(c *Checker) *opt[bool] { return &c.TLS.Verify },
+			"The server's certificate has to be valid, for the TLS server name, else the virtualhost, else the address; needs TLS 1.2.").Ours(),
+		schema.Inherited("tls_ca_file", schema.Word, func(c *Checker) *opt[string] { return &c.TLS.CA },
+			"Authorities (PEM) that tls_verify trusts; default those of the system.").Ours(),
+		schema.Inherited("tls_cert", schema.Word, func(c *Checker) *opt[string] { return &c.TLS.Cert },
+			"Client certificate (PEM) of this checker, in place of that of the SSL block.").Ours(),
+		schema.Inherited("tls_key", schema.Word, func(c *Checker) *opt[string] { return &c.TLS.Key },
+			"Its key; default: in the file of the certificate.").Ours(),
+		schema.Inherited("tls_expiry_warning", schema.Int(1, 3650), func(c *Checker) *opt[int] { return &c.TLS.Expiry },
+			"Log once a day when the server's certificate has fewer than so many days left.").Ours(),
+	}
 }
 
 const day = 24 * time.Hour
@@ -70,39 +72,41 @@ const (
 	maxRequestBody = 64 << 10
 )
 
-var requestRows = schema.Table[url]{
-	schema.Inherited("method", schema.One("TOKEN", func(s string) (string, error) {
-		if !isToken(s) {
-			return "", fmt.Errorf("%q is no method", s)
-		}
-		return s, nil
-	}), func(u *url) *opt[string] { return &u.Request.Method }, "Method of the request; default GET.").Ours(),
-	schema.Line("header", `NAME "VALUE"`, readHeader, "A further header field; any number of them.").Ours(),
-	schema.Line("body", `"TEXT"`, func(u *url, n *syntax.Node, r *source.Report) {
-		if words, ok := quoted(n, 1, 1, r); ok {
-			if len(words[0]) > maxRequestBody {
-				r.Errorf(n.At(), "body of %d bytes is longer than %d - ignoring", len(words[0]), maxRequestBody)
+func requestRows() schema.Rows[url] {
+	return schema.Rows[url]{
+		schema.Inherited("method", schema.One("TOKEN", func(s string) (string, error) {
+			if !isToken(s) {
+				return "", fmt.Errorf("%q is no method", s)
+			}
+			return s, nil
+		}), func(u *url) *opt[string] { return &u.Request.Method }, "Method of the request; default GET.").Ours(),
+		schema.Line("header", `NAME "VALUE"`, readHeader, "A further header field; any number of them.").Ours(),
+		schema.Line("body", `"TEXT"`, func(u *url, n *syntax.Node, r *source.Report) {
+			if words, ok := quoted(n, 1, 1, r); ok {
+				if len(words[0]) > maxRequestBody {
+					r.Errorf(n.At(), "body of %d bytes is longer than %d - ignoring", len(words[0]), maxRequestBody)
+					return
+				}
+				u.Request.Body = opt[model.Secret]{V: model.Secret(words[0]), At: n.At()}
+			}
+		}, "Body of the request, with its Content-Length.").Ours(),
+		schema.Line("json_path", `"$.NAME[0]…" ["VALUE"]`, func(u *url, n *syntax.Node, r *source.Report) {
+			words, ok := quoted(n, 1, 2, r)
+			if !ok {
 				return
 			}
-			u.Request.Body = opt[model.Secret]{V: model.Secret(words[0]), At: n.At()}
-		}
-	}, "Body of the request, with its Content-Length.").Ours(),
-	schema.Line("json_path", `"$.NAME[0]…" ["VALUE"]`, func(u *url, n *syntax.Node, r *source.Report) {
-		words, ok := quoted(n, 1, 2, r)
-		if !ok {
-			return
-		}
-		steps, err := parseJSONPath(words[0])
-		if err != nil {
-			r.Errorf(n.At(), "json_path: %v - ignoring", err)
-			return
-		}
-		p := jsonPath{steps: steps}
-		if len(words) > 1 {
-			p.value, p.exact = words[1], true
-		}
-		u.Request.JSONPath = opt[jsonPath]{V: p, At: n.At()}
-	}, "What the page, which is JSON, has there must be VALUE; without one it must be there, and neither null nor false.").Ours(),
+			steps, err := parseJSONPath(words[0])
+			if err != nil {
+				r.Errorf(n.At(), "json_path: %v - ignoring", err)
+				return
+			}
+			p := jsonPath{steps: steps}
+			if len(words) > 1 {
+				p.value, p.exact = words[1], true
+			}
+			u.Request.JSONPath = opt[jsonPath]{V: p, At: n.At()}
+		}, "What the page, which is JSON, has there must be VALUE; without one it must be there, and neither null nor false.").Ours(),
+	}
 }
 
 // quoted reads words as they stand in quotes, with escapes decoded.
@@ -197,12 +201,14 @@ func parseJSONPath(s string) (steps []string, err error) {
 	return steps, nil
 }
 
-var grpcTable = concat(connecting, grpcRows, tlsRows)
+var grpcTable = schema.TableOf(connecting, grpcRows, tlsRows)
 
-var grpcRows = ctable{
-	schema.Inherited("service", schema.Word, func(c *Checker) *opt[string] { return &c.GRPCService },
-		"Service asked about; default the server as a whole.").Ours(),
-	schema.Inherited("virtualhost", schema.Word, func(c *Checker) *opt[string] { return &c.Web.VirtualHost },
-		"Name of the server in the request; default that of the server.").Lenient().Ours(),
-	schema.Value("tls", schema.Bool, false, func(c *Checker) *opt[bool] { return &c.GRPCTLS }, "Talk TLS.").Ours(),
+func grpcRows() crows {
+	return crows{
+		schema.Inherited("service", schema.Word, func(c *Checker) *opt[string] { return &c.GRPCService },
+			"Service asked about; default the server as a whole.").Ours(),
+		schema.Inherited("virtualhost", schema.Word, func(c *Checker) *opt[string] { return &c.Web.VirtualHost },
+			"Name of the server in the request; default that of the server.").Lenient().Ours(),
+		schema.Value("tls", schema.Bool, false, func(c *Checker) *opt[bool] { return &c.GRPCTLS }, "Talk TLS.").Ours(),
+	}
 }

@@ -1,7 +1,5 @@
 // Package config holds the keyword tables of keepalived.conf, one file per block, and turns a configuration into a model.Model.
-//
 //	bytes ─source─▶ lines ─syntax─▶ statements ─Read─▶ Config ─Resolve─▶ model.Model
-//
 // Config still says what was written and where. Resolve applies defaults, inheritance and keepalived's corrections, and needs a Host,
 // since what a configuration means depends on interfaces, users and files.
 package config
@@ -190,7 +188,6 @@ type Text struct {
 
 // Save writes the configuration as it was read: without remarks, with what was included, chosen and substituted in place. It reads back
 // as the same configuration.
-//
 // Differs from keepalived: definitions are substituted and conditions decided.
 // It is keepalived's form: "# FILE" before the first line of each file.
 func (t *Text) Save(w io.Writer) error {
@@ -265,32 +262,36 @@ func newConfig() *Config {
 func Tables() schema.Walker { return root() }
 
 // root is the table of the outermost keywords: the common ones, then those of each subsystem.
-func root() *schema.Index[Config] { return rootTable }
+func root() *schema.Table[Config] { return rootTable }
 
-var rootTable = concat(rootScalars, vrrpRoot.For(syntax.VRRP), trackRoot.For(syntax.VRRP), lvsRoot.For(syntax.Checkers)).Index()
+var rootTable = schema.TableOf(func() schema.Rows[Config] {
+	return concat(rootScalars(), vrrpRoot().For(syntax.VRRP), trackRoot().For(syntax.VRRP), lvsRoot().For(syntax.Checkers))
+})
 
-func concat[T any](tables ...schema.Table[T]) (all schema.Table[T]) {
-	for _, t := range tables {
-		all = append(all, t...)
+func concat[T any](parts ...schema.Rows[T]) (all schema.Rows[T]) {
+	for _, rows := range parts {
+		all = append(all, rows...)
 	}
 	return all
 }
 
-var rootScalars = schema.Table[Config]{
-	schema.Block("global_defs", "", func(c *Config, _ *syntax.Node, _ *source.Report) *Global { return &c.Global },
-		globalDefs, "Settings of the whole daemon; several blocks add up."),
-	schema.Inherited("net_namespace", schema.Word, func(c *Config) *opt[string] { return &c.NetNamespace },
-		"Network namespace to run in; fixed at start.").Lenient().FirstWins(),
-	schema.Inherited("net_namespace_ipvs", orEmpty(schema.Word), func(c *Config) *opt[string] { return &c.NetNamespaceIPVS },
-		"Network namespace of IPVS; without a value that of process 1.").FirstWins(),
-	schema.Flag("namespace_with_ipsets", true, func(c *Config) *opt[bool] { return &c.NamespaceIPSets },
-		"Allow ipsets while in a namespace.").Pending("ipsets are not used"),
-	schema.Inherited("instance", schema.Word, func(c *Config) *opt[string] { return &c.InstanceName },
-		"Name of this daemon among several on the host, added to the names of its files and logs.").Lenient().FirstWins(),
-	schema.Flag("use_pid_dir", true, func(c *Config) *opt[bool] { return &c.UsePIDDir },
-		"Put pid files into a directory of their own."),
-	schema.Value("child_wait_time", schema.WholeSeconds(0, 4294967295), 5*time.Second,
-		func(c *Config) *opt[time.Duration] { return &c.ChildWaitTime }, "How long children get to end."),
+func rootScalars() schema.Rows[Config] {
+	return schema.Rows[Config]{
+		schema.Block("global_defs", "", func(c *Config, _ *syntax.Node, _ *source.Report) *Global { return &c.Global },
+			globalDefs, "Settings of the whole daemon; several blocks add up."),
+		schema.Inherited("net_namespace", schema.Word, func(c *Config) *opt[string] { return &c.NetNamespace },
+			"Network namespace to run in; fixed at start.").Lenient().FirstWins(),
+		schema.Inherited("net_namespace_ipvs", orEmpty(schema.Word), func(c *Config) *opt[string] { return &c.NetNamespaceIPVS },
+			"Network namespace of IPVS; without a value that of process 1.").FirstWins(),
+		schema.Flag("namespace_with_ipsets", true, func(c *Config) *opt[bool] { return &c.NamespaceIPSets },
+			"Allow ipsets while in a namespace.").Pending("ipsets are not used"),
+		schema.Inherited("instance", schema.Word, func(c *Config) *opt[string] { return &c.InstanceName },
+			"Name of this daemon among several on the host, added to the names of its files and logs.").Lenient().FirstWins(),
+		schema.Flag("use_pid_dir", true, func(c *Config) *opt[bool] { return &c.UsePIDDir },
+			"Put pid files into a directory of their own."),
+		schema.Value("child_wait_time", schema.WholeSeconds(0, 4294967295), 5*time.Second,
+			func(c *Config) *opt[time.Duration] { return &c.ChildWaitTime }, "How long children get to end."),
+	}
 }
 
 // orEmpty makes a kind take a missing word for the zero value.

@@ -28,19 +28,21 @@ type hmacKey struct {
 	secret
 }
 
-var hmacTable = schema.Table[HMAC]{
-	schema.Line("key", "ID TEXT | hex:DIGITS | file:PATH | credential:NAME", readHMACKey,
-		"A key of 32 to 64 bytes; a file has TEXT or hex:DIGITS and is for the owner alone, a credential is a file of systemd's LoadCredential."),
-	schema.Inherited("active_key", schema.Int(1, 255), func(h *HMAC) *opt[int] { return &h.Active }, "The key to send with."),
-	schema.Inherited("time_window", schema.WholeSeconds(1, 300), func(h *HMAC) *opt[time.Duration] { return &h.Window },
-		"Accepted difference of clocks; three advert intervals and at least 5 s if not given."),
-	schema.Inherited("anti_replay", schema.Choice("time|monotonic", map[string]bool{"time": false, "monotonic": true}),
-		func(h *HMAC) *opt[bool] { return &h.Monotonic }, "Protection against replay: by clocks that agree, or by values that only rise."),
-	schema.Inherited("mode", schema.Choice("enforce|permissive|receive-only", map[string]model.HMACMode{
-		"enforce": model.HMACEnforce, "permissive": model.HMACPermissive, "receive-only": model.HMACReceiveOnly}),
-		func(h *HMAC) *opt[model.HMACMode] { return &h.Mode },
-		"Adverts without a trailer are dropped, accepted, or accepted and our own are such."),
-}
+var hmacTable = schema.TableOf(func() schema.Rows[HMAC] {
+	return schema.Rows[HMAC]{
+		schema.Line("key", "ID TEXT | hex:DIGITS | file:PATH | credential:NAME", readHMACKey,
+			"A key of 32 to 64 bytes; a file has TEXT or hex:DIGITS and is for the owner alone, a credential is a file of systemd's LoadCredential."),
+		schema.Inherited("active_key", schema.Int(1, 255), func(h *HMAC) *opt[int] { return &h.Active }, "The key to send with."),
+		schema.Inherited("time_window", schema.WholeSeconds(1, 300), func(h *HMAC) *opt[time.Duration] { return &h.Window },
+			"Accepted difference of clocks; three advert intervals and at least 5 s if not given."),
+		schema.Inherited("anti_replay", schema.Choice("time|monotonic", map[string]bool{"time": false, "monotonic": true}),
+			func(h *HMAC) *opt[bool] { return &h.Monotonic }, "Protection against replay: by clocks that agree, or by values that only rise."),
+		schema.Inherited("mode", schema.Choice("enforce|permissive|receive-only", map[string]model.HMACMode{
+			"enforce": model.HMACEnforce, "permissive": model.HMACPermissive, "receive-only": model.HMACReceiveOnly}),
+			func(h *HMAC) *opt[model.HMACMode] { return &h.Mode },
+			"Adverts without a trailer are dropped, accepted, or accepted and our own are such."),
+	}
+})
 
 // readHMACKey takes a key of auth_hmac. Its text never reaches a message.
 func readHMACKey(h *HMAC, n *syntax.Node, r *source.Report) {

@@ -14,15 +14,17 @@ type LVS struct {
 	SSL      *SSL
 }
 
-var lvsRoot = schema.Table[Config]{
-	schema.Entries("virtual_server_group", "NAME ", openServerGroup, func(g *ServerGroup, n *syntax.Node, r *source.Report) {
-		if e, ok := groupEntry(n, r); ok {
-			g.Entries = append(g.Entries, opt[model.GroupEntry]{V: e, At: n.At()})
-		}
-	}, "Addresses, ranges and marks served as one.").Options("<ADDRESS>", "fwmark", "inet", "inet6"),
-	schema.Block("virtual_server", "IPADDR [PORT] | fwmark N | group NAME ", openVirtualServer, virtualServer, "One virtual service.").
-		Options("fwmark", "group"),
-	schema.Block("SSL", "", openSSL, sslTable, "What SSL_GET checkers present to servers."),
+func lvsRoot() schema.Rows[Config] {
+	return schema.Rows[Config]{
+		schema.Entries("virtual_server_group", "NAME ", openServerGroup, func(g *ServerGroup, n *syntax.Node, r *source.Report) {
+			if e, ok := groupEntry(n, r); ok {
+				g.Entries = append(g.Entries, opt[model.GroupEntry]{V: e, At: n.At()})
+			}
+		}, "Addresses, ranges and marks served as one.").Options("<ADDRESS>", "fwmark", "inet", "inet6"),
+		schema.Block("virtual_server", "IPADDR [PORT] | fwmark N | group NAME ", openVirtualServer, virtualServer, "One virtual service.").
+			Options("fwmark", "group"),
+		schema.Block("SSL", "", openSSL, sslTable, "What SSL_GET checkers present to servers."),
+	}
 }
 
 func openServerGroup(c *Config, n *syntax.Node, r *source.Report) *ServerGroup {
@@ -49,9 +51,11 @@ func openSSL(c *Config, n *syntax.Node, r *source.Report) *SSL {
 	return c.LVS.SSL
 }
 
-var sslTable = schema.Table[SSL]{
-	replaced("password", true, false, func(s *SSL) *opt[string] { return &s.Password }, "Password of the private key."),
-	replaced("ca", true, false, func(s *SSL) *opt[string] { return &s.CA }, "File of the certificate authorities; servers are not verified."),
-	replaced("certificate", true, false, func(s *SSL) *opt[string] { return &s.Certificate }, "File of the client certificate."),
-	replaced("key", true, false, func(s *SSL) *opt[string] { return &s.Key }, "File of the private key."),
-}
+var sslTable = schema.TableOf(func() schema.Rows[SSL] {
+	return schema.Rows[SSL]{
+		replaced("password", true, false, func(s *SSL) *opt[string] { return &s.Password }, "Password of the private key."),
+		replaced("ca", true, false, func(s *SSL) *opt[string] { return &s.CA }, "File of the certificate authorities; servers are not verified."),
+		replaced("certificate", true, false, func(s *SSL) *opt[string] { return &s.Certificate }, "File of the client certificate."),
+		replaced("key", true, false, func(s *SSL) *opt[string] { return &s.Key }, "File of the private key."),
+	}
+})

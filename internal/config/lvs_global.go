@@ -12,39 +12,41 @@ import (
 )
 
 // lvsGlobals are the rows of global_defs that concern IPVS and the checkers as a whole.
-var lvsGlobals = concat(gtable{
-	schema.Line("lvs_timeouts", "{tcp SECS | tcpfin SECS | udp SECS}…", readLVSTimeouts, "Timeouts of IPVS connections; 0 leaves the kernel's.").
-		Options("tcp", "tcpfin", "udp"),
-	schema.Flag("lvs_flush", true, func(g *Global) *opt[bool] { return &g.LVSFlush }, "Empty the IPVS table at start."),
-	schema.Inherited("lvs_flush_on_stop", schema.Kind[model.FlushOnStop]{Usage: "[VS]", Parse: func(w []source.Word) (model.FlushOnStop, error) {
-		switch {
-		case len(w) == 0:
-			return model.FlushAll, nil
-		case w[0].Text == "VS":
-			return model.FlushVS, nil
-		}
-		return 0, fmt.Errorf("unknown value %q", w[0].Text)
-	}}, func(g *Global) *opt[model.FlushOnStop] { return &g.LVSFlushOnStop },
-		"Empty the IPVS table at the end, or delete the services only.").Alias("lvs_flush_onstop"),
-	schema.Line("lvs_sync_daemon", "IFNAME [inst] VRRP_INSTANCE [id N] [maxlen N] [port N] [ttl N] [group ADDR]", readSyncDaemon,
-		"Synchronise IPVS connections.").Options("inst", "id", "maxlen", "port", "ttl", "group"),
-	schema.Flag("lvs_no_repair", true, func(g *Global) *opt[bool] { return &g.NoRepair },
-		"Leave what others change in the services of the configuration; else it is set right within a second.").Ours(),
-	schema.Inherited("nftables_ipvs", filled(tableName), func(g *Global) *opt[string] { return &g.NFTablesIPVS },
-		"Serve groups without marks with nftables maps and one mark each; the table is keepalived_ipvs.").FirstWins(),
-	schema.Value("nftables_ipvs_priority", schema.Int(math.MinInt32, math.MaxInt32), -1,
-		func(g *Global) *opt[int] { return &g.NFTablesIPVSPriority }, "Priority of that chain."),
-	schema.Value("nftables_ipvs_start_fwmark", schema.Int(1, math.MaxUint32), 1000,
-		func(g *Global) *opt[int] { return &g.NFTablesIPVSMark }, "First mark used."),
-	schema.Value("rs_init_notifies", schema.Bool, false, func(g *Global) *opt[bool] { return &g.RSInitNotifies },
-		"Run notify scripts of real servers for their first state."),
-	schema.Value("checker_log_all_failures", schema.Bool, false, func(g *Global) *opt[bool] { return &g.LogAllFailures },
-		"Log each failed check."),
-},
-	sizedBuffers("lvs_netlink_cmd", "Size of the receive buffer of IPVS commands, bytes; 0: the system's.",
-		func(g *Global) *buffer { return &g.LVSCommandBuf }),
-	sizedBuffers("lvs_netlink_monitor", "Size of the receive buffer for address changes (ha_suspend), bytes; 0: the program's.",
-		func(g *Global) *buffer { return &g.LVSMonitorBuf }))
+func lvsGlobals() grows {
+	return concat(grows{
+		schema.Line("lvs_timeouts", "{tcp SECS | tcpfin SECS | udp SECS}…", readLVSTimeouts, "Timeouts of IPVS connections; 0 leaves the kernel's.").
+			Options("tcp", "tcpfin", "udp"),
+		schema.Flag("lvs_flush", true, func(g *Global) *opt[bool] { return &g.LVSFlush }, "Empty the IPVS table at start."),
+		schema.Inherited("lvs_flush_on_stop", schema.Kind[model.FlushOnStop]{Usage: "[VS]", Parse: func(w []source.Word) (model.FlushOnStop, error) {
+			switch {
+			case len(w) == 0:
+				return model.FlushAll, nil
+			case w[0].Text == "VS":
+				return model.FlushVS, nil
+			}
+			return 0, fmt.Errorf("unknown value %q", w[0].Text)
+		}}, func(g *Global) *opt[model.FlushOnStop] { return &g.LVSFlushOnStop },
+			"Empty the IPVS table at the end, or delete the services only.").Alias("lvs_flush_onstop"),
+		schema.Line("lvs_sync_daemon", "IFNAME [inst] VRRP_INSTANCE [id N] [maxlen N] [port N] [ttl N] [group ADDR]", readSyncDaemon,
+			"Synchronise IPVS connections.").Options("inst", "id", "maxlen", "port", "ttl", "group"),
+		schema.Flag("lvs_no_repair", true, func(g *Global) *opt[bool] { return &g.NoRepair },
+			"Leave what others change in the services of the configuration; else it is set right within a second.").Ours(),
+		schema.Inherited("nftables_ipvs", filled(tableName), func(g *Global) *opt[string] { return &g.NFTablesIPVS },
+			"Serve groups without marks with nftables maps and one mark each; the table is keepalived_ipvs.").FirstWins(),
+		schema.Value("nftables_ipvs_priority", schema.Int(math.MinInt32, math.MaxInt32), -1,
+			func(g *Global) *opt[int] { return &g.NFTablesIPVSPriority }, "Priority of that chain."),
+		schema.Value("nftables_ipvs_start_fwmark", schema.Int(1, math.MaxUint32), 1000,
+			func(g *Global) *opt[int] { return &g.NFTablesIPVSMark }, "First mark used."),
+		schema.Value("rs_init_notifies", schema.Bool, false, func(g *Global) *opt[bool] { return &g.RSInitNotifies },
+			"Run notify scripts of real servers for their first state."),
+		schema.Value("checker_log_all_failures", schema.Bool, false, func(g *Global) *opt[bool] { return &g.LogAllFailures },
+			"Log each failed check."),
+	},
+		sizedBuffers("lvs_netlink_cmd", "Size of the receive buffer of IPVS commands, bytes; 0: the system's.",
+			func(g *Global) *buffer { return &g.LVSCommandBuf }),
+		sizedBuffers("lvs_netlink_monitor", "Size of the receive buffer for address changes (ha_suspend), bytes; 0: the program's.",
+			func(g *Global) *buffer { return &g.LVSMonitorBuf }))
+}
 
 // buffer is a *_rcv_bufs keyword and its *_rcv_bufs_force.
 type buffer struct {
@@ -54,8 +56,8 @@ type buffer struct {
 
 func (b *buffer) model() model.RxBuf { return model.RxBuf{Bytes: b.Size.V, Force: b.Force.V} }
 
-func sizedBuffers(name, doc string, of func(*Global) *buffer) gtable {
-	return gtable{
+func sizedBuffers(name, doc string, of func(*Global) *buffer) grows {
+	return grows{
 		schema.Inherited(name+"_rcv_bufs", schema.Int(0, math.MaxUint32), func(g *Global) *opt[int] { return &of(g).Size }, doc).Lenient(),
 		schema.Inherited(name+"_rcv_bufs_force", schema.Bool, func(g *Global) *opt[bool] { return &of(g).Force },
 			"Size it above the system's limit."),

@@ -63,8 +63,8 @@ type timing struct {
 const longest = 9 * 365 * 24 * time.Hour
 
 // timingRows are the keywords of timing that every block has; least is the lowest retry.
-func timingRows[T any](least int, of func(*T) *timing) schema.Table[T] {
-	return schema.Table[T]{
+func timingRows[T any](least int, of func(*T) *timing) schema.Rows[T] {
+	return schema.Rows[T]{
 		schema.Inherited("delay_loop", schema.Seconds(time.Microsecond, longest),
 			func(t *T) *opt[time.Duration] { return &of(t).DelayLoop }, "Time between two checks; default 60."),
 		schema.Inherited("retry", schema.Int(least, math.MaxUint32), func(t *T) *opt[int] { return &of(t).Retry },
@@ -156,85 +156,87 @@ func tunnel(w []source.Word) (t model.Tunnel, err error) {
 	return t, nil
 }
 
-var virtualServer = concat(schema.Table[VirtualServer]{
-	schema.Line("ip_family", "inet|inet6", readIPFamily, "Family of a service by firewall mark."),
-}, timingRows(1, func(v *VirtualServer) *timing { return &v.timing }), schema.Table[VirtualServer]{
-	connectTimeoutRow(func(v *VirtualServer) *timing { return &v.timing }),
-	schema.Flag("inhibit_on_failure", true, func(v *VirtualServer) *opt[bool] { return &v.Inhibit },
-		"Failed servers get weight 0 instead of being removed."),
-	schema.Inherited("lb_algo", scheduler, func(v *VirtualServer) *opt[string] { return &v.Scheduler },
-		"Scheduler; default wlc, with a message.").Alias("lvs_sched"),
-	schema.Line("hashed", "", func(v *VirtualServer, n *syntax.Node, r *source.Report) {
-		if s := v.Scheduler.V; s != "sh" && s != "mh" {
-			r.Errorf(n.At(), "hashed only applies to sh scheduler - ignoring")
-		}
-	}, "No effect; kept for old configurations."),
-	schema.Flag("ops", true, func(v *VirtualServer) *opt[bool] { return &v.OPS },
-		"Schedule each datagram by itself; UDP or firewall mark only."),
-	schedulerFlag("flag-1", "", model.FlagSched1, "Scheduler flag 1."),
-	schedulerFlag("flag-2", "", model.FlagSched2, "Scheduler flag 2."),
-	schedulerFlag("flag-3", "", model.FlagSched3, "Scheduler flag 3."),
-	schedulerFlag("sh-port", "sh", model.FlagSched2, "The sh scheduler takes the port into account; lb_algo must come first."),
-	schedulerFlag("sh-fallback", "sh", model.FlagSched1, "The sh scheduler goes on to another server; lb_algo must come first."),
-	schedulerFlag("mh-port", "mh", model.FlagSched2, "The mh scheduler takes the port into account; lb_algo must come first."),
-	schedulerFlag("mh-fallback", "mh", model.FlagSched1, "The mh scheduler goes on to another server; lb_algo must come first."),
-	schema.Inherited("lb_kind", methodKind, func(v *VirtualServer) *opt[model.Method] { return &v.Method },
-		"Forwarding method of servers that have none of their own; default NAT, with a message.").
-		Options("NAT", "DR", "TUN", "type", "ipip", "gue", "gre", "port", "nocsum", "csum", "remcsum"),
-	schema.Inherited("lvs_method", methodKind, func(v *VirtualServer) *opt[model.Method] { return &v.Method },
-		"The same as lb_kind."),
-	schema.Inherited("persistence_engine", schema.ShortWord(15), func(v *VirtualServer) *opt[string] { return &v.Engine },
-		"Persistence engine of the kernel, such as sip."),
-	schema.Inherited("persistence_timeout", schema.Kind[int]{Usage: "[<1-2678400 seconds>]", Parse: func(w []source.Word) (int, error) {
-		if len(w) == 0 {
-			return defaultPersistence, nil
-		}
-		return schema.ParseInt(w[0].Text, 1, 2678400)
-	}}, func(v *VirtualServer) *opt[int] { return &v.Persistence }, "Clients keep their server for this long; without a number 360."),
-	schema.Line("persistence_granularity", "NETMASK|<1-128>", readGranularity,
-		"Clients of one network keep the same server; switches persistence on."),
-	schema.Line("protocol", "TCP|UDP|SCTP", readProtocol, "Protocol of the service; default UDP, with a message."),
-	schema.Flag("ha_suspend", true, func(v *VirtualServer) *opt[bool] { return &v.HASuspend },
-		"Check only while the address of the service is on this node."),
-	schema.Inherited("smtp_alert", schema.Bool, func(v *VirtualServer) *opt[bool] { return &v.SMTPAlert },
-		"Mails about the quorum."),
-	replaced("virtualhost", true, false, func(v *VirtualServer) *opt[string] { return &v.VirtualHost }, "Host name of HTTP_GET and SSL_GET."),
-	schema.Inherited("track_vrrp", schema.Word, func(v *VirtualServer) *opt[string] { return &v.TrackVRRP },
-		"In the table only while this vrrp_instance is master.").Ours(),
-	replaced("snmp_name", true, true, func(v *VirtualServer) *opt[string] { return &v.SNMPName }, "Name of the service in SNMP.").Pending(noSNMP),
-	schema.Flag("alpha", true, func(v *VirtualServer) *opt[bool] { return &v.Alpha },
-		"Servers are down until their first successful check."),
-	schema.Flag("omega", true, func(v *VirtualServer) *opt[bool] { return &v.Omega },
-		"Run the scripts of a failure when the daemon stops."),
-	schema.Inherited("quorum_up", command, func(v *VirtualServer) *opt[Command] { return &v.QuorumUp },
-		"Run when the quorum is gained.").Quoted().FirstWins(),
-	schema.Inherited("quorum_down", command, func(v *VirtualServer) *opt[Command] { return &v.QuorumDown },
-		"Run when the quorum is lost.").Quoted().FirstWins(),
-	schema.Value("quorum", schema.Fallback(schema.Int(1, math.MaxUint32), 1), 1, func(v *VirtualServer) *opt[int] { return &v.Quorum },
-		"Sum of weights of live servers that the service needs."),
-	schema.Value("hysteresis", schema.Int(0, math.MaxUint32), 0, func(v *VirtualServer) *opt[int] { return &v.Hysteresis },
-		"The quorum is gained this much above, and lost this much below its number."),
-	schema.Value("weight", schema.Int(1, math.MaxInt32), 1, func(v *VirtualServer) *opt[int] { return &v.Weight },
-		"Weight of servers that have none of their own."),
-	schema.Line("sorry_server", "IPADDR [PORT]", func(v *VirtualServer, n *syntax.Node, r *source.Report) {
-		if a, ok := readServerAddr(n, n.Args, r); ok {
-			v.Sorry = opt[netip.AddrPort]{V: a, At: n.At()}
-		}
-	}, "Serves while the quorum is not there."),
-	schema.Line("sorry_server_inhibit", "", func(v *VirtualServer, n *syntax.Node, r *source.Report) {
-		if afterSorry(v, n, r) {
-			v.SorryInhibit = opt[bool]{V: true, At: n.At()}
-		}
-	}, "The sorry server stays in the table with weight 0 while it is not needed."),
-	schema.Line("sorry_server_lvs_method", methodKind.Usage, func(v *VirtualServer, n *syntax.Node, r *source.Report) {
-		if !afterSorry(v, n, r) {
-			return
-		}
-		if m, ok := readKind(methodKind, n, r); ok {
-			v.SorryMethod = opt[model.Method]{V: m, At: n.At()}
-		}
-	}, "Forwarding method of the sorry server."),
-	schema.Block("real_server", "IPADDR [PORT] ", openRealServer, realServer, "One server."),
+var virtualServer = schema.TableOf(func() schema.Rows[VirtualServer] {
+	return concat(schema.Rows[VirtualServer]{
+		schema.Line("ip_family", "inet|inet6", readIPFamily, "Family of a service by firewall mark."),
+	}, timingRows(1, func(v *VirtualServer) *timing { return &v.timing }), schema.Rows[VirtualServer]{
+		connectTimeoutRow(func(v *VirtualServer) *timing { return &v.timing }),
+		schema.Flag("inhibit_on_failure", true, func(v *VirtualServer) *opt[bool] { return &v.Inhibit },
+			"Failed servers get weight 0 instead of being removed."),
+		schema.Inherited("lb_algo", scheduler, func(v *VirtualServer) *opt[string] { return &v.Scheduler },
+			"Scheduler; default wlc, with a message.").Alias("lvs_sched"),
+		schema.Line("hashed", "", func(v *VirtualServer, n *syntax.Node, r *source.Report) {
+			if s := v.Scheduler.V; s != "sh" && s != "mh" {
+				r.Errorf(n.At(), "hashed only applies to sh scheduler - ignoring")
+			}
+		}, "No effect; kept for old configurations."),
+		schema.Flag("ops", true, func(v *VirtualServer) *opt[bool] { return &v.OPS },
+			"Schedule each datagram by itself; UDP or firewall mark only."),
+		schedulerFlag("flag-1", "", model.FlagSched1, "Scheduler flag 1."),
+		schedulerFlag("flag-2", "", model.FlagSched2, "Scheduler flag 2."),
+		schedulerFlag("flag-3", "", model.FlagSched3, "Scheduler flag 3."),
+		schedulerFlag("sh-port", "sh", model.FlagSched2, "The sh scheduler takes the port into account; lb_algo must come first."),
+		schedulerFlag("sh-fallback", "sh", model.FlagSched1, "The sh scheduler goes on to another server; lb_algo must come first."),
+		schedulerFlag("mh-port", "mh", model.FlagSched2, "The mh scheduler takes the port into account; lb_algo must come first."),
+		schedulerFlag("mh-fallback", "mh", model.FlagSched1, "The mh scheduler goes on to another server; lb_algo must come first."),
+		schema.Inherited("lb_kind", methodKind, func(v *VirtualServer) *opt[model.Method] { return &v.Method },
+			"Forwarding method of servers that have none of their own; default NAT, with a message.").
+			Options("NAT", "DR", "TUN", "type", "ipip", "gue", "gre", "port", "nocsum", "csum", "remcsum"),
+		schema.Inherited("lvs_method", methodKind, func(v *VirtualServer) *opt[model.Method] { return &v.Method },
+			"The same as lb_kind."),
+		schema.Inherited("persistence_engine", schema.ShortWord(15), func(v *VirtualServer) *opt[string] { return &v.Engine },
+			"Persistence engine of the kernel, such as sip."),
+		schema.Inherited("persistence_timeout", schema.Kind[int]{Usage: "[<1-2678400 seconds>]", Parse: func(w []source.Word) (int, error) {
+			if len(w) == 0 {
+				return defaultPersistence, nil
+			}
+			return schema.ParseInt(w[0].Text, 1, 2678400)
+		}}, func(v *VirtualServer) *opt[int] { return &v.Persistence }, "Clients keep their server for this long; without a number 360."),
+		schema.Line("persistence_granularity", "NETMASK|<1-128>", readGranularity,
+			"Clients of one network keep the same server; switches persistence on."),
+		schema.Line("protocol", "TCP|UDP|SCTP", readProtocol, "Protocol of the service; default UDP, with a message."),
+		schema.Flag("ha_suspend", true, func(v *VirtualServer) *opt[bool] { return &v.HASuspend },
+			"Check only while the address of the service is on this node."),
+		schema.Inherited("smtp_alert", schema.Bool, func(v *VirtualServer) *opt[bool] { return &v.SMTPAlert },
+			"Mails about the quorum."),
+		replaced("virtualhost", true, false, func(v *VirtualServer) *opt[string] { return &v.VirtualHost }, "Host name of HTTP_GET and SSL_GET."),
+		schema.Inherited("track_vrrp", schema.Word, func(v *VirtualServer) *opt[string] { return &v.TrackVRRP },
+			"In the table only while this vrrp_instance is master.").Ours(),
+		replaced("snmp_name", true, true, func(v *VirtualServer) *opt[string] { return &v.SNMPName }, "Name of the service in SNMP.").Pending(noSNMP),
+		schema.Flag("alpha", true, func(v *VirtualServer) *opt[bool] { return &v.Alpha },
+			"Servers are down until their first successful check."),
+		schema.Flag("omega", true, func(v *VirtualServer) *opt[bool] { return &v.Omega },
+			"Run the scripts of a failure when the daemon stops."),
+		schema.Inherited("quorum_up", command, func(v *VirtualServer) *opt[Command] { return &v.QuorumUp },
+			"Run when the quorum is gained.").Quoted().FirstWins(),
+		schema.Inherited("quorum_down", command, func(v *VirtualServer) *opt[Command] { return &v.QuorumDown },
+			"Run when the quorum is lost.").Quoted().FirstWins(),
+		schema.Value("quorum", schema.Fallback(schema.Int(1, math.MaxUint32), 1), 1, func(v *VirtualServer) *opt[int] { return &v.Quorum },
+			"Sum of weights of live servers that the service needs."),
+		schema.Value("hysteresis", schema.Int(0, math.MaxUint32), 0, func(v *VirtualServer) *opt[int] { return &v.Hysteresis },
+			"The quorum is gained this much above, and lost this much below its number."),
+		schema.Value("weight", schema.Int(1, math.MaxInt32), 1, func(v *VirtualServer) *opt[int] { return &v.Weight },
+			"Weight of servers that have none of their own."),
+		schema.Line("sorry_server", "IPADDR [PORT]", func(v *VirtualServer, n *syntax.Node, r *source.Report) {
+			if a, ok := readServerAddr(n, n.Args, r); ok {
+				v.Sorry = opt[netip.AddrPort]{V: a, At: n.At()}
+			}
+		}, "Serves while the quorum is not there."),
+		schema.Line("sorry_server_inhibit", "", func(v *VirtualServer, n *syntax.Node, r *source.Report) {
+			if afterSorry(v, n, r) {
+				v.SorryInhibit = opt[bool]{V: true, At: n.At()}
+			}
+		}, "The sorry server stays in the table with weight 0 while it is not needed."),
+		schema.Line("sorry_server_lvs_method", methodKind.Usage, func(v *VirtualServer, n *syntax.Node, r *source.Report) {
+			if !afterSorry(v, n, r) {
+				return
+			}
+			if m, ok := readKind(methodKind, n, r); ok {
+				v.SorryMethod = opt[model.Method]{V: m, At: n.At()}
+			}
+		}, "Forwarding method of the sorry server."),
+		schema.Block("real_server", "IPADDR [PORT] ", openRealServer, realServer, "One server."),
+	})
 })
 
 const defaultPersistence = 360
@@ -399,7 +401,7 @@ func replaced[T any](name string, lenient, alone bool, field func(*T) *opt[strin
 func readKind[V any](k schema.Kind[V], n *syntax.Node, r *source.Report) (v V, ok bool) {
 	var got opt[V]
 	row := schema.Inherited(n.Key.Text, k, func(o *opt[V]) *opt[V] { return o }, "")
-	schema.Table[opt[V]]{row}.Read(&got, []*syntax.Node{n}, r)
+	row.Read(&got, n, r)
 	return got.V, got.IsSet()
 }
 

@@ -18,21 +18,23 @@ type mailSecurity struct {
 	SMTPAuthWithoutTLS         opt[bool]
 }
 
-var mailSecurityRows = gtable{
-	schema.Inherited("smtp_tls", schema.Fallback(schema.Choice("off|starttls|tls", map[string]model.MailTLS{
-		"off": model.NoTLS, "starttls": model.StartTLS, "tls": model.ImplicitTLS}), model.StartTLS), func(g *Global) *opt[model.MailTLS] { return &g.SMTPTLS },
-		"Talk TLS to the mail server, after STARTTLS or at once; without it, or with a certificate that is not valid for the server, no alert is sent.").Ours(),
-	schema.Inherited("smtp_tls_name", schema.Word, func(g *Global) *opt[string] { return &g.SMTPTLSName },
-		"Whom the mail server's certificate has to be for; default the host of smtp_server.").Ours(),
-	schema.Inherited("smtp_tls_ca_file", schema.Word, func(g *Global) *opt[string] { return &g.SMTPTLSCAFile },
-		"Authorities (PEM) that may have signed it; default those of the system. Read for each alert.").Ours(),
-	schema.Inherited("smtp_auth_user", schema.Word, func(g *Global) *opt[string] { return &g.SMTPUser },
-		"Name to authenticate with at the mail server, by PLAIN, LOGIN or CRAM-MD5.").Ours(),
-	schema.Inherited("smtp_auth_password", schema.One("TEXT|file:PATH|credential:NAME", func(s string) (secret, error) { return parseSecret(s), nil }),
-		func(g *Global) *opt[secret] { return &g.SMTPPassword },
-		"Its password, or a file for the owner alone that has it, or a file of systemd's LoadCredential.").Ours(),
-	schema.Value("smtp_auth_without_tls", schema.Bool, false, func(g *Global) *opt[bool] { return &g.SMTPAuthWithoutTLS },
-		"Authenticate without TLS too, where others can read along.").Ours(),
+func mailSecurityRows() grows {
+	return grows{
+		schema.Inherited("smtp_tls", schema.Fallback(schema.Choice("off|starttls|tls", map[string]model.MailTLS{
+			"off": model.NoTLS, "starttls": model.StartTLS, "tls": model.ImplicitTLS}), model.StartTLS), func(g *Global) *opt[model.MailTLS] { return &g.SMTPTLS },
+			"Talk TLS to the mail server, after STARTTLS or at once; without it, or with a certificate that is not valid for the server, no alert is sent.").Ours(),
+		schema.Inherited("smtp_tls_name", schema.Word, func(g *Global) *opt[string] { return &g.SMTPTLSName },
+			"Whom the mail server's certificate has to be for; default the host of smtp_server.").Ours(),
+		schema.Inherited("smtp_tls_ca_file", schema.Word, func(g *Global) *opt[string] { return &g.SMTPTLSCAFile },
+			"Authorities (PEM) that may have signed it; default those of the system. Read for each alert.").Ours(),
+		schema.Inherited("smtp_auth_user", schema.Word, func(g *Global) *opt[string] { return &g.SMTPUser },
+			"Name to authenticate with at the mail server, by PLAIN, LOGIN or CRAM-MD5.").Ours(),
+		schema.Inherited("smtp_auth_password", schema.One("TEXT|file:PATH|credential:NAME", func(s string) (secret, error) { return parseSecret(s), nil }),
+			func(g *Global) *opt[secret] { return &g.SMTPPassword },
+			"Its password, or a file for the owner alone that has it, or a file of systemd's LoadCredential.").Ours(),
+		schema.Value("smtp_auth_without_tls", schema.Bool, false, func(g *Global) *opt[bool] { return &g.SMTPAuthWithoutTLS },
+			"Authenticate without TLS too, where others can read along.").Ours(),
+	}
 }
 
 // mailSecurity resolves what concerns TLS and authentication.

@@ -62,29 +62,31 @@ var scriptTime = schema.One("<0.001-4294 seconds>", func(s string) (time.Duratio
 
 var count = schema.Fallback(schema.Int(1, math.MaxInt32), 1)
 
-var vrrpScript = schema.Table[VRRPScript]{
-	schema.Line("script", commandOnly.Usage, func(s *VRRPScript, n *syntax.Node, r *source.Report) {
-		switch c, err := commandOnly.Parse(n.Args); {
-		case err != nil && len(n.Args) > 0:
-			r.Errorf(n.At(), "script: %v - ignoring", err)
-		case len(c.Args) == 0:
-			r.Notef(n.At(), "script: no command given - ignoring")
-		default:
-			s.Script = opt[Command]{V: c, At: n.At()}
-		}
-	}, "The command; exit status 0 is success.").Quoted(),
-	schema.Value("interval", scriptTime, time.Second, func(s *VRRPScript) *opt[time.Duration] { return &s.Interval },
-		"How often it runs."),
-	schema.Inherited("timeout", scriptTime, func(s *VRRPScript) *opt[time.Duration] { return &s.Timeout },
-		"How long it may run; default the interval."),
-	schema.Inherited("weight", weightKind(253), func(s *VRRPScript) *opt[weight] { return &s.Weight },
-		"What success or failure adds to the priority; 0: failure is a fault."),
-	schema.Value("rise", count, 1, func(s *VRRPScript) *opt[int] { return &s.Rise }, "Successes after which it counts as up."),
-	schema.Value("fall", count, 1, func(s *VRRPScript) *opt[int] { return &s.Fall }, "Failures after which it counts as down."),
-	schema.Inherited("user", userGroup, func(s *VRRPScript) *opt[account] { return &s.User }, "Who runs it."),
-	schema.Flag("init_fail", true, func(s *VRRPScript) *opt[bool] { return &s.InitFail },
-		"Start as failed; has no effect once the script is tracked, as in keepalived."),
-}
+var vrrpScript = schema.TableOf(func() schema.Rows[VRRPScript] {
+	return schema.Rows[VRRPScript]{
+		schema.Line("script", commandOnly.Usage, func(s *VRRPScript, n *syntax.Node, r *source.Report) {
+			switch c, err := commandOnly.Parse(n.Args); {
+			case err != nil && len(n.Args) > 0:
+				r.Errorf(n.At(), "script: %v - ignoring", err)
+			case len(c.Args) == 0:
+				r.Notef(n.At(), "script: no command given - ignoring")
+			default:
+				s.Script = opt[Command]{V: c, At: n.At()}
+			}
+		}, "The command; exit status 0 is success.").Quoted(),
+		schema.Value("interval", scriptTime, time.Second, func(s *VRRPScript) *opt[time.Duration] { return &s.Interval },
+			"How often it runs."),
+		schema.Inherited("timeout", scriptTime, func(s *VRRPScript) *opt[time.Duration] { return &s.Timeout },
+			"How long it may run; default the interval."),
+		schema.Inherited("weight", weightKind(253), func(s *VRRPScript) *opt[weight] { return &s.Weight },
+			"What success or failure adds to the priority; 0: failure is a fault."),
+		schema.Value("rise", count, 1, func(s *VRRPScript) *opt[int] { return &s.Rise }, "Successes after which it counts as up."),
+		schema.Value("fall", count, 1, func(s *VRRPScript) *opt[int] { return &s.Fall }, "Failures after which it counts as down."),
+		schema.Inherited("user", userGroup, func(s *VRRPScript) *opt[account] { return &s.User }, "Who runs it."),
+		schema.Flag("init_fail", true, func(s *VRRPScript) *opt[bool] { return &s.InitFail },
+			"Start as failed; has no effect once the script is tracked, as in keepalived."),
+	}
+})
 
 // Tracker is a tracked thing other than a script or an interface.
 type Tracker struct {
@@ -150,29 +152,33 @@ func oneName(n *syntax.Node, r *source.Report) (string, bool) {
 	return n.Args[0].Text, true
 }
 
-var trackRoot = schema.Table[Config]{
-	schema.Block("vrrp_script", "NAME ", func(c *Config, n *syntax.Node, r *source.Report) *VRRPScript {
-		name, ok := blockName(n, r)
-		if !ok {
-			return nil
-		}
-		s := &VRRPScript{Name: name, At: n.At(), End: n.End}
-		vrrpScript.Init(s)
-		c.Scripts = append(c.Scripts, s)
-		return s
-	}, vrrpScript, "A health script that instances and groups can track."),
-	schema.Block("vrrp_track_process", "NAME ", openTracker(trackProcess), trackProcessTable, "Processes that must run."),
-	schema.Block("track_file", "NAME ", openTracker(trackFile), trackFileTable, "A file holding a number.").
-		OldName("vrrp_track_file", source.Note).For(syntax.VRRP | syntax.Checkers),
-	schema.Block("bfd_instance", "NAME ", openBFD, bfdTable, "A BFD session.").Pending(noBFD).For(syntax.VRRP | syntax.Checkers | syntax.BFD),
+func trackRoot() schema.Rows[Config] {
+	return schema.Rows[Config]{
+		schema.Block("vrrp_script", "NAME ", func(c *Config, n *syntax.Node, r *source.Report) *VRRPScript {
+			name, ok := blockName(n, r)
+			if !ok {
+				return nil
+			}
+			s := &VRRPScript{Name: name, At: n.At(), End: n.End}
+			vrrpScript.Init(s)
+			c.Scripts = append(c.Scripts, s)
+			return s
+		}, vrrpScript, "A health script that instances and groups can track."),
+		schema.Block("vrrp_track_process", "NAME ", openTracker(trackProcess), trackProcessTable, "Processes that must run."),
+		schema.Block("track_file", "NAME ", openTracker(trackFile), trackFileTable, "A file holding a number.").
+			OldName("vrrp_track_file", source.Note).For(syntax.VRRP | syntax.Checkers),
+		schema.Block("bfd_instance", "NAME ", openBFD, bfdTable, "A BFD session.").Pending(noBFD).For(syntax.VRRP | syntax.Checkers | syntax.BFD),
+	}
 }
 
-var trackFileTable = schema.Table[Tracker]{
-	schema.Inherited("file", schema.Word, func(t *Tracker) *opt[string] { return &t.path }, "The file.").Lenient().FirstWins(),
-	schema.Line("weight", weightKind(254).Usage, readFileWeight, "Factor of the number; 0: any number but 0 is a fault.").Lenient(),
-	schema.Inherited("init_file", schema.Kind[initFile]{Usage: "[VALUE] [overwrite]", Parse: parseInitFile},
-		func(t *Tracker) *opt[initFile] { return &t.init }, "Create the file with that number.").Options("overwrite"),
-}
+var trackFileTable = schema.TableOf(func() schema.Rows[Tracker] {
+	return schema.Rows[Tracker]{
+		schema.Inherited("file", schema.Word, func(t *Tracker) *opt[string] { return &t.path }, "The file.").Lenient().FirstWins(),
+		schema.Line("weight", weightKind(254).Usage, readFileWeight, "Factor of the number; 0: any number but 0 is a fault.").Lenient(),
+		schema.Inherited("init_file", schema.Kind[initFile]{Usage: "[VALUE] [overwrite]", Parse: parseInitFile},
+			func(t *Tracker) *opt[initFile] { return &t.init }, "Create the file with that number.").Options("overwrite"),
+	}
+})
 
 var fileWeight = schema.Fallback(weightKind(254), weight{W: 1})
 
@@ -217,50 +223,52 @@ func parseInitFile(w []source.Word) (f initFile, err error) {
 
 var processDelay = schema.Seconds(time.Microsecond, 3600*time.Second)
 
-var trackProcessTable = schema.Table[Tracker]{
-	schema.Inherited("process", schema.Kind[[]string]{Usage: "NAME|PATH [ARG…]", Parse: func(w []source.Word) (out []string, err error) {
-		for _, x := range w {
-			out = append(out, x.Text)
-		}
-		if len(out) == 0 {
-			err = schema.ErrNoWord
-		}
-		return out, err
-	}}, func(t *Tracker) *opt[[]string] { return &t.process }, "Name or path, and arguments.").FirstWins(),
-	schema.Inherited("param_match", schema.Kind[model.ParamMatch]{Usage: "[initial|partial]", Parse: func(w []source.Word) (model.ParamMatch, error) {
-		switch {
-		case len(w) == 0:
-			return model.ParamExact, nil
-		case w[0].Text == "initial":
-			return model.ParamInitial, nil
-		case w[0].Text == "partial":
-			return model.ParamPartial, nil
-		}
-		return model.ParamNone, fmt.Errorf("unknown value %q", w[0].Text)
-	}}, func(t *Tracker) *opt[model.ParamMatch] { return &t.paramMatch }, "How arguments are compared."),
-	schema.Line("weight", weightKind(254).Usage, func(t *Tracker, n *syntax.Node, r *source.Report) {
-		if t.weight.V.W != 0 {
-			r.Errorf(n.At(), "weight is already specified - ignoring").With("the first one counts, at", t.weight.At)
-			return
-		}
-		v, err := weightKind(254).Parse(n.Args)
-		if err != nil {
-			r.Errorf(n.At(), "weight: %v - ignoring", err)
-			return
-		}
-		t.weight = opt[weight]{V: v, At: n.At()}
-	}, "What it adds to the priority.").Lenient(),
-	schema.Line("quorum", "<1-65535>", func(t *Tracker, n *syntax.Node, r *source.Report) {
-		readQuorum(t, n, &t.quorum, 1, r)
-	}, "Processes needed."),
-	schema.Line("quorum_max", "<0-65535>", func(t *Tracker, n *syntax.Node, r *source.Report) {
-		readQuorum(t, n, &t.quorumMax, 0, r)
-	}, "Most processes allowed."),
-	schema.Inherited("delay", processDelay, func(t *Tracker) *opt[time.Duration] { return &t.delay }, "Both of the following."),
-	schema.Inherited("terminate_delay", processDelay, func(t *Tracker) *opt[time.Duration] { return &t.terminate }, "Wait after the quorum is lost."),
-	schema.Inherited("fork_delay", processDelay, func(t *Tracker) *opt[time.Duration] { return &t.fork }, "Wait after the quorum is gained."),
-	schema.Flag("full_command", true, func(t *Tracker) *opt[bool] { return &t.fullCommand }, "Match the first word of the command line."),
-}
+var trackProcessTable = schema.TableOf(func() schema.Rows[Tracker] {
+	return schema.Rows[Tracker]{
+		schema.Inherited("process", schema.Kind[[]string]{Usage: "NAME|PATH [ARG…]", Parse: func(w []source.Word) (out []string, err error) {
+			for _, x := range w {
+				out = append(out, x.Text)
+			}
+			if len(out) == 0 {
+				err = schema.ErrNoWord
+			}
+			return out, err
+		}}, func(t *Tracker) *opt[[]string] { return &t.process }, "Name or path, and arguments.").FirstWins(),
+		schema.Inherited("param_match", schema.Kind[model.ParamMatch]{Usage: "[initial|partial]", Parse: func(w []source.Word) (model.ParamMatch, error) {
+			switch {
+			case len(w) == 0:
+				return model.ParamExact, nil
+			case w[0].Text == "initial":
+				return model.ParamInitial, nil
+			case w[0].Text == "partial":
+				return model.ParamPartial, nil
+			}
+			return model.ParamNone, fmt.Errorf("unknown value %q", w[0].Text)
+		}}, func(t *Tracker) *opt[model.ParamMatch] { return &t.paramMatch }, "How arguments are compared."),
+		schema.Line("weight", weightKind(254).Usage, func(t *Tracker, n *syntax.Node, r *source.Report) {
+			if t.weight.V.W != 0 {
+				r.Errorf(n.At(), "weight is already specified - ignoring").With("the first one counts, at", t.weight.At)
+				return
+			}
+			v, err := weightKind(254).Parse(n.Args)
+			if err != nil {
+				r.Errorf(n.At(), "weight: %v - ignoring", err)
+				return
+			}
+			t.weight = opt[weight]{V: v, At: n.At()}
+		}, "What it adds to the priority.").Lenient(),
+		schema.Line("quorum", "<1-65535>", func(t *Tracker, n *syntax.Node, r *source.Report) {
+			readQuorum(t, n, &t.quorum, 1, r)
+		}, "Processes needed."),
+		schema.Line("quorum_max", "<0-65535>", func(t *Tracker, n *syntax.Node, r *source.Report) {
+			readQuorum(t, n, &t.quorumMax, 0, r)
+		}, "Most processes allowed."),
+		schema.Inherited("delay", processDelay, func(t *Tracker) *opt[time.Duration] { return &t.delay }, "Both of the following."),
+		schema.Inherited("terminate_delay", processDelay, func(t *Tracker) *opt[time.Duration] { return &t.terminate }, "Wait after the quorum is lost."),
+		schema.Inherited("fork_delay", processDelay, func(t *Tracker) *opt[time.Duration] { return &t.fork }, "Wait after the quorum is gained."),
+		schema.Flag("full_command", true, func(t *Tracker) *opt[bool] { return &t.fullCommand }, "Match the first word of the command line."),
+	}
+})
 
 func readQuorum(t *Tracker, n *syntax.Node, field *int, low int, r *source.Report) {
 	if len(n.Args) == 0 {
@@ -344,7 +352,7 @@ type trackLists struct {
 	names seen
 }
 
-func trackRows[T any](of func(*T) *trackLists) schema.Table[T] {
+func trackRows[T any](of func(*T) *trackLists) schema.Rows[T] {
 	row := func(kind, doc string, list func(*trackLists) *[]opt[trackEntry]) schema.Keyword[T] {
 		return schema.Items(kind, "NAME [weight W [reverse]]", func(t *T, n *syntax.Node, r *source.Report) (trackEntry, bool) {
 			if old, dup := of(t).names.twice(kind+" "+n.Key.Text, n.At()); dup {
@@ -354,7 +362,7 @@ func trackRows[T any](of func(*T) *trackLists) schema.Table[T] {
 			return readTrack(kind, n, r)
 		}, func(t *T) *[]opt[trackEntry] { return list(of(t)) }, doc).Options(trackOptions(kind)...)
 	}
-	return schema.Table[T]{
+	return schema.Rows[T]{
 		row("track_interface", "Interfaces that must be up.", func(t *trackLists) *[]opt[trackEntry] { return &t.Interfaces }),
 		row("track_script", "Scripts that must succeed.", func(t *trackLists) *[]opt[trackEntry] { return &t.Scripts }),
 		row("track_file", "Files that change the priority.", func(t *trackLists) *[]opt[trackEntry] { return &t.Files }),

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,28 +24,30 @@ type trackCheck struct {
 	Rise, Fall        opt[int]
 }
 
-type probeTable = schema.Table[trackCheck]
+type prows = schema.Rows[trackCheck]
 
 // checkRows lets a table of checkers fill the checker within.
-func checkRows(tables ...ctable) (out probeTable) {
+func checkRows(tables ...func() crows) (out prows) {
 	for _, table := range tables {
-		for _, row := range table {
+		for _, row := range table() {
 			out = append(out, schema.Within(row, func(t *trackCheck) *Checker { return &t.Checker }))
 		}
 	}
 	return out
 }
 
-var probeRows = probeTable{
-	schema.Value("interval", scriptTime, time.Second, func(t *trackCheck) *opt[time.Duration] { return &t.Interval }, "How often it is probed.").Ours(),
-	schema.Inherited("timeout", scriptTime, func(t *trackCheck) *opt[time.Duration] { return &t.Timeout },
-		"How long a probe may take as a whole; default the interval. Each of its steps has connect_timeout, default the same.").Ours(),
-	schema.Inherited("weight", weightKind(253), func(t *trackCheck) *opt[weight] { return &t.Weight },
-		"What success or failure adds to the priority; 0: failure is a fault.").Ours(),
-	schema.Value("rise", count, 1, func(t *trackCheck) *opt[int] { return &t.Rise }, "Successes after which it counts as up.").Ours(),
-	schema.Value("fall", count, 1, func(t *trackCheck) *opt[int] { return &t.Fall }, "Failures after which it counts as down.").Ours(),
-	schema.Inherited("connect_timeout", schema.Seconds(time.Microsecond, 4294*time.Second),
-		func(t *trackCheck) *opt[time.Duration] { return &t.ConnectTimeout }, "How long a connection, and each read from it, may take.").Ours(),
+func probeRows() prows {
+	return prows{
+		schema.Value("interval", scriptTime, time.Second, func(t *trackCheck) *opt[time.Duration] { return &t.Interval }, "How often it is probed.").Ours(),
+		schema.Inherited("timeout", scriptTime, func(t *trackCheck) *opt[time.Duration] { return &t.Timeout },
+			"How long a probe may take as a whole; default the interval. Each of its steps has connect_timeout, default the same.").Ours(),
+		schema.Inherited("weight", weightKind(253), func(t *trackCheck) *opt[weight] { return &t.Weight },
+			"What success or failure adds to the priority; 0: failure is a fault.").Ours(),
+		schema.Value("rise", count, 1, func(t *trackCheck) *opt[int] { return &t.Rise }, "Successes after which it counts as up.").Ours(),
+		schema.Value("fall", count, 1, func(t *trackCheck) *opt[int] { return &t.Fall }, "Failures after which it counts as down.").Ours(),
+		schema.Inherited("connect_timeout", schema.Seconds(time.Microsecond, 4294*time.Second),
+			func(t *trackCheck) *opt[time.Duration] { return &t.ConnectTimeout }, "How long a connection, and each read from it, may take.").Ours(),
+	}
 }
 
 // trackedProbes are the keywords with the port that is meant if none is given; 0: one has to be.
@@ -52,28 +55,24 @@ var trackedProbes = []struct {
 	keyword string
 	kind    model.CheckKind
 	port    uint16
-	table   probeTable
+	rows    []func() crows
 	doc     string
 }{
 	{"track_tcp", model.TCPCheck, 0, nil, "A connection that can be made."},
-	{"track_http", model.HTTPGet, 80, checkRows(webRows, ctable{urlRow(concat(urlTable, requestRows))}), "A page that comes as wanted."},
-	{"track_ssl", model.SSLGet, 443, checkRows(webRows, tlsRows, ctable{urlRow(concat(urlTable, requestRows))}), "The same over TLS."},
-	{"track_smtp", model.SMTPCheck, 25, checkRows(ctable{smtpRows[0]}), "A mail server that greets."},
-	{"track_dns", model.DNSCheck, 53, checkRows(dnsRows), "A name server that answers."},
-	{"track_udp", model.UDPCheck, 0, checkRows(udpRows), "A datagram that is answered, or at least not refused."},
+	{"track_http", model.HTTPGet, 80, []func() crows{webRows, urlRow}, "A page that comes as wanted."},
+	{"track_ssl", model.SSLGet, 443, []func() crows{webRows, tlsRows, urlRow}, "The same over TLS."},
+	{"track_smtp", model.SMTPCheck, 25, []func() crows{heloRow}, "A mail server that greets."},
+	{"track_dns", model.DNSCheck, 53, []func() crows{dnsRows}, "A name server that answers."},
+	{"track_udp", model.UDPCheck, 0, []func() crows{udpRows}, "A datagram that is answered, or at least not refused."},
 	{"track_ping", model.PingCheck, 0, nil, "A host that answers ICMP echo."},
-	{"track_grpc", model.GRPCCheck, 0, checkRows(grpcRows, tlsRows), "A gRPC server that says that it serves."},
+	{"track_grpc", model.GRPCCheck, 0, []func() crows{grpcRows, tlsRows}, "A gRPC server that says that it serves."},
 }
 
-func trackCheckRows[T any](of func(*T) *trackLists) (out schema.Table[T]) {
-	connection := connectionRows[:len(connectionRows):len(connectionRows)]
+func trackCheckRows[T any](of func(*T) *trackLists) (out schema.Rows[T]) {
 	for _, p := range trackedProbes {
-		table := concat(probeRows, p.table)
-		for _, row := range checkRows(connection) {
-			if row.Name != "connect_timeout" {
-				table = append(table, row)
-			}
-		}
+		table := schema.TableOf(probeRows, func() prows { return checkRows(p.rows...) }, func() prows {
+			return slices.DeleteFunc(checkRows(connectionRows), func(k schema.Keyword[trackCheck]) bool { return k.Name == "connect_timeout" })
+		})
 		out = append(out, schema.Block(p.keyword, "[NAME] ", func(t *T, n *syntax.Node, _ *source.Report) *trackCheck {
 			c := &trackCheck{Keyword: p.keyword}
 			c.Kind, c.At, c.End = p.kind, n.At(), n.End

@@ -137,57 +137,63 @@ type linkbeat struct {
 	Methods   []source.Word
 }
 
-var vrrpRoot = schema.Table[Config]{
-	schema.Block("vrrp_instance", "NAME ", openInstance, vrrpInstance, "One virtual router."),
-	schema.Block("vrrp_sync_group", "NAME ", func(c *Config, n *syntax.Node, r *source.Report) *SyncGroup {
-		name, ok := oneName(n, r)
-		if !ok {
-			return nil
-		}
-		if !c.names.block("vrrp_sync_group", name, n, r) {
-			return nil
-		}
-		g := &SyncGroup{Name: name, At: n.At(), End: n.End}
-		c.Groups = append(c.Groups, g)
-		return g
-	}, syncGroup, "Instances that change state together."),
-	schema.Block("garp_group", "", func(c *Config, n *syntax.Node, _ *source.Report) *GARPGroup {
-		g := &GARPGroup{At: n.At(), End: n.End}
-		c.GARPGroups = append(c.GARPGroups, g)
-		return g
-	}, garpGroup, "Rate limit of gratuitous ARP shared by interfaces."),
-	schema.Block("track_group", "NAME ", func(c *Config, n *syntax.Node, r *source.Report) *TrackGroup {
-		name, ok := oneName(n, r)
-		if !ok {
-			return nil
-		}
-		if !c.names.block("track_group", name, n, r) {
-			return nil
-		}
-		g := &TrackGroup{Name: name, At: n.At(), End: n.End}
-		c.TrackGroup = append(c.TrackGroup, g)
-		return g
-	}, schema.Table[TrackGroup]{
-		schema.WordList("group", schema.Word, func(g *TrackGroup) *[]opt[string] { return &g.Members }, "The instances.").NotEmpty().FirstWins(),
-	}, "Instances that fail with the interfaces of static entries."),
-	schema.Items("static_ipaddress", addressUsage, func(c *Config, n *syntax.Node, r *source.Report) (Address, bool) {
-		return readAddress(n, true, r)
-	}, func(c *Config) *[]opt[Address] { return &c.Static }, "Addresses held as long as the daemon runs.").
-		Options(addressOptions...).Options("track_group"),
-	schema.Items("static_routes", "ROUTE", func(_ *Config, n *syntax.Node, r *source.Report) (*Route, bool) {
-		return readRoute(true, n, r)
-	}, func(c *Config) *[]opt[*Route] { return &c.StaticRoutes }, "Routes held as long as the daemon runs.").
-		Options(routeOptions...).Options("track_group"),
-	schema.Items("static_rules", "RULE", func(_ *Config, n *syntax.Node, r *source.Report) (*Rule, bool) {
-		return readRule(true, n, r)
-	}, func(c *Config) *[]opt[*Rule] { return &c.StaticRules }, "Rules held as long as the daemon runs.").
-		Options(ruleOptions...).Options("track_group"),
-	schema.Items("interface_up_down_delays", "IFNAME DOWN [UP]", readUpDown, func(c *Config) *[]opt[upDown] { return &c.UpDown },
-		"Delays of acting on changes of links.").Options("<IFNAME>"),
-	schema.Items("linkbeat_interfaces", "IFNAME [MII|ETHTOOL|IOCTL]", readLinkbeat, func(c *Config) *[]opt[linkbeat] { return &c.Linkbeat },
-		"Interfaces whose link is polled.").Options("<IFNAME>", "MII", "ETHTOOL", "IOCTL"),
-	schema.Flag("linkbeat_use_polling", true, func(c *Config) *opt[bool] { return &c.LinkbeatAll }, "Poll the link of all interfaces that matter."),
+func vrrpRoot() schema.Rows[Config] {
+	return schema.Rows[Config]{
+		schema.Block("vrrp_instance", "NAME ", openInstance, vrrpInstance, "One virtual router."),
+		schema.Block("vrrp_sync_group", "NAME ", func(c *Config, n *syntax.Node, r *source.Report) *SyncGroup {
+			name, ok := oneName(n, r)
+			if !ok {
+				return nil
+			}
+			if !c.names.block("vrrp_sync_group", name, n, r) {
+				return nil
+			}
+			g := &SyncGroup{Name: name, At: n.At(), End: n.End}
+			c.Groups = append(c.Groups, g)
+			return g
+		}, syncGroup, "Instances that change state together."),
+		schema.Block("garp_group", "", func(c *Config, n *syntax.Node, _ *source.Report) *GARPGroup {
+			g := &GARPGroup{At: n.At(), End: n.End}
+			c.GARPGroups = append(c.GARPGroups, g)
+			return g
+		}, garpGroup, "Rate limit of gratuitous ARP shared by interfaces."),
+		schema.Block("track_group", "NAME ", func(c *Config, n *syntax.Node, r *source.Report) *TrackGroup {
+			name, ok := oneName(n, r)
+			if !ok {
+				return nil
+			}
+			if !c.names.block("track_group", name, n, r) {
+				return nil
+			}
+			g := &TrackGroup{Name: name, At: n.At(), End: n.End}
+			c.TrackGroup = append(c.TrackGroup, g)
+			return g
+		}, trackGroup, "Instances that fail with the interfaces of static entries."),
+		schema.Items("static_ipaddress", addressUsage, func(c *Config, n *syntax.Node, r *source.Report) (Address, bool) {
+			return readAddress(n, true, r)
+		}, func(c *Config) *[]opt[Address] { return &c.Static }, "Addresses held as long as the daemon runs.").
+			Options(addressOptions...).Options("track_group"),
+		schema.Items("static_routes", "ROUTE", func(_ *Config, n *syntax.Node, r *source.Report) (*Route, bool) {
+			return readRoute(true, n, r)
+		}, func(c *Config) *[]opt[*Route] { return &c.StaticRoutes }, "Routes held as long as the daemon runs.").
+			Options(routeOptions...).Options("track_group"),
+		schema.Items("static_rules", "RULE", func(_ *Config, n *syntax.Node, r *source.Report) (*Rule, bool) {
+			return readRule(true, n, r)
+		}, func(c *Config) *[]opt[*Rule] { return &c.StaticRules }, "Rules held as long as the daemon runs.").
+			Options(ruleOptions...).Options("track_group"),
+		schema.Items("interface_up_down_delays", "IFNAME DOWN [UP]", readUpDown, func(c *Config) *[]opt[upDown] { return &c.UpDown },
+			"Delays of acting on changes of links.").Options("<IFNAME>"),
+		schema.Items("linkbeat_interfaces", "IFNAME [MII|ETHTOOL|IOCTL]", readLinkbeat, func(c *Config) *[]opt[linkbeat] { return &c.Linkbeat },
+			"Interfaces whose link is polled.").Options("<IFNAME>", "MII", "ETHTOOL", "IOCTL"),
+		schema.Flag("linkbeat_use_polling", true, func(c *Config) *opt[bool] { return &c.LinkbeatAll }, "Poll the link of all interfaces that matter."),
+	}
 }
+
+var trackGroup = schema.TableOf(func() schema.Rows[TrackGroup] {
+	return schema.Rows[TrackGroup]{
+		schema.WordList("group", schema.Word, func(g *TrackGroup) *[]opt[string] { return &g.Members }, "The instances.").NotEmpty().FirstWins(),
+	}
+})
 
 func openInstance(c *Config, n *syntax.Node, r *source.Report) *Instance {
 	name, ok := oneName(n, r)
@@ -203,145 +209,159 @@ func openInstance(c *Config, n *syntax.Node, r *source.Report) *Instance {
 	return i
 }
 
-type itable = schema.Table[Instance]
+type irows = schema.Rows[Instance]
 
-var vrrpInstance = concat(itable{
-	schema.Line("state", "MASTER|BACKUP", readState, "State to start in; default by priority."),
-	schema.Inherited("interface", schema.IfName, func(i *Instance) *opt[string] { return &i.Interface },
-		"Interface of the adverts.").Begin(func(i *Instance, _ *syntax.Node) {
-		if i.Interface.IsSet() {
-			i.OldInterfaces = append(i.OldInterfaces, i.Interface)
-		}
-	}),
-	schema.Inherited("vrf", schema.IfName, func(i *Instance) *opt[string] { return &i.VRF }, "VRF of a unicast instance without interface."),
-	schema.Line("net_namespace", "NAME|PATH", readNamespace,
-		"Network namespace of the interface, addresses, routes, rules and tracked interfaces, instead of the daemon's; scripts run in the daemon's.").Ours(),
-	schema.Line("use_vmac", "[[name] IFNAME] [MAC] [netlink_notify_msg] [group GROUP]", readVMAC, "Run on an interface with the virtual MAC.").
-		Options("name", "netlink_notify_msg", "group", "<MAC>"),
-	schema.Flag("use_vmac_addr", true, func(i *Instance) *opt[bool] { return &i.VMACAddr },
-		"Virtual MACs for addresses on other interfaces."),
-	schema.Flag("vmac_xmit_base", true, func(i *Instance) *opt[bool] { return &i.VMACXmitBase },
-		"Send adverts from the interface itself."),
-	schema.Line("use_ipvlan", "[bridge|private|vepa] [[name] IFNAME] [group GROUP] [IPADDR]", readIPVLAN, "Run on an ipvlan.").
-		Options("bridge", "private", "vepa", "name", "group", "<IPADDR>"),
-	schema.Flag("dont_track_primary", true, func(i *Instance) *opt[bool] { return &i.DontTrackPrimary },
-		"Ignore faults of the instance's own interface."),
-
-	schema.Line("mcast_src_ip", "IPADDR", func(i *Instance, n *syntax.Node, r *source.Report) { readSource(i, n, r) }, "Source of adverts."),
-	schema.Line("unicast_src_ip", "IPADDR", func(i *Instance, n *syntax.Node, r *source.Report) {
-		readSource(i, n, r)
-		i.markUnicast(n)
-	}, "Source of unicast adverts."),
-	schema.Line("mcast_dst_ip", "IPADDR", readGroup, "Multicast group of this instance."),
-	schema.Flag("track_src_ip", true, func(i *Instance) *opt[bool] { return &i.TrackSource },
-		"FAULT while the configured source address is not there."),
-	schema.Items("unicast_peer", "IPADDR [min_ttl N] [max_ttl N]", readPeer, func(i *Instance) *[]opt[model.Peer] { return &i.Peers },
-		"Routers to send to instead of multicasting.").Options("<IPADDR>", "min_ttl", "max_ttl").Begin((*Instance).markUnicast),
-	schema.Flag("unicast_fault_no_peer", true, func(i *Instance) *opt[bool] { return &i.NoPeerFault },
-		"FAULT instead of multicast when there is no peer."),
-	schema.Line("check_unicast_src", "", func(i *Instance, n *syntax.Node, _ *source.Report) {
-		i.CheckSrc = opt[bool]{V: true, At: n.At()}
-		i.markUnicast(n)
-	}, "Drop adverts that do not come from a peer."),
-	schema.Line("old_unicast_checksum", "[never]", func(i *Instance, n *syntax.Node, r *source.Report) {
-		v := model.ChecksumOld
-		if len(n.Args) > 0 {
-			if v = model.ChecksumNever; n.Args[0].Text != "never" {
-				r.Errorf(n.Args[0].At, "old_unicast_checksum: unknown value %q - ignoring", n.Args[0].Text)
-				return
+var vrrpInstance = schema.TableOf(func() irows {
+	return concat(irows{
+		schema.Line("state", "MASTER|BACKUP", readState, "State to start in; default by priority."),
+		schema.Inherited("interface", schema.IfName, func(i *Instance) *opt[string] { return &i.Interface },
+			"Interface of the adverts.").Begin(func(i *Instance, _ *syntax.Node) {
+			if i.Interface.IsSet() {
+				i.OldInterfaces = append(i.OldInterfaces, i.Interface)
 			}
-		}
-		i.OldChecksum = opt[model.OldChecksum]{V: v, At: n.At()}
-		i.markUnicast(n)
-	}, "The version 3 checksum of keepalived up to 1.3.6."),
-	schema.Inherited("unicast_ttl", schema.Int(0, 255), func(i *Instance) *opt[int] { return &i.UnicastTTL }, "TTL of unicast adverts."),
-	schema.Line("native_ipv6", "", func(i *Instance, n *syntax.Node, r *source.Report) {
-		if i.fits(model.IPv6, n.At(), "native_ipv6", r) && i.Version.IsSet() && i.Version.V == 2 {
-			r.Errorf(n.At(), "native_ipv6: version 2 is configured - using version 3")
-			i.Version = opt[int]{V: 3, At: n.At()}
-		}
-	}, "An IPv6 instance."),
-	schema.Line("virtual_router_id", "<1-255>", func(i *Instance, n *syntax.Node, r *source.Report) {
-		v, ok := number(n, 1, 255, r)
-		if ok {
-			i.VRID = opt[int]{V: v, At: n.At()}
-		}
-	}, "The virtual router's number."),
-	schema.Line("version", "<2-3>", readVersion, "VRRP version."),
-	schema.Value("priority", schema.Fallback(schema.Int(1, 255), 100), 100, func(i *Instance) *opt[int] { return &i.Priority },
-		"Priority in the election; 255 means that this router owns the addresses."),
-	schema.Value("advert_int", schema.Seconds(10*time.Millisecond, 255*time.Second), time.Second,
-		func(i *Instance) *opt[time.Duration] { return &i.AdvertInt }, "Interval of adverts."),
-	vipRow("virtual_ipaddress", func(i *Instance) *[]opt[Address] { return &i.VIPs }, "Addresses held while master, and told in adverts."),
-	vipRow("virtual_ipaddress_excluded", func(i *Instance) *[]opt[Address] { return &i.Excluded },
-		"Addresses held while master, but not told in adverts; of either family."),
-	schema.Flag("no_virtual_ipaddress", true, func(i *Instance) *opt[bool] { return &i.NoVIP }, "Allow an instance without addresses."),
-	schema.Flag("promote_secondaries", true, func(i *Instance) *opt[bool] { return &i.PromoteSecondaries },
-		"Keep secondary addresses when the primary one goes."),
-	schema.Items("virtual_routes", "ROUTE", func(_ *Instance, n *syntax.Node, r *source.Report) (*Route, bool) {
-		return readRoute(false, n, r)
-	}, func(i *Instance) *[]opt[*Route] { return &i.Routes }, "Routes held while master.").Options(routeOptions...),
-	schema.Items("virtual_rules", "RULE", func(_ *Instance, n *syntax.Node, r *source.Report) (*Rule, bool) {
-		return readRule(false, n, r)
-	}, func(i *Instance) *[]opt[*Rule] { return &i.Rules }, "Rules held while master.").Options(ruleOptions...),
-	schema.Flag("accept", true, func(i *Instance) *opt[bool] { return &i.Accept }, "Accept packets to the addresses."),
-	schema.Flag("no_accept", false, func(i *Instance) *opt[bool] { return &i.Accept }, "Drop packets to the addresses."),
-	schema.Flag("nopreempt", true, func(i *Instance) *opt[bool] { return &i.NoPreempt }, "Leave a lower-priority master alone."),
-	schema.Flag("preempt", false, func(i *Instance) *opt[bool] { return &i.NoPreempt }, "Take over from a lower-priority master."),
-	schema.Inherited("preempt_delay", schema.Fallback(schema.Seconds(0, 1000*time.Second), 0),
-		func(i *Instance) *opt[time.Duration] { return &i.PreemptDelay }, "Wait before taking over."),
-	// Differs from keepalived: "skip_check_adv_addr off" switches it off.
-	schema.Inherited("skip_check_adv_addr", schema.Bool, func(i *Instance) *opt[bool] { return &i.SkipCheckAdvAddr },
-		"Compare the address list only of a new master."),
-	schema.Inherited("strict_mode", schema.Bool, func(i *Instance) *opt[bool] { return &i.Strict }, "Keep to the RFC; default vrrp_strict."),
-	schema.Inherited("v3_checksum_as_v2", schema.Bool, func(i *Instance) *opt[bool] { return &i.V3ChecksumV2 },
-		"Leave the pseudo header out of IPv4 version 3 checksums."),
-	schema.Check[Instance]("debug", schema.Int(0, 4), "No effect, as in keepalived."),
+		}),
+		schema.Inherited("vrf", schema.IfName, func(i *Instance) *opt[string] { return &i.VRF }, "VRF of a unicast instance without interface."),
+		schema.Line("net_namespace", "NAME|PATH", readNamespace,
+			"Network namespace of the interface, addresses, routes, rules and tracked interfaces, instead of the daemon's; scripts run in the daemon's.").Ours(),
+		schema.Line("use_vmac", "[[name] IFNAME] [MAC] [netlink_notify_msg] [group GROUP]", readVMAC, "Run on an interface with the virtual MAC.").
+			Options("name", "netlink_notify_msg", "group", "<MAC>"),
+		schema.Flag("use_vmac_addr", true, func(i *Instance) *opt[bool] { return &i.VMACAddr },
+			"Virtual MACs for addresses on other interfaces."),
+		schema.Flag("vmac_xmit_base", true, func(i *Instance) *opt[bool] { return &i.VMACXmitBase },
+			"Send adverts from the interface itself."),
+		schema.Line("use_ipvlan", "[bridge|private|vepa] [[name] IFNAME] [group GROUP] [IPADDR]", readIPVLAN, "Run on an ipvlan.").
+			Options("bridge", "private", "vepa", "name", "group", "<IPADDR>"),
+		schema.Flag("dont_track_primary", true, func(i *Instance) *opt[bool] { return &i.DontTrackPrimary },
+			"Ignore faults of the instance's own interface."),
 
-	schema.Inherited("notify_master_rx_lower_pri", command, func(i *Instance) *opt[Command] { return &i.LowerPrio },
-		"Run when a master hears a lower-priority advert.").Quoted().FirstWins(),
-	schema.Line("notify_deleted", "[CMD [USER [GROUP]]]", readNotifyDeleted,
-		"What is told when a reload removes the instance; without a command the state is DELETED, not FAULT.").Quoted(),
-	schema.Inherited("smtp_alert", schema.Bool, func(i *Instance) *opt[bool] { return &i.SMTPAlert }, "Mail on changes."),
-	schema.Inherited("notify_priority_changes", schema.Bool, func(i *Instance) *opt[bool] { return &i.NotifyPriority },
-		"Report priority changes; default that of the group, then vrrp_notify_priority_changes."),
+		schema.Line("mcast_src_ip", "IPADDR", func(i *Instance, n *syntax.Node, r *source.Report) { readSource(i, n, r) }, "Source of adverts."),
+		schema.Line("unicast_src_ip", "IPADDR", func(i *Instance, n *syntax.Node, r *source.Report) {
+			readSource(i, n, r)
+			i.markUnicast(n)
+		}, "Source of unicast adverts."),
+		schema.Line("mcast_dst_ip", "IPADDR", readGroup, "Multicast group of this instance."),
+		schema.Flag("track_src_ip", true, func(i *Instance) *opt[bool] { return &i.TrackSource },
+			"FAULT while the configured source address is not there."),
+		schema.Items("unicast_peer", "IPADDR [min_ttl N] [max_ttl N]", readPeer, func(i *Instance) *[]opt[model.Peer] { return &i.Peers },
+			"Routers to send to instead of multicasting.").Options("<IPADDR>", "min_ttl", "max_ttl").Begin((*Instance).markUnicast),
+		schema.Flag("unicast_fault_no_peer", true, func(i *Instance) *opt[bool] { return &i.NoPeerFault },
+			"FAULT instead of multicast when there is no peer."),
+		schema.Line("check_unicast_src", "", func(i *Instance, n *syntax.Node, _ *source.Report) {
+			i.CheckSrc = opt[bool]{V: true, At: n.At()}
+			i.markUnicast(n)
+		}, "Drop adverts that do not come from a peer."),
+		schema.Line("old_unicast_checksum", "[never]", func(i *Instance, n *syntax.Node, r *source.Report) {
+			v := model.ChecksumOld
+			if len(n.Args) > 0 {
+				if v = model.ChecksumNever; n.Args[0].Text != "never" {
+					r.Errorf(n.Args[0].At, "old_unicast_checksum: unknown value %q - ignoring", n.Args[0].Text)
+					return
+				}
+			}
+			i.OldChecksum = opt[model.OldChecksum]{V: v, At: n.At()}
+			i.markUnicast(n)
+		}, "The version 3 checksum of keepalived up to 1.3.6."),
+		schema.Inherited("unicast_ttl", schema.Int(0, 255), func(i *Instance) *opt[int] { return &i.UnicastTTL }, "TTL of unicast adverts."),
+		schema.Line("native_ipv6", "", func(i *Instance, n *syntax.Node, r *source.Report) {
+			if i.fits(model.IPv6, n.At(), "native_ipv6", r) && i.Version.IsSet() && i.Version.V == 2 {
+				r.Errorf(n.At(), "native_ipv6: version 2 is configured - using version 3")
+				i.Version = opt[int]{V: 3, At: n.At()}
+			}
+		}, "An IPv6 instance."),
+		schema.Line("virtual_router_id", "<1-255>", func(i *Instance, n *syntax.Node, r *source.Report) {
+			v, ok := number(n, 1, 255, r)
+			if ok {
+				i.VRID = opt[int]{V: v, At: n.At()}
+			}
+		}, "The virtual router's number."),
+		schema.Line("version", "<2-3>", readVersion, "VRRP version."),
+		schema.Value("priority", schema.Fallback(schema.Int(1, 255), 100), 100, func(i *Instance) *opt[int] { return &i.Priority },
+			"Priority in the election; 255 means that this router owns the addresses."),
+		schema.Value("advert_int", schema.Seconds(10*time.Millisecond, 255*time.Second), time.Second,
+			func(i *Instance) *opt[time.Duration] { return &i.AdvertInt }, "Interval of adverts."),
+		vipRow("virtual_ipaddress", func(i *Instance) *[]opt[Address] { return &i.VIPs }, "Addresses held while master, and told in adverts."),
+		vipRow("virtual_ipaddress_excluded", func(i *Instance) *[]opt[Address] { return &i.Excluded },
+			"Addresses held while master, but not told in adverts; of either family."),
+		schema.Flag("no_virtual_ipaddress", true, func(i *Instance) *opt[bool] { return &i.NoVIP }, "Allow an instance without addresses."),
+		schema.Flag("promote_secondaries", true, func(i *Instance) *opt[bool] { return &i.PromoteSecondaries },
+			"Keep secondary addresses when the primary one goes."),
+		schema.Items("virtual_routes", "ROUTE", func(_ *Instance, n *syntax.Node, r *source.Report) (*Route, bool) {
+			return readRoute(false, n, r)
+		}, func(i *Instance) *[]opt[*Route] { return &i.Routes }, "Routes held while master.").Options(routeOptions...),
+		schema.Items("virtual_rules", "RULE", func(_ *Instance, n *syntax.Node, r *source.Report) (*Rule, bool) {
+			return readRule(false, n, r)
+		}, func(i *Instance) *[]opt[*Rule] { return &i.Rules }, "Rules held while master.").Options(ruleOptions...),
+		schema.Flag("accept", true, func(i *Instance) *opt[bool] { return &i.Accept }, "Accept packets to the addresses."),
+		schema.Flag("no_accept", false, func(i *Instance) *opt[bool] { return &i.Accept }, "Drop packets to the addresses."),
+		schema.Flag("nopreempt", true, func(i *Instance) *opt[bool] { return &i.NoPreempt }, "Leave a lower-priority master alone."),
+		schema.Flag("preempt", false, func(i *Instance) *opt[bool] { return &i.NoPreempt }, "Take over from a lower-priority master."),
+		schema.Inherited("preempt_delay", schema.Fallback(schema.Seconds(0, 1000*time.Second), 0),
+			func(i *Instance) *opt[time.Duration] { return &i.PreemptDelay }, "Wait before taking over."),
+		// Differs from keepalived: "skip_check_adv_addr off" switches it off.
+		schema.Inherited("skip_check_adv_addr", schema.Bool, func(i *Instance) *opt[bool] { return &i.SkipCheckAdvAddr },
+			"Compare the address list only of a new master."),
+		schema.Inherited("strict_mode", schema.Bool, func(i *Instance) *opt[bool] { return &i.Strict }, "Keep to the RFC; default vrrp_strict."),
+		schema.Inherited("v3_checksum_as_v2", schema.Bool, func(i *Instance) *opt[bool] { return &i.V3ChecksumV2 },
+			"Leave the pseudo header out of IPv4 version 3 checksums."),
+		schema.Check[Instance]("debug", schema.Int(0, 4), "No effect, as in keepalived."),
 
-	schema.Inherited("garp_master_delay", seconds4294, func(i *Instance) *opt[time.Duration] { return &i.GARPMasterDelay },
-		"Delay of the second round of gratuitous ARP."),
-	schema.Inherited("garp_master_repeat", repeat, func(i *Instance) *opt[int] { return &i.GARPMasterRepeat }, "Gratuitous ARPs per round."),
-	schema.Inherited("garp_master_refresh", garpSeconds, func(i *Instance) *opt[time.Duration] { return &i.GARPMasterRefresh },
-		"Period of rounds while master."),
-	schema.Inherited("garp_master_refresh_repeat", repeat, func(i *Instance) *opt[int] { return &i.GARPRefreshRepeat },
-		"Gratuitous ARPs per refresh."),
-	schema.Inherited("garp_lower_prio_delay", seconds4294, func(i *Instance) *opt[time.Duration] { return &i.GARPLowerPrioDelay },
-		"Delay of the second round after a lower-priority advert."),
-	schema.Inherited("garp_lower_prio_repeat", schema.Int(0, math.MaxInt32), func(i *Instance) *opt[int] { return &i.GARPLowerPrioCount },
-		"Gratuitous ARPs per round then."),
-	schema.Inherited("garp_extra_if", extraIf(0), func(i *Instance) *opt[model.ExtraIf] { return &i.ExtraIf },
-		"Period of gratuitous ARP for addresses on interfaces without adverts: VMACs, with all any other too.").
-		OldName("vmac_garp_intvl", source.Deprecated),
-	schema.Inherited("down_timer_adverts", schema.Int(1, 100), func(i *Instance) *opt[int] { return &i.DownTimer },
-		"Missed adverts before a backup takes over."),
-	schema.Inherited("timer_expired_backup", schema.Kind[int]{Usage: "[<1-254>]", Parse: func(w []source.Word) (int, error) {
-		if len(w) == 0 {
-			return 254, nil
-		}
-		return schema.ParseInt(w[0].Text, 1, 254)
-	}}, func(i *Instance) *opt[int] { return &i.TimerExpired }, "Become backup after a late timer, supposing a router of that priority.").
-		OldName("thread_timer_expired", source.Error),
-	schema.Inherited("lower_prio_no_advert", schema.Bool, func(i *Instance) *opt[bool] { return &i.LowerPrioNo },
-		"Do not answer a lower-priority advert at once."),
-	schema.Inherited("higher_prio_send_advert", schema.Bool, func(i *Instance) *opt[bool] { return &i.HigherPrioSend },
-		"Send an advert when a higher-priority one makes us backup."),
-	schema.Inherited("owner_ignore_adverts", schema.Bool, func(i *Instance) *opt[bool] { return &i.OwnerIgnore },
-		"The address owner ignores adverts."),
-	schema.Inherited("kernel_rx_buf_size", schema.Exactly(schema.Int(0, math.MaxUint32)), func(i *Instance) *opt[int] { return &i.RxBufSize },
-		"Size of the receive buffer.").Lenient(),
-	schema.Flag("linkbeat_use_polling", true, func(i *Instance) *opt[bool] { return &i.Linkbeat }, "Poll the link.").Deprecated("linkbeat_interfaces"),
-	schema.Inherited("lvs_sync_daemon_interface", schema.IfName, func(i *Instance) *opt[string] { return &i.SyncInterface },
-		"Interface of the IPVS sync daemon, which follows this instance.").Deprecated("lvs_sync_daemon in global_defs"),
+		schema.Inherited("notify_master_rx_lower_pri", command, func(i *Instance) *opt[Command] { return &i.LowerPrio },
+			"Run when a master hears a lower-priority advert.").Quoted().FirstWins(),
+		schema.Line("notify_deleted", "[CMD [USER [GROUP]]]", readNotifyDeleted,
+			"What is told when a reload removes the instance; without a command the state is DELETED, not FAULT.").Quoted(),
+		schema.Inherited("smtp_alert", schema.Bool, func(i *Instance) *opt[bool] { return &i.SMTPAlert }, "Mail on changes."),
+		schema.Inherited("notify_priority_changes", schema.Bool, func(i *Instance) *opt[bool] { return &i.NotifyPriority },
+			"Report priority changes; default that of the group, then vrrp_notify_priority_changes."),
 
-	schema.Block("authentication", "", func(i *Instance, _ *syntax.Node, _ *source.Report) *Instance { return i }, itable{
+		schema.Inherited("garp_master_delay", seconds4294, func(i *Instance) *opt[time.Duration] { return &i.GARPMasterDelay },
+			"Delay of the second round of gratuitous ARP."),
+		schema.Inherited("garp_master_repeat", repeat, func(i *Instance) *opt[int] { return &i.GARPMasterRepeat }, "Gratuitous ARPs per round."),
+		schema.Inherited("garp_master_refresh", garpSeconds, func(i *Instance) *opt[time.Duration] { return &i.GARPMasterRefresh },
+			"Period of rounds while master."),
+		schema.Inherited("garp_master_refresh_repeat", repeat, func(i *Instance) *opt[int] { return &i.GARPRefreshRepeat },
+			"Gratuitous ARPs per refresh."),
+		schema.Inherited("garp_lower_prio_delay", seconds4294, func(i *Instance) *opt[time.Duration] { return &i.GARPLowerPrioDelay },
+			"Delay of the second round after a lower-priority advert."),
+		schema.Inherited("garp_lower_prio_repeat", schema.Int(0, math.MaxInt32), func(i *Instance) *opt[int] { return &i.GARPLowerPrioCount },
+			"Gratuitous ARPs per round then."),
+		schema.Inherited("garp_extra_if", extraIf(0), func(i *Instance) *opt[model.ExtraIf] { return &i.ExtraIf },
+			"Period of gratuitous ARP for addresses on interfaces without adverts: VMACs, with all any other too.").
+			OldName("vmac_garp_intvl", source.Deprecated),
+		schema.Inherited("down_timer_adverts", schema.Int(1, 100), func(i *Instance) *opt[int] { return &i.DownTimer },
+			"Missed adverts before a backup takes over."),
+		schema.Inherited("timer_expired_backup", schema.Kind[int]{Usage: "[<1-254>]", Parse: func(w []source.Word) (int, error) {
+			if len(w) == 0 {
+				return 254, nil
+			}
+			return schema.ParseInt(w[0].Text, 1, 254)
+		}}, func(i *Instance) *opt[int] { return &i.TimerExpired }, "Become backup after a late timer, supposing a router of that priority.").
+			OldName("thread_timer_expired", source.Error),
+		schema.Inherited("lower_prio_no_advert", schema.Bool, func(i *Instance) *opt[bool] { return &i.LowerPrioNo },
+			"Do not answer a lower-priority advert at once."),
+		schema.Inherited("higher_prio_send_advert", schema.Bool, func(i *Instance) *opt[bool] { return &i.HigherPrioSend },
+			"Send an advert when a higher-priority one makes us backup."),
+		schema.Inherited("owner_ignore_adverts", schema.Bool, func(i *Instance) *opt[bool] { return &i.OwnerIgnore },
+			"The address owner ignores adverts."),
+		schema.Inherited("kernel_rx_buf_size", schema.Exactly(schema.Int(0, math.MaxUint32)), func(i *Instance) *opt[int] { return &i.RxBufSize },
+			"Size of the receive buffer.").Lenient(),
+		schema.Flag("linkbeat_use_polling", true, func(i *Instance) *opt[bool] { return &i.Linkbeat }, "Poll the link.").Deprecated("linkbeat_interfaces"),
+		schema.Inherited("lvs_sync_daemon_interface", schema.IfName, func(i *Instance) *opt[string] { return &i.SyncInterface },
+			"Interface of the IPVS sync daemon, which follows this instance.").Deprecated("lvs_sync_daemon in global_defs"),
+
+		schema.Block("authentication", "", func(i *Instance, _ *syntax.Node, _ *source.Report) *Instance { return i }, authentication,
+			"Authentication of VRRP version 2."),
+		schema.Block("auth_hmac", "", func(i *Instance, _ *syntax.Node, _ *source.Report) *HMAC { return &i.HMAC }, hmacTable,
+			"Keyed trailer of adverts, instead of authentication."),
+	},
+		safetyRows("", func(i *Instance) *Safety { return &i.Safety }),
+		scriptRows(func(i *Instance) *Scripts { return &i.Scripts }),
+		trackRows(func(i *Instance) *trackLists { return &i.Track }),
+		trackCheckRows(func(i *Instance) *trackLists { return &i.Track }),
+	)
+})
+
+var authentication = schema.TableOf(func() irows {
+	return irows{
 		schema.Inherited("auth_type", schema.Choice("PASS|AH", map[string]model.AuthType{"PASS": model.AuthPass, "AH": model.AuthAH}),
 			func(i *Instance) *opt[model.AuthType] { return &i.AuthType }, "Method."),
 		schema.Inherited("auth_pass", schema.One("TEXT(≤8)", func(s string) (string, error) {
@@ -350,22 +370,15 @@ var vrrpInstance = concat(itable{
 			}
 			return s, nil
 		}), func(i *Instance) *opt[string] { return &i.AuthPass }, "Password."),
-	}, "Authentication of VRRP version 2."),
-	schema.Block("auth_hmac", "", func(i *Instance, _ *syntax.Node, _ *source.Report) *HMAC { return &i.HMAC }, hmacTable,
-		"Keyed trailer of adverts, instead of authentication."),
-},
-	safetyRows("", func(i *Instance) *Safety { return &i.Safety }),
-	scriptRows(func(i *Instance) *Scripts { return &i.Scripts }),
-	trackRows(func(i *Instance) *trackLists { return &i.Track }),
-	trackCheckRows(func(i *Instance) *trackLists { return &i.Track }),
-)
+	}
+})
 
 // scriptRows are the notify keywords that instances and groups share.
-func scriptRows[T any](of func(*T) *Scripts) schema.Table[T] {
+func scriptRows[T any](of func(*T) *Scripts) schema.Rows[T] {
 	row := func(name, doc string, field func(*Scripts) *opt[Command]) schema.Keyword[T] {
 		return schema.Inherited(name, command, func(t *T) *opt[Command] { return field(of(t)) }, doc).Quoted().FirstWins()
 	}
-	return schema.Table[T]{
+	return schema.Rows[T]{
 		row("notify_master", "Run on the change to master.", func(s *Scripts) *opt[Command] { return &s.Master }),
 		row("notify_backup", "Run on the change to backup.", func(s *Scripts) *opt[Command] { return &s.Backup }),
 		row("notify_fault", "Run on the change to fault.", func(s *Scripts) *opt[Command] { return &s.Fault }),
@@ -374,36 +387,40 @@ func scriptRows[T any](of func(*T) *Scripts) schema.Table[T] {
 	}
 }
 
-var syncGroup = concat(schema.Table[SyncGroup]{
-	schema.WordList("group", schema.Word, func(g *SyncGroup) *[]opt[string] { return &g.Members }, "The instances.").NotEmpty().FirstWins(),
-	schema.Inherited("smtp_alert", schema.Bool, func(g *SyncGroup) *opt[bool] { return &g.SMTPAlert }, "Mail on changes."),
-	schema.Inherited("notify_priority_changes", schema.Bool, func(g *SyncGroup) *opt[bool] { return &g.NotifyPriority },
-		"Report priority changes of the members."),
-	schema.Flag("sync_group_tracking_weight", true, func(g *SyncGroup) *opt[bool] { return &g.TrackingWeight },
-		"Allow trackers with weights."),
-	schema.Flag("global_tracking", true, func(g *SyncGroup) *opt[bool] { return &g.TrackingWeight },
-		"As sync_group_tracking_weight.").Deprecated("track_* in the sync group"),
-},
-	scriptRows(func(g *SyncGroup) *Scripts { return &g.Scripts }),
-	trackRows(func(g *SyncGroup) *trackLists { return &g.Track }),
-	trackCheckRows(func(g *SyncGroup) *trackLists { return &g.Track }),
-)
+var syncGroup = schema.TableOf(func() schema.Rows[SyncGroup] {
+	return concat(schema.Rows[SyncGroup]{
+		schema.WordList("group", schema.Word, func(g *SyncGroup) *[]opt[string] { return &g.Members }, "The instances.").NotEmpty().FirstWins(),
+		schema.Inherited("smtp_alert", schema.Bool, func(g *SyncGroup) *opt[bool] { return &g.SMTPAlert }, "Mail on changes."),
+		schema.Inherited("notify_priority_changes", schema.Bool, func(g *SyncGroup) *opt[bool] { return &g.NotifyPriority },
+			"Report priority changes of the members."),
+		schema.Flag("sync_group_tracking_weight", true, func(g *SyncGroup) *opt[bool] { return &g.TrackingWeight },
+			"Allow trackers with weights."),
+		schema.Flag("global_tracking", true, func(g *SyncGroup) *opt[bool] { return &g.TrackingWeight },
+			"As sync_group_tracking_weight.").Deprecated("track_* in the sync group"),
+	},
+		scriptRows(func(g *SyncGroup) *Scripts { return &g.Scripts }),
+		trackRows(func(g *SyncGroup) *trackLists { return &g.Track }),
+		trackCheckRows(func(g *SyncGroup) *trackLists { return &g.Track }),
+	)
+})
 
-var garpGroup = schema.Table[GARPGroup]{
-	schema.Inherited("garp_interval", groupInterval, func(g *GARPGroup) *opt[time.Duration] { return &g.ARP }, "Gap between gratuitous ARPs.").
-		Begin(func(g *GARPGroup, _ *syntax.Node) { g.Delayed = true }),
-	schema.Inherited("gna_interval", groupInterval, func(g *GARPGroup) *opt[time.Duration] { return &g.NA },
-		"Gap between unsolicited neighbour advertisements.").Begin(func(g *GARPGroup, _ *syntax.Node) { g.Delayed = true }),
-	schema.Line("interface", "IFNAME", func(g *GARPGroup, n *syntax.Node, r *source.Report) {
-		if len(n.Args) == 0 {
-			r.Add(source.MissingWord, n.At(), "'interface' is missing a required parameter (word 2)")
-			return
-		}
-		g.Interfaces = append(g.Interfaces, opt[string]{V: n.Args[0].Text, At: n.Args[0].At})
-	}, "A member."),
-	schema.WordList("interfaces", schema.IfName, func(g *GARPGroup) *[]opt[string] { return &g.Interfaces }, "The members.").NotEmpty().
-		Begin(func(g *GARPGroup, n *syntax.Node) { g.Lists = append(g.Lists, [2]source.Pos{n.At(), n.End}) }),
-}
+var garpGroup = schema.TableOf(func() schema.Rows[GARPGroup] {
+	return schema.Rows[GARPGroup]{
+		schema.Inherited("garp_interval", groupInterval, func(g *GARPGroup) *opt[time.Duration] { return &g.ARP }, "Gap between gratuitous ARPs.").
+			Begin(func(g *GARPGroup, _ *syntax.Node) { g.Delayed = true }),
+		schema.Inherited("gna_interval", groupInterval, func(g *GARPGroup) *opt[time.Duration] { return &g.NA },
+			"Gap between unsolicited neighbour advertisements.").Begin(func(g *GARPGroup, _ *syntax.Node) { g.Delayed = true }),
+		schema.Line("interface", "IFNAME", func(g *GARPGroup, n *syntax.Node, r *source.Report) {
+			if len(n.Args) == 0 {
+				r.Add(source.MissingWord, n.At(), "'interface' is missing a required parameter (word 2)")
+				return
+			}
+			g.Interfaces = append(g.Interfaces, opt[string]{V: n.Args[0].Text, At: n.Args[0].At})
+		}, "A member."),
+		schema.WordList("interfaces", schema.IfName, func(g *GARPGroup) *[]opt[string] { return &g.Interfaces }, "The members.").NotEmpty().
+			Begin(func(g *GARPGroup, n *syntax.Node) { g.Lists = append(g.Lists, [2]source.Pos{n.At(), n.End}) }),
+	}
+})
 
 func (i *Instance) markUnicast(n *syntax.Node) {
 	if !i.Unicast.IsSet() {

@@ -21,8 +21,8 @@ var lease = schema.Kind[time.Duration]{Usage: "<2-86400 seconds>", Parse: func(w
 }}
 
 // safetyRows are the keywords of Safety; prefix is that of their names in global_defs.
-func safetyRows[T any](prefix string, of func(*T) *Safety) schema.Table[T] {
-	return schema.Table[T]{
+func safetyRows[T any](prefix string, of func(*T) *Safety) schema.Rows[T] {
+	return schema.Rows[T]{
 		schema.Inherited(prefix+"vip_lease", lease, func(t *T) *opt[time.Duration] { return &of(t).Lease },
 			"Give virtual addresses this lifetime, renewed while master: the kernel removes them when the daemon was killed or hangs. Implies stall_guard.").Ours(),
 		schema.Inherited(prefix+"stall_guard", schema.Bool, func(t *T) *opt[bool] { return &of(t).StallGuard },

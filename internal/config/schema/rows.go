@@ -134,12 +134,11 @@ func (k *Keyword[T]) checkEmpty(n *syntax.Node, r *source.Report) {
 
 // Block declares a keyword with a block of keywords. open makes the value that the block fills, or reports and returns nil to skip it;
 // the defaults of the table are stored into it unless it is the one that an earlier block filled, which again reports.
-func Block[T, U any](name, usage string, open func(*T, *syntax.Node, *source.Report) *U, table Table[U], doc string) Keyword[T] {
-	index := table.Index()
-	return Keyword[T]{Name: name, Usage: usage + "{ … }", Doc: doc, shape: syntax.Block, sub: index,
+func Block[T, U any](name, usage string, open func(*T, *syntax.Node, *source.Report) *U, table *Table[U], doc string) Keyword[T] {
+	return Keyword[T]{Name: name, Usage: usage + "{ … }", Doc: doc, shape: syntax.Block, sub: table,
 		read: func(_ *Keyword[T], t *T, n *syntax.Node, r *source.Report) {
 			if u := open(t, n, r); u != nil {
-				index.Read(u, n.Body, r)
+				table.Read(u, n.Body, r)
 				table.Tell(n.At(), u, r)
 			} else {
 				r.Forget(n.At(), n.End)

@@ -81,25 +81,6 @@ func (k Keyword[T]) NotEmpty() Keyword[T] { k.notEmpty = true; return k }
 // For says which of keepalived's processes read an outermost block; without it the parent does.
 func (k Keyword[T]) For(parts syntax.Parts) Keyword[T] { k.parts = parts; return k }
 
-// For says it for all keywords for which it is not said yet.
-func (t Table[T]) For(parts syntax.Parts) Table[T] {
-	out := slices.Clone(t)
-	for i := range out {
-		if out[i].parts == 0 {
-			out[i].parts = parts
-		}
-	}
-	return out
-}
-
-// Parts makes the outermost table the root of the grammar.
-func (t Table[T]) Parts(name string) syntax.Parts {
-	if k, _ := t.find(name); k != nil && k.parts != 0 {
-		return k.parts
-	}
-	return syntax.Parent
-}
-
 // Deprecated tells, with the class of that name, what to write instead.
 func (k Keyword[T]) Deprecated(use string) Keyword[T] { k.instead = use; return k }
 
@@ -118,27 +99,25 @@ func (k Keyword[T]) Options(words ...string) Keyword[T] {
 	return k
 }
 
-// Table is the set of keywords of one kind of block.
-type Table[T any] []Keyword[T]
+// Rows are keywords of one kind of block, or some of them that several kinds have.
+type Rows[T any] []Keyword[T]
 
-func (t Table[T]) find(name string) (*Keyword[T], source.Class) {
-	for i := range t {
-		if t[i].Name == name {
-			return &t[i], source.Note
-		}
-		for _, a := range t[i].aliases {
-			if a.name == name {
-				return &t[i], a.class
-			}
+// For says it for all keywords for which it is not said yet.
+func (rows Rows[T]) For(parts syntax.Parts) Rows[T] {
+	out := slices.Clone(rows)
+	for i := range out {
+		if out[i].parts == 0 {
+			out[i].parts = parts
 		}
 	}
-	return nil, source.Note
+	return out
 }
 
-// Index is a table with a quick way to its rows, for what is read.
-type Index[T any] struct {
-	Table[T]
-	rows func() map[string]indexed[T]
+// Table is the set of keywords of one kind of block. It is made at the first look: a configuration has few kinds of blocks, and most of
+// the daemon's processes read none.
+type Table[T any] struct {
+	rows  func() Rows[T]
+	index func() map[string]indexed[T]
 }
 
 type indexed[T any] struct {
@@ -146,41 +125,43 @@ type indexed[T any] struct {
 	class source.Class
 }
 
-// Index makes an index of a table. Of most tables none is needed: it is made at the first look.
-func (t Table[T]) Index() *Index[T] {
-	return &Index[T]{t, sync.OnceValue(func() map[string]indexed[T] {
-		rows := make(map[string]indexed[T], len(t))
+// TableOf is the table that has these rows, part after part. Of two rows with a name the first counts.
+func TableOf[T any](parts ...func() Rows[T]) *Table[T] {
+	rows := sync.OnceValue(func() (all Rows[T]) {
+		for _, part := range parts {
+			all = append(all, part()...)
+		}
+		return all
+	})
+	return &Table[T]{rows, sync.OnceValue(func() map[string]indexed[T] {
+		rows := rows()
+		index := make(map[string]indexed[T], len(rows))
 		add := func(name string, row indexed[T]) {
-			if _, dup := rows[name]; !dup {
-				rows[name] = row
+			if _, dup := index[name]; !dup {
+				index[name] = row
 			}
 		}
-		for i := range t {
-			add(t[i].Name, indexed[T]{&t[i], source.Note})
-			for _, a := range t[i].aliases {
-				add(a.name, indexed[T]{&t[i], a.class})
+		for i := range rows {
+			add(rows[i].Name, indexed[T]{&rows[i], source.Note})
+			for _, a := range rows[i].aliases {
+				add(a.name, indexed[T]{&rows[i], a.class})
 			}
 		}
-		return rows
+		return index
 	})}
 }
 
-func (x *Index[T]) find(name string) (*Keyword[T], source.Class) {
-	row := x.rows()[name]
-	return row.Keyword, row.class
+// Parts makes the outermost table the root of the grammar.
+func (t *Table[T]) Parts(name string) syntax.Parts {
+	if k := t.index()[name]; k.Keyword != nil && k.parts != 0 {
+		return k.parts
+	}
+	return syntax.Parent
 }
 
-// Lookup is that of Grammar.
-func (x *Index[T]) Lookup(name string) (syntax.Shape, syntax.Grammar) { return lookup(x.find, name) }
-
-// Read is that of Table.
-func (x *Index[T]) Read(v *T, nodes []*syntax.Node, r *source.Report) { readAll(x.find, v, nodes, r) }
-
 // Lookup makes a table the grammar of its block.
-func (t Table[T]) Lookup(name string) (syntax.Shape, syntax.Grammar) { return lookup(t.find, name) }
-
-func lookup[T any](find func(string) (*Keyword[T], source.Class), name string) (syntax.Shape, syntax.Grammar) {
-	k, _ := find(name)
+func (t *Table[T]) Lookup(name string) (syntax.Shape, syntax.Grammar) {
+	k := t.index()[name].Keyword
 	if k == nil {
 		return syntax.Unknown, nil
 	}
@@ -191,28 +172,28 @@ func lookup[T any](find func(string) (*Keyword[T], source.Class), name string) (
 }
 
 // Init stores the defaults.
-func (t Table[T]) Init(v *T) {
-	for i := range t {
-		if init := t[i].init; init != nil {
+func (t *Table[T]) Init(v *T) {
+	rows := t.rows()
+	for i := range rows {
+		if init := rows[i].init; init != nil {
 			init(v)
 		}
 	}
 }
 
 // Read takes the statements of one block in their order. Nodes are those that the table as a grammar let through.
-func (t Table[T]) Read(v *T, nodes []*syntax.Node, r *source.Report) { readAll(t.find, v, nodes, r) }
-
-func readAll[T any](find func(string) (*Keyword[T], source.Class), v *T, nodes []*syntax.Node, r *source.Report) {
+func (t *Table[T]) Read(v *T, nodes []*syntax.Node, r *source.Report) {
+	index := t.index()
 	for _, n := range nodes {
-		k, class := find(n.Key.Text)
-		if k == nil {
+		k := index[n.Key.Text]
+		if k.Keyword == nil {
 			continue
 		}
 		switch {
 		case k.instead != "":
 			r.Add(source.Deprecated, n.At(), "%s is deprecated", n.Key.Text).Hint = "use " + k.instead
-		case class != source.Note:
-			r.Add(class, n.At(), "%s is an old name", n.Key.Text).Hint = "use " + k.Name
+		case k.class != source.Note:
+			r.Add(k.class, n.At(), "%s is an old name", n.Key.Text).Hint = "use " + k.Name
 		}
 		if k.pending != "" && r.Once("pending "+k.Name) {
 			r.Notef(n.At(), "%s has no effect yet: %s", k.Name, k.pending)
@@ -220,24 +201,28 @@ func readAll[T any](find func(string) (*Keyword[T], source.Class), v *T, nodes [
 		if k.begin != nil {
 			k.begin(v, n)
 		}
-		k.read(k, v, n, r)
+		k.Read(v, n, r)
 	}
 }
 
+// Read takes one occurrence, as it is.
+func (k *Keyword[T]) Read(v *T, n *syntax.Node, r *source.Report) { k.read(k, v, n, r) }
+
 // Tell tells the report's Trace what a block that was opened at a place has after it was read.
-func (t Table[T]) Tell(block source.Pos, v *T, r *source.Report) {
+func (t *Table[T]) Tell(block source.Pos, v *T, r *source.Report) {
 	if r.Trace == nil {
 		return
 	}
 	r.Trace(block, "", nil, source.Pos{})
-	for i := range t {
-		if held := t[i].held; held != nil {
+	rows := t.rows()
+	for i := range rows {
+		if held := rows[i].held; held != nil {
 			value, at := held(v)
-			r.Trace(block, t[i].Name, value, at)
+			r.Trace(block, rows[i].Name, value, at)
 		}
-		if kept := t[i].kept; kept != nil {
+		if kept := rows[i].kept; kept != nil {
 			for _, at := range kept(v) {
-				r.Trace(block, t[i].Name, nil, at)
+				r.Trace(block, rows[i].Name, nil, at)
 			}
 		}
 	}
@@ -289,8 +274,8 @@ type Walker interface {
 }
 
 // Walk is that of Walker.
-func (t Table[T]) Walk(block string, visit func(Row)) {
-	for _, k := range t {
+func (t *Table[T]) Walk(block string, visit func(Row)) {
+	for _, k := range t.rows() {
 		names := []string{k.Name}
 		for _, a := range k.aliases {
 			names = append(names, a.name)
@@ -327,10 +312,10 @@ func (t Table[T]) Walk(block string, visit func(Row)) {
 const Root = "(root)"
 
 // Suggest returns the keyword nearest to a misspelt one, or "".
-func (t Table[T]) Suggest(word string) string {
-	names := make([]string, len(t))
-	for i, k := range t {
-		names[i] = k.Name
+func (t *Table[T]) Suggest(word string) string {
+	var names []string
+	for _, k := range t.rows() {
+		names = append(names, k.Name)
 	}
 	return Nearest(word, names)
 }

@@ -70,23 +70,27 @@ type thing struct {
 	Inner *thing
 }
 
-var inner = Table[thing]{Value("n", Int(1, 9), 5, func(t *thing) *Opt[int] { return &t.N }, "A number.")}
+var inner = TableOf(func() Rows[thing] {
+	return Rows[thing]{Value("n", Int(1, 9), 5, func(t *thing) *Opt[int] { return &t.N }, "A number.")}
+})
 
-var things = Table[thing]{
-	Value("number", Int(1, 9), 3, func(t *thing) *Opt[int] { return &t.N }, "A number.").Alias("numeral"),
-	Inherited("text", Word, func(t *thing) *Opt[string] { return &t.S }, "A text.").Lenient().FirstWins(),
-	Flag("on", true, func(t *thing) *Opt[bool] { return &t.On }, "A flag.").OldName("onn", source.Deprecated),
-	WordList("list", Word, func(t *thing) *[]Opt[string] { return &t.List }, "A list.").NotEmpty(),
-	Block("block", "", func(t *thing, n *syntax.Node, r *source.Report) *thing {
-		if len(n.Args) > 0 {
-			return nil
-		}
-		t.Inner = &thing{}
-		inner.Init(t.Inner)
-		return t.Inner
-	}, inner, "A block."),
-	Check[thing]("later", Int(1, 9), "Not yet.").Pending("it is not built"),
-}
+var things = TableOf(func() Rows[thing] {
+	return Rows[thing]{
+		Value("number", Int(1, 9), 3, func(t *thing) *Opt[int] { return &t.N }, "A number.").Alias("numeral"),
+		Inherited("text", Word, func(t *thing) *Opt[string] { return &t.S }, "A text.").Lenient().FirstWins(),
+		Flag("on", true, func(t *thing) *Opt[bool] { return &t.On }, "A flag.").OldName("onn", source.Deprecated),
+		WordList("list", Word, func(t *thing) *[]Opt[string] { return &t.List }, "A list.").NotEmpty(),
+		Block("block", "", func(t *thing, n *syntax.Node, r *source.Report) *thing {
+			if len(n.Args) > 0 {
+				return nil
+			}
+			t.Inner = &thing{}
+			inner.Init(t.Inner)
+			return t.Inner
+		}, inner, "A block."),
+		Check[thing]("later", Int(1, 9), "Not yet.").Pending("it is not built"),
+	}
+})
 
 type oneFile string
 
