@@ -85,7 +85,7 @@ func checkerRows() schema.Rows[RealServer] {
 	}
 }
 
-func checkerRow(kind model.CheckKind, table *schema.Table[Checker], doc string) schema.Keyword[RealServer] {
+func checkerRow(kind model.CheckKind, table *schema.Table[Checker], doc string) *schema.Keyword[RealServer] {
 	return schema.Block(string(kind), "", func(s *RealServer, n *syntax.Node, _ *source.Report) *Checker {
 		c := &Checker{Kind: kind, At: n.At(), End: n.End}
 		table.Init(c)
@@ -105,7 +105,7 @@ func everyChecker() crows {
 	})
 }
 
-func alphaRow() schema.Keyword[Checker] {
+func alphaRow() *schema.Keyword[Checker] {
 	return schema.Inherited("alpha", schema.Bool, func(c *Checker) *opt[bool] { return &c.Alpha },
 		"The server is down until the first success of this checker; default that of the server.")
 }

@@ -87,7 +87,7 @@ func sslRows() crows {
 	}
 }
 
-func urlBlock(table *schema.Table[url]) schema.Keyword[Checker] {
+func urlBlock(table *schema.Table[url]) *schema.Keyword[Checker] {
 	return schema.Block("url", "", func(c *Checker, n *syntax.Node, _ *source.Report) *url {
 		u := &url{At: n.At(), End: n.End}
 		table.Init(u)

@@ -77,7 +77,7 @@ func timingRows[T any](least int, of func(*T) *timing) schema.Rows[T] {
 	}
 }
 
-func connectTimeoutRow[T any](of func(*T) *timing) schema.Keyword[T] {
+func connectTimeoutRow[T any](of func(*T) *timing) *schema.Keyword[T] {
 	return schema.Inherited("connect_timeout", schema.Seconds(time.Microsecond, 4294967295*time.Microsecond),
 		func(t *T) *opt[time.Duration] { return &of(t).ConnectTimeout }, "How long a connection, and each read from it, may take; default 5.")
 }
@@ -241,7 +241,7 @@ var virtualServer = schema.TableOf(func() schema.Rows[VirtualServer] {
 
 const defaultPersistence = 360
 
-func schedulerFlag(name, scheduler string, flag uint32, doc string) schema.Keyword[VirtualServer] {
+func schedulerFlag(name, scheduler string, flag uint32, doc string) *schema.Keyword[VirtualServer] {
 	return schema.Line(name, "", func(v *VirtualServer, n *syntax.Node, r *source.Report) {
 		switch s := v.Scheduler.V; {
 		case scheduler == "" || s == scheduler:
@@ -377,7 +377,7 @@ func readGranularity(v *VirtualServer, n *syntax.Node, r *source.Report) {
 }
 
 // replaced declares a word of which a second occurrence is an error, but counts.
-func replaced[T any](name string, lenient, alone bool, field func(*T) *opt[string], doc string) schema.Keyword[T] {
+func replaced[T any](name string, lenient, alone bool, field func(*T) *opt[string], doc string) *schema.Keyword[T] {
 	return schema.Line(name, schema.Word.Usage, func(t *T, n *syntax.Node, r *source.Report) {
 		f := field(t)
 		switch {

@@ -353,7 +353,7 @@ type trackLists struct {
 }
 
 func trackRows[T any](of func(*T) *trackLists) schema.Rows[T] {
-	row := func(kind, doc string, list func(*trackLists) *[]opt[trackEntry]) schema.Keyword[T] {
+	row := func(kind, doc string, list func(*trackLists) *[]opt[trackEntry]) *schema.Keyword[T] {
 		return schema.Items(kind, "NAME [weight W [reverse]]", func(t *T, n *syntax.Node, r *source.Report) (trackEntry, bool) {
 			if old, dup := of(t).names.twice(kind+" "+n.Key.Text, n.At()); dup {
 				r.Errorf(n.At(), "duplicate %s %s - ignoring", kind, n.Key.Text).With("first named at", old)

@@ -71,7 +71,7 @@ var trackedProbes = []struct {
 func trackCheckRows[T any](of func(*T) *trackLists) (out schema.Rows[T]) {
 	for _, p := range trackedProbes {
 		table := schema.TableOf(probeRows, func() prows { return checkRows(p.rows...) }, func() prows {
-			return slices.DeleteFunc(checkRows(connectionRows), func(k schema.Keyword[trackCheck]) bool { return k.Name == "connect_timeout" })
+			return slices.DeleteFunc(checkRows(connectionRows), func(k *schema.Keyword[trackCheck]) bool { return k.Name == "connect_timeout" })
 		})
 		out = append(out, schema.Block(p.keyword, "[NAME] ", func(t *T, n *syntax.Node, _ *source.Report) *trackCheck {
 			c := &trackCheck{Keyword: p.keyword}

@@ -375,7 +375,7 @@ var authentication = schema.TableOf(func() irows {
 
 // scriptRows are the notify keywords that instances and groups share.
 func scriptRows[T any](of func(*T) *Scripts) schema.Rows[T] {
-	row := func(name, doc string, field func(*Scripts) *opt[Command]) schema.Keyword[T] {
+	row := func(name, doc string, field func(*Scripts) *opt[Command]) *schema.Keyword[T] {
 		return schema.Inherited(name, command, func(t *T) *opt[Command] { return field(of(t)) }, doc).Quoted().FirstWins()
 	}
 	return schema.Rows[T]{
@@ -564,7 +564,7 @@ func readPeer(i *Instance, n *syntax.Node, r *source.Report) (p model.Peer, ok b
 	return p, true
 }
 
-func vipRow(name string, list func(*Instance) *[]opt[Address], doc string) schema.Keyword[Instance] {
+func vipRow(name string, list func(*Instance) *[]opt[Address], doc string) *schema.Keyword[Instance] {
 	excluded := name != "virtual_ipaddress"
 	return schema.Items(name, addressUsage, func(i *Instance, n *syntax.Node, r *source.Report) (Address, bool) {
 		a, ok := readAddress(n, false, r)

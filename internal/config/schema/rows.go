@@ -13,8 +13,8 @@ import (
 )
 
 // Value declares a keyword with one value, of which the last occurrence counts.
-func Value[T, V any](name string, kind Kind[V], def V, field func(*T) *Opt[V], doc string) Keyword[T] {
-	k := Keyword[T]{Name: name, Usage: kind.Usage, Doc: doc, shape: syntax.Leaf, def: printed(def, kind.Usage),
+func Value[T, V any](name string, kind Kind[V], def V, field func(*T) *Opt[V], doc string) *Keyword[T] {
+	k := &Keyword[T]{Name: name, Usage: kind.Usage, Doc: doc, shape: syntax.Leaf, def: printed(def, kind.Usage),
 		held: func(t *T) (any, source.Pos) { f := field(t); return f.V, f.At },
 		read: func(k *Keyword[T], t *T, n *syntax.Node, r *source.Report) {
 			f := field(t)
@@ -51,27 +51,27 @@ func printed(v any, usage string) string {
 }
 
 // Inherited declares a value whose default comes from elsewhere: Resolve looks whether it is set.
-func Inherited[T, V any](name string, kind Kind[V], field func(*T) *Opt[V], doc string) Keyword[T] {
+func Inherited[T, V any](name string, kind Kind[V], field func(*T) *Opt[V], doc string) *Keyword[T] {
 	var zero V
 	return Value(name, kind, zero, field, doc)
 }
 
 // Flag declares a keyword that stores v and ignores whatever follows it, even "off".
-func Flag[T, V any](name string, v V, field func(*T) *Opt[V], doc string) Keyword[T] {
-	return Keyword[T]{Name: name, Doc: doc, shape: syntax.Leaf,
+func Flag[T, V any](name string, v V, field func(*T) *Opt[V], doc string) *Keyword[T] {
+	return &Keyword[T]{Name: name, Doc: doc, shape: syntax.Leaf,
 		held: func(t *T) (any, source.Pos) { f := field(t); return f.V, f.At },
 		read: func(_ *Keyword[T], t *T, n *syntax.Node, _ *source.Report) { *field(t) = Opt[V]{v, n.At()} }}
 }
 
 // Check declares a keyword whose value is checked and dropped.
-func Check[T, V any](name string, kind Kind[V], doc string) Keyword[T] {
-	return Keyword[T]{Name: name, Usage: kind.Usage, Doc: doc, shape: syntax.Leaf,
+func Check[T, V any](name string, kind Kind[V], doc string) *Keyword[T] {
+	return &Keyword[T]{Name: name, Usage: kind.Usage, Doc: doc, shape: syntax.Leaf,
 		read: func(k *Keyword[T], _ *T, n *syntax.Node, r *source.Report) { parse(k, kind, n, r) }}
 }
 
 // Line declares a keyword that is read by a function of its own.
-func Line[T any](name, usage string, read func(*T, *syntax.Node, *source.Report), doc string) Keyword[T] {
-	return Keyword[T]{Name: name, Usage: usage, Doc: doc, shape: syntax.Leaf,
+func Line[T any](name, usage string, read func(*T, *syntax.Node, *source.Report), doc string) *Keyword[T] {
+	return &Keyword[T]{Name: name, Usage: usage, Doc: doc, shape: syntax.Leaf,
 		read: func(k *Keyword[T], t *T, n *syntax.Node, r *source.Report) {
 			line := *n
 			var ok bool
@@ -83,8 +83,8 @@ func Line[T any](name, usage string, read func(*T, *syntax.Node, *source.Report)
 
 // Items declares a list block of one entry per line; read returns false for an entry that it has reported and that is dropped. The
 // lists of several blocks add up.
-func Items[T, V any](name, usage string, read func(*T, *syntax.Node, *source.Report) (V, bool), field func(*T) *[]Opt[V], doc string) Keyword[T] {
-	return Keyword[T]{Name: name, Usage: "{ " + usage + " … }", Doc: doc, shape: syntax.List,
+func Items[T, V any](name, usage string, read func(*T, *syntax.Node, *source.Report) (V, bool), field func(*T) *[]Opt[V], doc string) *Keyword[T] {
+	return &Keyword[T]{Name: name, Usage: "{ " + usage + " … }", Doc: doc, shape: syntax.List,
 		kept: func(t *T) []source.Pos { return placesOf(*field(t)) },
 		read: func(k *Keyword[T], t *T, n *syntax.Node, r *source.Report) {
 			k.checkEmpty(n, r)
@@ -99,8 +99,8 @@ func Items[T, V any](name, usage string, read func(*T, *syntax.Node, *source.Rep
 }
 
 // WordList declares a list block in which every word is an entry.
-func WordList[T, V any](name string, kind Kind[V], field func(*T) *[]Opt[V], doc string) Keyword[T] {
-	return Keyword[T]{Name: name, Usage: "{ " + kind.Usage + " … }", Doc: doc, shape: syntax.List,
+func WordList[T, V any](name string, kind Kind[V], field func(*T) *[]Opt[V], doc string) *Keyword[T] {
+	return &Keyword[T]{Name: name, Usage: "{ " + kind.Usage + " … }", Doc: doc, shape: syntax.List,
 		kept: func(t *T) []source.Pos { return placesOf(*field(t)) },
 		read: func(k *Keyword[T], t *T, n *syntax.Node, r *source.Report) {
 			f := field(t)
@@ -134,8 +134,8 @@ func (k *Keyword[T]) checkEmpty(n *syntax.Node, r *source.Report) {
 
 // Block declares a keyword with a block of keywords. open makes the value that the block fills, or reports and returns nil to skip it;
 // the defaults of the table are stored into it unless it is the one that an earlier block filled, which again reports.
-func Block[T, U any](name, usage string, open func(*T, *syntax.Node, *source.Report) *U, table *Table[U], doc string) Keyword[T] {
-	return Keyword[T]{Name: name, Usage: usage + "{ … }", Doc: doc, shape: syntax.Block, sub: table,
+func Block[T, U any](name, usage string, open func(*T, *syntax.Node, *source.Report) *U, table *Table[U], doc string) *Keyword[T] {
+	return &Keyword[T]{Name: name, Usage: usage + "{ … }", Doc: doc, shape: syntax.Block, sub: table,
 		read: func(_ *Keyword[T], t *T, n *syntax.Node, r *source.Report) {
 			if u := open(t, n, r); u != nil {
 				table.Read(u, n.Body, r)

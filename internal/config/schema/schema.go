@@ -51,7 +51,7 @@ type alias struct {
 }
 
 // Alias adds another name that means the same.
-func (k Keyword[T]) Alias(names ...string) Keyword[T] {
+func (k *Keyword[T]) Alias(names ...string) *Keyword[T] {
 	for _, n := range names {
 		k.aliases = append(k.aliases, alias{n, source.Note})
 	}
@@ -59,58 +59,57 @@ func (k Keyword[T]) Alias(names ...string) Keyword[T] {
 }
 
 // OldName adds a name that still works, but is told about with class c.
-func (k Keyword[T]) OldName(name string, c source.Class) Keyword[T] {
+func (k *Keyword[T]) OldName(name string, c source.Class) *Keyword[T] {
 	k.aliases = append(k.aliases, alias{name, c})
 	return k
 }
 
 // Quoted splits the value by the rules of scripts and patterns: single quotes and backslashes count (language.md §3).
-func (k Keyword[T]) Quoted() Keyword[T] { k.quoted = true; return k }
+func (k *Keyword[T]) Quoted() *Keyword[T] { k.quoted = true; return k }
 
 // Lenient makes a missing value an ordinary error after which the keyword is ignored. Without it a missing value ends the configuration
 // test with exit code 2, as in keepalived.
-func (k Keyword[T]) Lenient() Keyword[T] { k.mayBeEmpty = true; return k }
+func (k *Keyword[T]) Lenient() *Keyword[T] { k.mayBeEmpty = true; return k }
 
 // FirstWins makes a second occurrence an error that is ignored. Without it the last occurrence counts. A second list drops the block
 // around it.
-func (k Keyword[T]) FirstWins() Keyword[T] { k.first = true; return k }
+func (k *Keyword[T]) FirstWins() *Keyword[T] { k.first = true; return k }
 
 // NotEmpty makes an empty list an error.
-func (k Keyword[T]) NotEmpty() Keyword[T] { k.notEmpty = true; return k }
+func (k *Keyword[T]) NotEmpty() *Keyword[T] { k.notEmpty = true; return k }
 
 // For says which of keepalived's processes read an outermost block; without it the parent does.
-func (k Keyword[T]) For(parts syntax.Parts) Keyword[T] { k.parts = parts; return k }
+func (k *Keyword[T]) For(parts syntax.Parts) *Keyword[T] { k.parts = parts; return k }
 
 // Deprecated tells, with the class of that name, what to write instead.
-func (k Keyword[T]) Deprecated(use string) Keyword[T] { k.instead = use; return k }
+func (k *Keyword[T]) Deprecated(use string) *Keyword[T] { k.instead = use; return k }
 
 // Pending marks a keyword that is read and checked but has no effect yet. It is told once per configuration.
-func (k Keyword[T]) Pending(why string) Keyword[T] { k.pending = why; return k }
+func (k *Keyword[T]) Pending(why string) *Keyword[T] { k.pending = why; return k }
 
 // Ours marks a keyword that keepalived does not know. Such ones change nothing unless they are written.
-func (k Keyword[T]) Ours() Keyword[T] { k.ours = true; return k }
+func (k *Keyword[T]) Ours() *Keyword[T] { k.ours = true; return k }
 
 // Begin has f called for every occurrence before it is read, even if a list has no entries.
-func (k Keyword[T]) Begin(f func(*T, *syntax.Node)) Keyword[T] { k.begin = f; return k }
+func (k *Keyword[T]) Begin(f func(*T, *syntax.Node)) *Keyword[T] { k.begin = f; return k }
 
 // Options names the words that may stand inside the line or in the entries, as "dev" or, one level down, "encap ip/id".
-func (k Keyword[T]) Options(words ...string) Keyword[T] {
+func (k *Keyword[T]) Options(words ...string) *Keyword[T] {
 	k.words = append(slices.Clone(k.words), words...)
 	return k
 }
 
 // Rows are keywords of one kind of block, or some of them that several kinds have.
-type Rows[T any] []Keyword[T]
+type Rows[T any] []*Keyword[T]
 
 // For says it for all keywords for which it is not said yet.
 func (rows Rows[T]) For(parts syntax.Parts) Rows[T] {
-	out := slices.Clone(rows)
-	for i := range out {
-		if out[i].parts == 0 {
-			out[i].parts = parts
+	for _, k := range rows {
+		if k.parts == 0 {
+			k.parts = parts
 		}
 	}
-	return out
+	return rows
 }
 
 // Table is the set of keywords of one kind of block. It is made at the first look: a configuration has few kinds of blocks, and most of
@@ -141,10 +140,10 @@ func TableOf[T any](parts ...func() Rows[T]) *Table[T] {
 				index[name] = row
 			}
 		}
-		for i := range rows {
-			add(rows[i].Name, indexed[T]{&rows[i], source.Note})
-			for _, a := range rows[i].aliases {
-				add(a.name, indexed[T]{&rows[i], a.class})
+		for _, k := range rows {
+			add(k.Name, indexed[T]{k, source.Note})
+			for _, a := range k.aliases {
+				add(a.name, indexed[T]{k, a.class})
 			}
 		}
 		return index
@@ -173,10 +172,9 @@ func (t *Table[T]) Lookup(name string) (syntax.Shape, syntax.Grammar) {
 
 // Init stores the defaults.
 func (t *Table[T]) Init(v *T) {
-	rows := t.rows()
-	for i := range rows {
-		if init := rows[i].init; init != nil {
-			init(v)
+	for _, k := range t.rows() {
+		if k.init != nil {
+			k.init(v)
 		}
 	}
 }
@@ -214,15 +212,14 @@ func (t *Table[T]) Tell(block source.Pos, v *T, r *source.Report) {
 		return
 	}
 	r.Trace(block, "", nil, source.Pos{})
-	rows := t.rows()
-	for i := range rows {
-		if held := rows[i].held; held != nil {
-			value, at := held(v)
-			r.Trace(block, rows[i].Name, value, at)
+	for _, k := range t.rows() {
+		if k.held != nil {
+			value, at := k.held(v)
+			r.Trace(block, k.Name, value, at)
 		}
-		if kept := rows[i].kept; kept != nil {
-			for _, at := range kept(v) {
-				r.Trace(block, rows[i].Name, nil, at)
+		if k.kept != nil {
+			for _, at := range k.kept(v) {
+				r.Trace(block, k.Name, nil, at)
 			}
 		}
 	}
