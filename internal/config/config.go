@@ -1,5 +1,7 @@
 // Package config holds the keyword tables of keepalived.conf, one file per block, and turns a configuration into a model.Model.
+//
 //	bytes ─source─▶ lines ─syntax─▶ statements ─Read─▶ Config ─Resolve─▶ model.Model
+//
 // Config still says what was written and where. Resolve applies defaults, inheritance and keepalived's corrections, and needs a Host,
 // since what a configuration means depends on interfaces, users and files.
 package config

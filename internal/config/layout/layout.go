@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -60,9 +61,14 @@ type printed struct {
 }
 
 var (
-	define  = regexp.MustCompile(`^(@\S*[ \t\v\f\r]+)?\$[A-Za-z_][A-Za-z0-9_]*=`)
-	include = regexp.MustCompile(`^include[rmwba]?([ \t\v\f\r]|$)`)
+	define  = pattern(`^(@\S*[ \t\v\f\r]+)?\$[A-Za-z_][A-Za-z0-9_]*=`)
+	include = pattern(`^include[rmwba]?([ \t\v\f\r]|$)`)
 )
+
+// pattern is compiled at its first use, since the daemon has none.
+func pattern(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+}
 
 func isBlank(r rune) bool { return r == ' ' || '\t' <= r && r <= '\r' }
 
@@ -146,7 +152,7 @@ func (f *formatter) whole(code, remark, raw string) {
 		return
 	}
 	f.emit(max(0, f.depth-lead), code, remark, raw)
-	if define.MatchString(code) {
+	if define().MatchString(code) {
 		f.body, f.inner = strings.HasSuffix(code, `\`) || backslash(remark), 0
 		return
 	}
@@ -290,7 +296,7 @@ func pieces(code string) (list []string, ok bool) {
 	end()
 	// At the begin of a line these would mean something else, or they do and take the line whole.
 	for _, p := range list {
-		if p[0] == '@' || p[0] == '~' || include.MatchString(p) {
+		if p[0] == '@' || p[0] == '~' || include().MatchString(p) {
 			return nil, false
 		}
 	}
