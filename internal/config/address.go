@@ -102,6 +102,9 @@ func readAddress(n *syntax.Node, static bool, r *source.Report) (a Address, ok b
 				}
 				a.Broadcast = b
 			}
+			if a.Broadcast.IsUnspecified() {
+				a.Broadcast = netip.Addr{} // none for the kernel
+			}
 		case w.Text == "label":
 			if len(value) > schema.MaxIfName {
 				return drop("label %q is longer than %d bytes", value, schema.MaxIfName)
@@ -112,18 +115,21 @@ func readAddress(n *syntax.Node, static bool, r *source.Report) (a Address, ok b
 			}
 			a.Label = value
 		case w.Text == "peer":
-			p, err := parsePrefix(value)
+			p, err := netip.ParseAddr(value)
 			switch {
-			case err != nil && !p.IsValid() || p.Addr().Is6() != v6:
-				r.Errorf(w.At, "%q is not an address of the same family - ignoring peer", value)
+			case strings.Contains(value, "/"):
+				r.Errorf(n.Args[i].At, "a peer is one address, without a prefix length - ignoring peer")
+				continue
+			case err != nil || p.Zone() != "" || p.Is6() != v6:
+				r.Errorf(n.Args[i].At, "%q is not an address of the same family - ignoring peer", value)
 				continue
 			case a.Peer.IsValid():
 				r.Errorf(w.At, "a second peer - ignoring it")
 				continue
 			case hasPrefix:
-				r.Errorf(w.At, "the prefix length belongs to the peer - ignoring that of %s", first.Text)
+				r.Errorf(w.At, "an address with a peer has no prefix length - ignoring that of %s", first.Text)
 			}
-			a.Peer = p
+			a.Peer = netip.PrefixFrom(p, p.BitLen())
 		case w.Text == "preferred_lft":
 			if value == "forever" {
 				lifetime = opt[uint32]{V: model.LifetimeForever, At: w.At}

@@ -215,7 +215,7 @@ func (res *resolver) misc(v *VirtualServer, c *Checker, out *model.MiscOpts) boo
 		res.needUser(&script, m.Path.At)
 		return true
 	case scriptNoUser:
-		at := m.Path.At
+		at := c.End
 		if m.User.IsSet() {
 			at = m.User.At
 		}

@@ -235,7 +235,7 @@ var globalDefs = schema.TableOf(func() grows {
 			}
 			return changingInterfaces, nil
 		}}, func(g *Global) *opt[dynamic] { return &g.DynamicIf },
-			"Accept interfaces that do not exist yet, from this line on."),
+			"Accept interfaces that do not exist yet, everywhere."),
 		schema.Value("default_interface", schema.One("IFNAME", func(s string) (string, error) { return s, nil }), "eth0", func(g *Global) *opt[string] { return &g.DefaultInterface },
 			"Interface of static addresses that name none.").Lenient(),
 		schema.Flag("disable_local_igmp", true, func(g *Global) *opt[bool] { return &g.DisableLocalIGMP },

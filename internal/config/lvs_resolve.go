@@ -273,7 +273,7 @@ func (res *resolver) realServer(v *VirtualServer, out *model.VirtualServer, entr
 		Inhibit:     first(s.Inhibit, v.Inhibit),
 		SlowStart:   s.SlowStart.V,
 		Alpha:       first(s.Alpha, v.Alpha),
-		SMTPAlert:   smtpAlert(s.SMTPAlert, v.SMTPAlert, g.SMTPAlertChecker, g.SMTPAlert),
+		SMTPAlert:   smtpAlert(s.SMTPAlert, g.SMTPAlertChecker, g.SMTPAlert),
 		VirtualHost: first(s.VirtualHost, v.VirtualHost), SNMPName: s.SNMPName.V,
 	}
 	if m.Forward != model.NAT {
@@ -293,7 +293,7 @@ func (res *resolver) realServer(v *VirtualServer, out *model.VirtualServer, entr
 	return rs
 }
 
-// smtpAlert is the first setting made, else yes.
+// smtpAlert is the first setting made, else yes. That of the service is not among them: it is about the quorum.
 func smtpAlert(settings ...opt[bool]) bool {
 	for _, s := range settings {
 		if s.IsSet() {

@@ -60,7 +60,7 @@ var realServer = schema.TableOf(func() schema.Rows[RealServer] {
 			"The server is down until its first successful check."),
 		connectTimeoutRow(func(s *RealServer) *timing { return &s.timing }),
 		schema.Inherited("smtp_alert", schema.Bool, func(s *RealServer) *opt[bool] { return &s.SMTPAlert },
-			"Mails about this server."),
+			"Mails about this server; that of the service is about the quorum only."),
 		replaced("virtualhost", true, false, func(s *RealServer) *opt[string] { return &s.VirtualHost }, "Host name of HTTP_GET and SSL_GET."),
 		schema.Inherited("slow_start", schema.Seconds(0, time.Hour), func(s *RealServer) *opt[time.Duration] { return &s.SlowStart },
 			"A server that comes up gets its weight little by little within this time.").Ours(),

@@ -267,7 +267,7 @@ func (res *resolver) lvsGlobal(l *model.LVS, instances []model.Instance) {
 	}
 }
 
-// iface looks an interface up and reports one that is not there, unless interfaces may come later (dynamic_interfaces above the place).
+// iface looks an interface up and reports one that is not there, unless interfaces may come later.
 func (res *resolver) iface(name string, at source.Pos) (Interface, bool) {
 	n := res.net
 	i, ok := n.found[name]
@@ -278,7 +278,7 @@ func (res *resolver) iface(name string, at source.Pos) (Interface, bool) {
 			n.missing[name] = true
 		}
 	}
-	if ok || res.dynamic(at) || n.absent {
+	if ok || res.dynamic() || n.absent {
 		return i, ok
 	}
 	res.absent = true
@@ -287,11 +287,9 @@ func (res *resolver) iface(name string, at source.Pos) (Interface, bool) {
 	return i, false
 }
 
-// dynamic reports whether dynamic_interfaces stands above a place.
-func (res *resolver) dynamic(at source.Pos) bool {
-	d := res.c.Global.DynamicIf
-	return d.V != 0 && d.At.Before(at)
-}
+// dynamic reports whether interfaces may come later, wherever dynamic_interfaces stands: keepalived's subsystems have the global
+// definitions when they begin to read.
+func (res *resolver) dynamic() bool { return res.c.Global.DynamicIf.V != 0 }
 
 // vrrp resolves in the order of keepalived's checks: an absent interface stops them, since what they say would depend on it.
 func (res *resolver) vrrp(v *model.VRRP) {
@@ -303,6 +301,7 @@ func (res *resolver) vrrp(v *model.VRRP) {
 	res.statics(v)
 	trackers := res.trackers()
 	res.files = trackers
+	res.alone(scripts, trackers)
 	v.GARPDelay = res.garpGroups()
 	v.IfDebounce = res.upDown(v)
 	res.buffers(v)
@@ -365,6 +364,33 @@ func (res *resolver) vrrp(v *model.VRRP) {
 	v.Files, v.Processes = trackers.used()
 }
 
+// alone tells what is wrong with instances and groups by themselves. keepalived sees that while it reads, so it does not depend on whether
+// an interface is missing or an instance refused.
+func (res *resolver) alone(scripts scriptSet, trackers trackerSet) {
+	for _, i := range res.c.Instances {
+		res.undefinedTracks(&i.Track, scripts, trackers)
+		switch {
+		case len(i.Peers) == 0:
+			if i.UnicastTTL.IsSet() {
+				res.r.Errorf(i.End, "(%s) unicast_ttl has no effect without unicast peers - resetting", i.Name)
+			}
+		case i.VMAC.IsSet():
+			if !i.VMACXmitBase.V {
+				res.r.Errorf(i.End, "(%s) unicast with use_vmac requires vmac_xmit_base - setting", i.Name)
+			}
+		case i.IPVLAN.IsSet():
+			// keepalived asks for vmac_xmit_base, sets it, and says that it is only valid with a vmac: -t gives 5 for each of these.
+			res.r.Errorf(i.End, "(%s) unicast with use_ipvlan: keepalived takes this for a mistake, but it works", i.Name)
+		}
+	}
+	for _, g := range res.c.Groups {
+		res.undefinedTracks(&g.Track, scripts, trackers)
+		if len(g.Members) == 0 {
+			res.r.Errorf(g.End, "Sync group %s has no members - removing", g.Name)
+		}
+	}
+}
+
 // garpGroups returns the rate limits; the global one comes last and is for every interface in no group.
 func (res *resolver) garpGroups() (out []model.GARPDelay) {
 	g := &res.c.Global
@@ -379,7 +405,7 @@ func (res *resolver) garpGroups() (out []model.GARPDelay) {
 				}
 			}
 			switch _, ok := res.iface(name.V, at); {
-			case !ok && !res.dynamic(name.At):
+			case !ok && !res.dynamic():
 			case taken[name.V].IsSet():
 				res.r.Errorf(name.At, "garp_group already specified for %s - ignoring", name.V).With("the first one counts, at", taken[name.V])
 			default:
@@ -418,7 +444,7 @@ const defaultRxMultiplier = 3
 // upDown returns the debounce delays. Their interfaces, and those of linkbeat_interfaces, must be there (class FATAL).
 func (res *resolver) upDown(v *model.VRRP) (out []model.Debounce) {
 	fatal := func(name string, at source.Pos, what string) bool {
-		if _, ok := res.host.Interface(name); ok || res.dynamic(at) {
+		if _, ok := res.host.Interface(name); ok || res.dynamic() {
 			return true
 		}
 		noInterface(res.r.Add(source.Fatal, at, "%s: unknown interface %s - ignoring it", what, name), name, res.host, "")

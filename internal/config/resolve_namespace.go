@@ -80,7 +80,7 @@ func (res *resolver) namespaces() {
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			res.r.Errorf(at, "(%s) net_namespace %s: %v", i.Name, name, err)
-		} else if !res.dynamic(at) {
+		} else if !res.dynamic() {
 			res.absent = true
 			res.r.Refuse(source.Error, at, "WARNING - network namespace %s doesn't exist", name).Hint = "dynamic_interfaces in global_defs allows it to come later"
 		}

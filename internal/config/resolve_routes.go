@@ -38,7 +38,7 @@ func (res *resolver) references(what string, refs references) bool {
 	good := true
 	for _, d := range refs.devs {
 		_, ok := res.iface(d.V, d.At)
-		good = good && (ok || res.dynamic(d.At))
+		good = good && (ok || res.dynamic())
 	}
 	return good
 }
@@ -125,7 +125,7 @@ func (res *resolver) statics(v *model.VRRP) {
 		if a.Interface = g.DefaultInterface.V; e.V.Dev.IsSet() {
 			a.Interface = e.V.Dev.V
 			res.iface(a.Interface, e.V.Dev.At)
-		} else if _, ok := res.host.Interface(a.Interface); !ok && !res.dynamic(e.At) {
+		} else if _, ok := res.host.Interface(a.Interface); !ok && !res.dynamic() {
 			noInterface(res.r.Add(source.Fatal, e.At, "static address %s: there is no interface %s - ignoring it", a.Prefix, a.Interface),
 				a.Interface, res.host, "default_interface in global_defs names another one")
 			continue

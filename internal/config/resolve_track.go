@@ -90,17 +90,29 @@ func (t *Tracker) defaultWeight() weight {
 	return t.weight.V
 }
 
-// resolveTrack looks an entry up. A weight of its own takes the place of the tracker's, direction and all.
+// undefinedTracks tells what of a list nothing above it defines.
+func (res *resolver) undefinedTracks(t *trackLists, scripts scriptSet, set trackerSet) {
+	for _, e := range t.Scripts {
+		if scripts.find(e) == nil {
+			undefined(res.r.Errorf(e.At, "track script %s not found, ignoring...", e.V.Name), e.V.Name, res.scriptBlocks())
+		}
+	}
+	for kind, list := range map[trackKind][]opt[trackEntry]{trackFile: t.Files, trackProcess: t.Processes, trackBFD: t.BFD} {
+		for _, e := range list {
+			if set.find(kind, e) == nil {
+				undefined(res.r.Errorf(e.At, "%s %s is not defined above - ignoring it", kind, e.V.Name), e.V.Name, res.trackerBlocks(kind))
+			}
+		}
+	}
+}
+
+// resolveTrack looks an entry up; nil: undefinedTracks has told.
 func (res *resolver) resolveTrack(e opt[trackEntry], set trackerSet, kind trackKind) (*tracker, weight) {
 	t := set.find(kind, e)
 	if t == nil {
-		undefined(res.r.Errorf(e.At, "%s %s is not defined above - ignoring it", kind, e.V.Name), e.V.Name, res.trackerBlocks(kind))
 		return nil, weight{}
 	}
-	if e.V.Weight.IsSet() {
-		return t, e.V.Weight.V
-	}
-	return t, t.defaultWeight()
+	return t, e.V.weight(t.defaultWeight())
 }
 
 // groupTracks resolves the entries of a sync group; fit corrects their weights.

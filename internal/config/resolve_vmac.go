@@ -138,10 +138,6 @@ func (res *resolver) vlink(i *Instance, out *model.Instance, say sayer) {
 		out.ConfigFault = "virtual MAC on an interface that is not Ethernet"
 		return
 	}
-	if w.V.kind == model.IPVLAN && len(out.Peers) > 0 {
-		// keepalived asks for vmac_xmit_base, sets it, and says that it is only valid with a vmac: -t gives 5 for each of these.
-		say(i.End, "unicast with use_ipvlan: keepalived takes this for a mistake, but it works")
-	}
 	v := model.VLink{Kind: w.V.kind, Base: out.Interface, Family: out.Family, Mode: w.V.mode, Addr: w.V.addr, IPv6: out.Family == model.IPv6}
 	if w.V.kind == model.Macvlan {
 		res.vmac(i, out, &v, say)
@@ -169,7 +165,6 @@ func (res *resolver) vlink(i *Instance, out *model.Instance, say sayer) {
 		say(i.VMACXmitBase.At, "xmit_base is incompatible with strict mode - resetting")
 		out.XmitBase = false
 	case v.Kind == model.Macvlan && len(out.Peers) > 0 && !out.XmitBase:
-		say(i.End, "unicast with use_vmac requires vmac_xmit_base - setting")
 		out.XmitBase = true
 	}
 	v.Source = v.Addr.IsValid() || v.Kind == model.Macvlan && out.Family == model.IPv6 && !out.XmitBase

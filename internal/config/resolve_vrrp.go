@@ -60,7 +60,7 @@ func (res *resolver) refuse(at source.Pos, format string, args ...any) {
 }
 
 // instance resolves one instance in the order of keepalived's checks (language.md §11, vrrp.md §15 and §20).
-func (res *resolver) instance(i *Instance, grp *SyncGroup, scripts map[string]*trackScript, trackers trackerSet) (model.Instance, bool) {
+func (res *resolver) instance(i *Instance, grp *SyncGroup, scripts scriptSet, trackers trackerSet) (model.Instance, bool) {
 	g := &res.c.Global
 	out := model.Instance{
 		Name: i.Name, Interface: i.Interface.V, NetNamespace: i.NetNamespace.V, VRID: uint8(i.VRID.V), Strict: first(i.Strict, g.Strict),
@@ -217,10 +217,7 @@ func (res *resolver) peers(i *Instance, out *model.Instance, say sayer) bool {
 					"(%s) A unicast keyword has been specified without any unicast peers. Defaulting to multicast.", i.Name)
 			}
 		}
-		if i.UnicastTTL.IsSet() {
-			say(i.End, "unicast_ttl has no effect without unicast peers - resetting") // as keepalived at the end of the block
-			out.UnicastTTL = 0
-		}
+		out.UnicastTTL = 0
 		if i.Interface.V == "" {
 			res.refuse(i.At, "(%s) Unknown interface!", i.Name)
 			return false
@@ -484,7 +481,7 @@ func (res *resolver) interval(i *Instance, out *model.Instance, say sayer) {
 }
 
 // tracking settles what the instance tracks besides what its group does.
-func (res *resolver) tracking(i *Instance, grp *SyncGroup, out *model.Instance, scripts map[string]*trackScript, trackers trackerSet, say sayer) {
+func (res *resolver) tracking(i *Instance, grp *SyncGroup, out *model.Instance, scripts scriptSet, trackers trackerSet, say sayer) {
 	owner := out.Priority == 255
 	plainGroup := grp != nil && !grp.TrackingWeight.V
 	inGroup := func(name string) bool { return grp != nil && grp.Track.names.has(name) }
@@ -548,9 +545,20 @@ type trackScript struct {
 	used   bool // an instance or group tracks it
 }
 
+// scriptSet has the scripts by name.
+type scriptSet map[string]*trackScript
+
+// find returns what an entry of a track_script block names; it has to be defined above.
+func (set scriptSet) find(e opt[trackEntry]) *trackScript {
+	if s := set[e.V.Name]; s != nil && !e.At.Before(s.def.At) {
+		return s
+	}
+	return nil
+}
+
 // trackScripts resolves all vrrp_script blocks; of two with the same name the first counts.
-func (res *resolver) trackScripts() map[string]*trackScript {
-	out := map[string]*trackScript{}
+func (res *resolver) trackScripts() scriptSet {
+	out := scriptSet{}
 	for _, d := range res.c.Scripts {
 		if !d.Script.IsSet() {
 			res.r.Errorf(d.End, "No script set for vrrp_script %s - removing", d.Name)
@@ -593,18 +601,17 @@ func (res *resolver) trackScripts() map[string]*trackScript {
 }
 
 // trackedScript returns the script of a track_script entry and the weight it has there.
-func (res *resolver) trackedScript(t opt[trackEntry], scripts map[string]*trackScript) (*trackScript, weight) {
-	s, ok := scripts[t.V.Name]
-	if !ok || t.At.Before(s.def.At) {
-		undefined(res.r.Errorf(t.At, "track script %s not found, ignoring...", t.V.Name), t.V.Name, res.scriptBlocks())
+func (res *resolver) trackedScript(t opt[trackEntry], scripts scriptSet) (*trackScript, weight) {
+	s := scripts.find(t)
+	if s == nil {
 		return nil, weight{}
 	}
 	s.named = true
-	return s, first(t.V.Weight, s.def.Weight)
+	return s, t.V.weight(s.def.Weight.V)
 }
 
 // usedScripts returns the scripts that something tracks, in the order of the configuration.
-func (res *resolver) usedScripts(scripts map[string]*trackScript) (out []model.TrackScript) {
+func (res *resolver) usedScripts(scripts scriptSet) (out []model.TrackScript) {
 	for _, d := range res.c.Scripts {
 		s := scripts[d.Name]
 		switch {
@@ -644,11 +651,13 @@ func (res *resolver) groups() groupSet {
 				members = append(members, m)
 			}
 		}
-		g.Members = members
 		if len(members) == 0 {
-			res.r.Errorf(g.End, "Sync group %s has no members - removing", g.Name)
+			if len(g.Members) > 0 {
+				res.r.Errorf(g.End, "Sync group %s has no members - removing", g.Name)
+			}
 			continue
 		}
+		g.Members = members
 		if len(members) == 1 {
 			res.r.Errorf(g.At, "Sync group %s has only 1 virtual router(s) - this probably isn't what you want", g.Name)
 		}
@@ -657,7 +666,7 @@ func (res *resolver) groups() groupSet {
 	return set
 }
 
-func (res *resolver) group(g *SyncGroup, owner bool, scripts map[string]*trackScript, trackers trackerSet) model.SyncGroup {
+func (res *resolver) group(g *SyncGroup, owner bool, scripts scriptSet, trackers trackerSet) model.SyncGroup {
 	gl := &res.c.Global
 	out := model.SyncGroup{
 		Name: g.Name, Members: values(g.Members), TrackingWeight: g.TrackingWeight.V,

@@ -179,7 +179,7 @@ func cNumber(s string, bits int) (uint64, error) {
 	if s == "" {
 		return 0, nil
 	}
-	if s = strings.TrimPrefix(s, "+"); strings.Contains(s, "_") {
+	if s = strings.TrimPrefix(s, "+"); strings.ContainsAny(s, "_oO") {
 		return 0, strconv.ErrSyntax
 	}
 	return strconv.ParseUint(s, 0, bits)
@@ -685,11 +685,11 @@ func routeType(word string) (uint8, bool) {
 	switch {
 	case n >= 0:
 		return routeTypeNumbers[n], true
-	case strings.Trim(word, "0123456789") == "":
-		v, err := schema.ParseInt(word, 0, 255)
-		return uint8(v), err == nil
+	case word == "":
+		return 0, true
 	}
-	return 0, false
+	v, err := cNumber(word, 8)
+	return uint8(v), err == nil
 }
 
 func unspecified(f model.Family) netip.Addr {

@@ -12,10 +12,10 @@ import (
 	"github.com/keepalived-go/keepalived-go/internal/model"
 )
 
-// weight is a priority change as written: W [reverse].
+// weight is a priority change as written: W [reverse|noreverse].
 type weight struct {
-	W       int
-	Reverse bool
+	W                int
+	Reverse, Forward bool
 }
 
 // weightKind takes weights within ±limit.
@@ -293,6 +293,16 @@ type trackEntry struct {
 	Weight opt[weight] // unset: that of the tracker
 }
 
+// weight is that of the entry where the tracker has one of its own: without it that, and without noreverse its direction.
+func (e *trackEntry) weight(tracker weight) weight {
+	if !e.Weight.IsSet() {
+		return tracker
+	}
+	w := e.Weight.V
+	w.Reverse = w.Reverse || tracker.Reverse && !w.Forward
+	return w
+}
+
 // readTrack reads NAME [weight W [reverse|noreverse]]; an unusable weight drops the entry, or falls back to the tracker's.
 func readTrack(kind string, n *syntax.Node, r *source.Report) (trackEntry, bool) {
 	e := trackEntry{Name: n.Key.Text}
@@ -327,6 +337,7 @@ func readTrack(kind string, n *syntax.Node, r *source.Report) (trackEntry, bool)
 		case word == "reverse":
 			e.Weight.V.Reverse = true
 		case word == "noreverse" && kind != "track_interface":
+			e.Weight.V.Forward = true
 		default:
 			r.Errorf(n.Args[2].At, "%s %s: unknown word %q - ignoring it", kind, e.Name, word)
 			return e, kind != string(trackFile) && kind != string(trackBFD)

@@ -124,6 +124,9 @@ func TestMutants(t *testing.T) {
 				h := fnv.New64a()
 				h.Write([]byte(s.name))
 				text := mutate(rand.New(rand.NewPCG(*firstSeed, h.Sum64()+s.n)), s.text, words, lines)
+				if *byLine && !strings.HasSuffix(text, "\n") {
+					text += "\n" // its parent's lines are one too low else
+				}
 				our, report := judge(dir, text, s.args)
 				their, said := asks(original, dir, s.args)
 				mu.Lock()
@@ -137,7 +140,7 @@ func TestMutants(t *testing.T) {
 					failed++
 					name := save(s.name, text)
 					t.Errorf("mutant %d of %s: exit code %s, the original's is %s%s\nours:\n%stheirs:\n%s", s.n, s.name, our, their, name, report, said)
-				case *byLine && our == their && our != "0":
+				case *byLine && our == their && our != "0" && !slices.ContainsFunc(known, func(d *difference) bool { return d.covers(text, our, their) }):
 					if d := linesDiffer(report, said); d != "" {
 						t.Logf("mutant %d of %s: lines %s%s\nours:\n%stheirs:\n%s", s.n, s.name, d, save(s.name, text), report, said)
 					}
