@@ -14,12 +14,17 @@ import (
 	"math/big"
 	"net/http"
 	"os"
+	"os/exec"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/keepalived-go/keepalived-go/test/lab"
 )
@@ -27,15 +32,25 @@ import (
 // tlsBench measures how late adverts are against their absolute schedule, alone and beside a thousand pages fetched over TLS each second. The
 // checks are track_ssl of the instance, five a second each, for SSL_GET needs a kernel with IPVS; both go through the same prober and the
 // same loop. The original has no such tracker, so it is measured alone only.
+//
+// What nobody can be blamed for on a virtual machine is measured beside it: how late a thread that does nothing but sleep wakes, at the highest real-time
+// priority.
 var tlsBench = command{"tls", "how late adverts are while a thousand servers are checked over TLS", runTLS}
 
 func runTLS(out io.Writer, flags *flag.FlagSet, args []string) error {
 	flags.Bool("serve", false, "be the server")
+	flags.Bool("sleep", false, "be the sleeper")
 	cells := flags.String("cells", "1x0.01,255x0.1", "`instances x advertisement interval` in seconds, each a row")
 	checks := flags.Int("checks", 1000, "checks in a second")
 	length := flags.Duration("for", 15*time.Second, "length of a measurement")
-	if slices.Contains(args, "-serve") {
+	switch {
+	case slices.Contains(args, "-serve"):
 		return serveTLS(out)
+	case slices.Contains(args, "-sleep"):
+		if err := flags.Parse(args); err != nil {
+			return err
+		}
+		return sleepOnly(out, *length)
 	}
 	both, remove, err := programs(flags, args)
 	if err != nil {
@@ -47,7 +62,7 @@ func runTLS(out io.Writer, flags *flag.FlagSet, args []string) error {
 		return err
 	}
 	fmt.Fprintf(out, "Lateness of adverts against the rhythm that the earliest of each instance sets, in ms.\n\n")
-	t := newTable(out, "instances", "advert_int", "program", "checks/s", "p50", "p99", "worst", "CPU in % of a core")
+	t := newTable(out, "instances", "advert_int", "program", "checks/s", "p50", "p99", "worst", "CPU in % of a core", "sleeper's p99", "worst")
 	for _, c := range shapes {
 		for _, m := range []struct {
 			program
@@ -82,13 +97,18 @@ func (d *duo) late(interval, length time.Duration, checks int) []string {
 	time.Sleep(3 * time.Second)
 	d.quiet()
 	d.Tap.Forget()
+	sleeper := d.self("a", "-sleep", "-for", length.String())
 	before, begin, count := use(d.a), time.Now(), served.Load()
-	time.Sleep(length)
+	floor, err := sleeper.Output()
+	if err != nil {
+		d.t.Fatalf("running the sleeper: %v", err)
+	}
 	took := time.Since(begin)
 	cpu, rate := use(d.a).cpu-before.cpu, float64(served.Load()-count)/took.Seconds()
 	d.Tap.Settle()
 	x := lateness(d.Tap.Seen(), interval)
-	return []string{cell(0, rate), cell(3, percentile(x, 50)), cell(3, percentile(x, 99)), cell(3, worst(x)), cell(1, 100*float64(cpu)/float64(took))}
+	return append([]string{cell(0, rate), cell(3, percentile(x, 50)), cell(3, percentile(x, 99)), cell(3, worst(x)), cell(1, 100*float64(cpu)/float64(took))},
+		strings.Fields(string(floor))...)
 }
 
 // lateness is by how much, in ms, each advert came later than the rhythm of its instance that the earliest sets. One that is late by an
@@ -122,12 +142,7 @@ func lateness(seen []lab.Sight, interval time.Duration) (out []float64) {
 
 // serveTLS starts this program as a server in node b, and counts what it has served.
 func (d *duo) serveTLS(served *atomic.Int64) {
-	self, err := os.Executable()
-	if err != nil {
-		d.t.Fatalf("finding this program: %v", err)
-	}
-	server := d.Node("b").Command(self, "tls", "-serve")
-	server.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	server := d.self("b", "-serve")
 	lines, err := server.StdoutPipe()
 	if err == nil {
 		err = server.Start()
@@ -152,6 +167,42 @@ func (d *duo) serveTLS(served *atomic.Int64) {
 	case <-time.After(10 * time.Second):
 		d.t.Fatalf("the server did not start")
 	}
+}
+
+// self is this program in another role, in a node.
+func (d *duo) self(node string, args ...string) *exec.Cmd {
+	self, err := os.Executable()
+	if err != nil {
+		d.t.Fatalf("finding this program: %v", err)
+	}
+	cmd := d.Node(node).Command(self, append([]string{"tls"}, args...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return cmd
+}
+
+// sleepOnly sleeps 10 ms at a time and writes how late it wakes, p99 and worst in ms.
+func sleepOnly(out io.Writer, length time.Duration) error {
+	runtime.LockOSThread()
+	fifo := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 99}
+	if err := unix.SchedSetAttr(0, &fifo, 0); err != nil {
+		return fmt.Errorf("set real-time priority: %w", err)
+	}
+	const turn = 10 * time.Millisecond
+	var late []float64
+	var now unix.Timespec
+	clock := func() time.Duration {
+		_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now)
+		return time.Duration(now.Nano())
+	}
+	begin := clock()
+	for next := begin + turn; next < begin+length; next += turn {
+		until := unix.NsecToTimespec(int64(next))
+		// The Go scheduler is not told, so that it takes no time of its own.
+		unix.RawSyscall6(unix.SYS_CLOCK_NANOSLEEP, unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, uintptr(unsafe.Pointer(&until)), 0, 0, 0)
+		late = append(late, ms(clock()-next))
+	}
+	_, err := fmt.Fprintf(out, "%s %s\n", cell(3, percentile(late, 99)), cell(3, worst(late)))
+	return err
 }
 
 // serveTLS serves a page on port 443 and writes ten times a second how often it has.
