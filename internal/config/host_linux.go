@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -88,8 +89,15 @@ func findInterface(name string) (Interface, bool) {
 // Links returns the interfaces of the network namespace; none if they cannot be read.
 func (s System) Links() (out []Link) {
 	var links []netlink.Link
-	err := s.space.Do(func() (err error) { links, err = netlink.LinkList(); return err })
-	if err != nil {
+	list := func() (err error) { links, err = netlink.LinkList(); return err }
+	err := s.space.Do(list)
+	for range 10 { // it changed while it was read
+		if !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+		err = s.space.Do(list)
+	}
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return nil
 	}
 	names := map[int]string{}

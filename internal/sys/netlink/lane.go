@@ -38,6 +38,7 @@ type Lane struct {
 	mu     sync.Mutex
 	held   int     // Together calls under way
 	wishes []*wish // one per owner, oldest first
+	wanted map[hostnet.Key]claim
 	have   map[hostnet.Key]model.Address
 	dirty  []hostnet.Key // to be looked at, in the order of the wishes
 	failed map[hostnet.Key]syscall.Errno
@@ -56,6 +57,12 @@ type wish struct {
 	replaced bool // by a newer one of the owner
 }
 
+// claim is what all wishes say of an address.
+type claim struct {
+	addr *model.Address // of the newest wish
+	n    int            // how often it is wished for
+}
+
 // OpenLane opens the lane's socket in the calling thread's network namespace. post runs a function on the loop. rxBuf is the size of the receive
 // buffer for answers.
 func OpenLane(log *slog.Logger, post func(func()), rxBuf model.RxBuf) (*Lane, error) {
@@ -63,8 +70,12 @@ func OpenLane(log *slog.Logger, post func(func()), rxBuf model.RxBuf) (*Lane, er
 	if err != nil {
 		return nil, err
 	}
-	return &Lane{log: log, post: post, sock: sock, wake: make(chan struct{}, 1),
-		have: map[hostnet.Key]model.Address{}, failed: map[hostnet.Key]syscall.Errno{}, routing: newRouting()}, nil
+	return newLane(log, post, sock), nil
+}
+
+func newLane(log *slog.Logger, post func(func()), sock *socket) *Lane {
+	return &Lane{log: log, post: post, sock: sock, wake: make(chan struct{}, 1), wanted: map[hostnet.Key]claim{},
+		have: map[hostnet.Key]model.Address{}, failed: map[hostnet.Key]syscall.Errno{}, routing: newRouting()}
 }
 
 // Own makes objects all that owner wants. Those that it has wanted before and does not now are removed, unless another owner wants
@@ -93,12 +104,46 @@ func (l *Lane) Own(owner string, objects model.Objects, settled func(err error))
 		}
 		w.inherit(old)
 		l.wishes = slices.Delete(l.wishes, i, i+1)
+		l.unclaim(old)
 	}
 	l.wishes = append(l.wishes, w)
+	l.claim(w)
 	l.dirty = append(l.dirty, w.keys...)
 	l.routing.dirty = append(l.routing.dirty, w.ids...)
 	l.mu.Unlock()
 	l.signal()
+}
+
+// claim enters what a wish wants; it is the newest. l.mu is held.
+func (l *Lane) claim(w *wish) {
+	for i := range w.addrs {
+		k := hostnet.KeyOf(w.addrs[i])
+		l.wanted[k] = claim{&w.addrs[i], l.wanted[k].n + 1}
+	}
+}
+
+// unclaim takes back what a wish that is gone from l.wishes wanted. l.mu is held.
+func (l *Lane) unclaim(w *wish) {
+	for i := range w.addrs {
+		k := hostnet.KeyOf(w.addrs[i])
+		if l.wanted[k].n == 1 {
+			delete(l.wanted, k)
+		} else {
+			l.wanted[k] = claim{l.newest(k), l.wanted[k].n - 1}
+		}
+	}
+}
+
+// newest returns what the newest wish for an address says of it.
+func (l *Lane) newest(k hostnet.Key) *model.Address {
+	for _, w := range slices.Backward(l.wishes) {
+		for i := range slices.Backward(w.addrs) {
+			if hostnet.KeyOf(w.addrs[i]) == k {
+				return &w.addrs[i]
+			}
+		}
+	}
+	return nil
 }
 
 // Renew has the lifetimes of what owner wants begin anew.
@@ -217,11 +262,7 @@ func (l *Lane) take() (have, want []model.Address, done []*wish, before, after [
 	if l.held > 0 {
 		return nil, nil, nil, nil, nil
 	}
-	wanted := map[hostnet.Key]model.Address{}
 	for _, w := range l.wishes {
-		for _, a := range w.addrs {
-			wanted[hostnet.KeyOf(a)] = a
-		}
 		if w.open {
 			done = append(done, w)
 		}
@@ -236,8 +277,8 @@ func (l *Lane) take() (have, want []model.Address, done []*wish, before, after [
 		if ours {
 			have = append(have, a)
 		}
-		if a, ok := wanted[k]; ok {
-			want = append(want, a)
+		if c, ok := l.wanted[k]; ok {
+			want = append(want, *c.addr)
 		} else if !ours {
 			delete(l.failed, k)
 		}
@@ -246,14 +287,16 @@ func (l *Lane) take() (have, want []model.Address, done []*wish, before, after [
 	// What the kernel may remove along with ours is set again, whoever wants it: "exists" is a success.
 	lost := map[hostnet.Subnet]bool{}
 	for _, a := range have {
-		if _, stays := wanted[hostnet.KeyOf(a)]; !stays {
+		if _, stays := l.wanted[hostnet.KeyOf(a)]; !stays {
 			lost[hostnet.SubnetOf(a)] = true
 		}
 	}
 	delete(lost, hostnet.Subnet{})
-	for k, a := range wanted {
-		if !seen[k] && lost[hostnet.SubnetOf(a)] {
-			want = append(want, a)
+	if len(lost) > 0 {
+		for k, c := range l.wanted {
+			if !seen[k] && lost[hostnet.SubnetOf(*c.addr)] {
+				want = append(want, *c.addr)
+			}
 		}
 	}
 	before, after = l.takeRouting(removes(have, want))

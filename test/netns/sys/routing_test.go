@@ -47,11 +47,12 @@ func rule(priority uint32, from string) model.Rule {
 func (h *host) routes() map[string]bool {
 	h.t.Helper()
 	out := map[string]bool{}
-	list, err := h.RouteListFiltered(unix.AF_UNSPEC, &vnl.Route{Table: unix.RT_TABLE_UNSPEC, Protocol: model.KeepalivedProto},
-		vnl.RT_FILTER_PROTOCOL|vnl.RT_FILTER_TABLE)
-	if err != nil {
-		h.t.Fatal(err)
-	}
+	var list []vnl.Route
+	h.dump("the routes", func() (err error) {
+		list, err = h.RouteListFiltered(unix.AF_UNSPEC, &vnl.Route{Table: unix.RT_TABLE_UNSPEC, Protocol: model.KeepalivedProto},
+			vnl.RT_FILTER_PROTOCOL|vnl.RT_FILTER_TABLE)
+		return err
+	})
 	for _, r := range list {
 		dst := "default"
 		if r.Dst != nil {
@@ -68,10 +69,8 @@ func (h *host) routes() map[string]bool {
 func (h *host) rules() map[int]bool {
 	h.t.Helper()
 	out := map[int]bool{}
-	list, err := h.RuleList(unix.AF_UNSPEC)
-	if err != nil {
-		h.t.Fatal(err)
-	}
+	var list []vnl.Rule
+	h.dump("the rules", func() (err error) { list, err = h.RuleList(unix.AF_UNSPEC); return err })
 	for _, r := range list {
 		if r.Priority > 0 && r.Priority < 30000 {
 			out[r.Priority] = true

@@ -130,6 +130,18 @@ func (h *host) addrChange(f func(vnl.Link, *vnl.Addr) error, name, addr string) 
 	return f(l, a)
 }
 
+// dump reads a list of the kernel's, again if it changes meanwhile: of addresses those that the kernel itself is busy with.
+func (h *host) dump(what string, read func() error) {
+	h.t.Helper()
+	waitFor(h.t, what, func() bool {
+		err := read()
+		if err != nil && !errors.Is(err, vnl.ErrDumpInterrupted) {
+			h.t.Fatal(err)
+		}
+		return err == nil
+	})
+}
+
 // addrs returns the addresses of an interface as a set of prefixes, without the kernel's own link-local ones.
 func (h *host) addrs(name string) map[string]vnl.Addr {
 	h.t.Helper()
@@ -137,10 +149,8 @@ func (h *host) addrs(name string) map[string]vnl.Addr {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	list, err := h.AddrList(l, vnl.FAMILY_ALL)
-	if err != nil {
-		h.t.Fatal(err)
-	}
+	var list []vnl.Addr
+	h.dump("the addresses", func() (err error) { list, err = h.AddrList(l, vnl.FAMILY_ALL); return err })
 	out := map[string]vnl.Addr{}
 	for _, a := range list {
 		if !a.IP.IsLinkLocalUnicast() {
