@@ -18,7 +18,6 @@ type Address struct {
 	model.Address
 	Dev        opt[string]
 	TrackGroup opt[string]
-	UseVMAC    bool
 }
 
 // addressOptions are the words of an entry besides the address.

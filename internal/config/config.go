@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -179,6 +180,10 @@ type Config struct {
 
 	needs []need // of capabilities; set by Resolve
 	names seen   // of blocks that may not stand twice
+
+	// Of the instance that is being read.
+	vips     map[netip.Addr]opt[string]
+	excluded map[excludedVIP]source.Pos
 }
 
 // Text is a configuration as it was read.

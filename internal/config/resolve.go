@@ -29,6 +29,7 @@ type resolver struct {
 	probes     map[string]model.TrackScript // of track_tcp and the like, by name
 	probeOrder []string
 
+	flaws    map[runs]string     // what insecurity says, as thousands of scripts may be one program
 	badUsers map[source.Pos]bool // script_user lines, by their order, whose user is not known
 	part     part                // being resolved
 	scripts  part                // has a script to run
@@ -48,7 +49,7 @@ func Resolve(c *Config, host Host, r *source.Report) *model.Model {
 func resolve(c *Config, services iter.Seq[*VirtualServer], keep bool, host Host, r *source.Report) *model.Model {
 	c.needs = nil
 	host = remember(host)
-	res := &resolver{c: c, services: services, keep: keep, host: host, r: r, net: newNetwork(host), virtual: map[*Instance]virtualRouting{}}
+	res := &resolver{c: c, services: services, keep: keep, host: host, r: r, net: newNetwork(host), virtual: map[*Instance]virtualRouting{}, flaws: map[runs]string{}}
 	m := &model.Model{}
 	res.checkScriptUsers()
 	res.process(&m.Process)

@@ -150,6 +150,9 @@ func (res *resolver) statics(v *model.VRRP) {
 
 // followers tells the instances of each track group the interfaces of its static entries.
 func (res *resolver) followers(v *model.VRRP) {
+	if len(res.c.TrackGroup) == 0 {
+		return
+	}
 	for _, g := range res.c.TrackGroup {
 		for _, m := range g.Members {
 			if n := slices.IndexFunc(v.Instances, func(i model.Instance) bool { return i.Name == m.V }); n >= 0 && v.Instances[n].NetNamespace != "" {

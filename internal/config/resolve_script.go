@@ -72,12 +72,13 @@ func (res *resolver) command(c Command, user account, at source.Pos) (s model.Sc
 	} else if err != nil {
 		return s, scriptNotFound, "script " + c.Args[0] + " " + err.Error()
 	}
-	s = model.Script{Args: append([]string{path}, c.Args[1:]...), UID: u.UID, GID: u.GID, Groups: u.Groups}
+	s = model.Script{Args: c.Args, UID: u.UID, GID: u.GID, Groups: u.Groups}
 	if path != c.Args[0] {
+		s.Args = append([]string{path}, c.Args[1:]...)
 		res.r.Notef(at, "WARNING - script `%s` resolved by path search to `%s`. Please specify full path.", c.Args[0], path)
 	}
 	s.Guarded = res.c.Global.ScriptSecurity.V && privileged(res.host, path, u)
-	if flaw := insecurity(res.host, path, u); flaw != "" {
+	if flaw := res.flaw(runs{path, u.UID, u.GID}); flaw != "" {
 		if res.c.Global.ScriptSecurity.V {
 			return s, scriptInsecure, flaw
 		}
@@ -85,6 +86,22 @@ func (res *resolver) command(c Command, user account, at source.Pos) (s model.Sc
 	}
 	res.scripts |= res.part
 	return s, scriptFine, ""
+}
+
+// runs is a program and who runs it.
+type runs struct {
+	path     string
+	uid, gid uint32
+}
+
+// flaw is insecurity, asked once for each.
+func (res *resolver) flaw(p runs) string {
+	flaw, ok := res.flaws[p]
+	if !ok {
+		flaw = insecurity(res.host, p.path, User{UID: p.uid, GID: p.gid})
+		res.flaws[p] = flaw
+	}
+	return flaw
 }
 
 // scriptUser returns who runs a script: its own user, else the last script_user above it, else, if it is not one of global_defs, the first

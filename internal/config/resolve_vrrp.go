@@ -539,7 +539,7 @@ func (res *resolver) tracking(i *Instance, grp *SyncGroup, out *model.Instance, 
 // trackScript is a vrrp_script on its way into the model.
 type trackScript struct {
 	def    *VRRPScript
-	model  model.TrackScript
+	script model.Script
 	usable bool // there is something to run
 	named  bool // a track_script entry has its name
 	used   bool // an instance or group tracks it
@@ -558,7 +558,7 @@ func (set scriptSet) find(e opt[trackEntry]) *trackScript {
 
 // trackScripts resolves all vrrp_script blocks; of two with the same name the first counts.
 func (res *resolver) trackScripts() scriptSet {
-	out := scriptSet{}
+	out := make(scriptSet, len(res.c.Scripts))
 	for _, d := range res.c.Scripts {
 		if !d.Script.IsSet() {
 			res.r.Errorf(d.End, "No script set for vrrp_script %s - removing", d.Name)
@@ -578,11 +578,7 @@ func (res *resolver) trackScripts() scriptSet {
 		if _, dup := out[d.Name]; dup {
 			continue
 		}
-		t := &trackScript{def: d, usable: fail == scriptFine, model: model.TrackScript{
-			Name: d.Name, Script: s, Interval: d.Interval.V, Timeout: first(d.Timeout, d.Interval),
-			Rise: d.Rise.V, Fall: d.Fall.V, InitFail: d.InitFail.V,
-			Weight: d.Weight.V.W, Reverse: d.Weight.V.Reverse, DefaultTimeout: !d.Timeout.IsSet(),
-		}}
+		t := &trackScript{def: d, script: s, usable: fail == scriptFine}
 		class := source.Error
 		if len(res.c.Instances) == 0 {
 			class = source.Note // keepalived does not look further without instances
@@ -619,8 +615,12 @@ func (res *resolver) usedScripts(scripts scriptSet) (out []model.TrackScript) {
 		case !s.named:
 			res.r.Notef(d.At, "Warning - script %s is not used", d.Name)
 		case s.used:
-			res.needUser(&s.model.Script, d.Script.At)
-			out = append(out, s.model)
+			res.needUser(&s.script, d.Script.At)
+			out = append(out, model.TrackScript{
+				Name: d.Name, Script: s.script, Interval: d.Interval.V, Timeout: first(d.Timeout, d.Interval),
+				Rise: d.Rise.V, Fall: d.Fall.V, InitFail: d.InitFail.V,
+				Weight: d.Weight.V.W, Reverse: d.Weight.V.Reverse, DefaultTimeout: !d.Timeout.IsSet(),
+			})
 		}
 	}
 	for _, name := range res.probeOrder {

@@ -471,7 +471,7 @@ var metrics = map[string]int{"mtu": model.MetricMTU, "advmss": model.MetricAdvMS
 	"hoplimit": model.MetricHopLimit, "rtt": model.MetricRTT, "rttvar": model.MetricRTTVar, "rto_min": model.MetricRTOMin}
 
 // metric takes the value of one.
-func (e *entry) metric(word string, m *model.Metrics) {
+func (e *entry) metric(word string, out *model.Route) {
 	lock := false
 	switch word {
 	case "mtu", "advmss", "reordering", "cwnd", "ssthresh", "rtt", "rttvar", "rto_min":
@@ -492,7 +492,7 @@ func (e *entry) metric(word string, m *model.Metrics) {
 	default:
 		v = uint32(e.number(0, math.MaxUint32))
 	}
-	m.Put(metrics[word], v, lock)
+	out.PutMetric(metrics[word], v, lock)
 }
 
 // featureECN is RTAX_FEATURE_ECN.
@@ -564,7 +564,7 @@ func readRoute(static bool, n *syntax.Node, r *source.Report) (*Route, bool) {
 			out.Expires = uint32(e.number(0, math.MaxUint32))
 		case "mtu", "advmss", "reordering", "cwnd", "ssthresh", "hoplimit", "rtt", "rttvar", "rto_min", "window", "initcwnd", "initrwnd",
 			"quickack", "fastopen_no_cookie":
-			e.metric(w, &out.Metrics)
+			e.metric(w, &out.Route)
 		case "realms":
 			e.realms(func(r *model.Route) *uint32 { return &r.Realms }, &out.Route)
 			only = model.IPv4
@@ -572,12 +572,13 @@ func readRoute(static bool, n *syntax.Node, r *source.Report) (*Route, bool) {
 			if f := e.next(); f != "ecn" {
 				e.complain("unknown feature %q - ignoring it", f)
 			} else {
-				out.Metrics.Put(model.MetricFeatures, featureECN, false)
+				out.PutMetric(model.MetricFeatures, featureECN, false)
 			}
 		case "congctl":
 			lock := e.skip("lock")
-			out.Metrics.CongCtl = e.next()
-			out.Metrics.Put(model.MetricCongCtl, 0, lock)
+			name := e.next()
+			out.PutMetric(model.MetricCongCtl, 0, lock)
+			out.Metrics.CongCtl = name
 		case "ttl-propagate":
 			switch v := e.next(); v {
 			case "enabled":

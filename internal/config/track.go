@@ -51,9 +51,11 @@ type VRRPScript struct {
 	InitFail          opt[bool]
 }
 
+var scriptSeconds = schema.Decimal(time.Second, 0, 4294*time.Second, 3)
+
 // scriptTime is an interval of a script; 0 is corrected to 1 s.
 var scriptTime = schema.One("<0.001-4294 seconds>", func(s string) (time.Duration, error) {
-	d, err := schema.Decimal(time.Second, 0, 4294*time.Second, 3).Parse([]source.Word{{Text: s}})
+	d, err := scriptSeconds.Parse([]source.Word{{Text: s}})
 	if d == 0 && err == nil {
 		return time.Second, schema.Corrected("%q is too low - using 1", s)
 	}

@@ -204,6 +204,7 @@ func openInstance(c *Config, n *syntax.Node, r *source.Report) *Instance {
 		return nil
 	}
 	i := &Instance{Name: name, At: n.At(), End: n.End, all: &c.names}
+	i.vips, i.excluded = emptied(&c.vips), emptied(&c.excluded)
 	vrrpInstance.Init(i)
 	c.Instances = append(c.Instances, i)
 	return i
@@ -568,7 +569,8 @@ func vipRow(name string, list func(*Instance) *[]opt[Address], doc string) *sche
 	excluded := name != "virtual_ipaddress"
 	return schema.Items(name, addressUsage, func(i *Instance, n *syntax.Node, r *source.Report) (Address, bool) {
 		a, ok := readAddress(n, false, r)
-		if !ok || !excluded && !i.fits(model.FamilyOf(a.Prefix.Addr()), n.At(), a.Prefix.Addr().String(), r) {
+		family := model.FamilyOf(a.Prefix.Addr())
+		if !ok || !excluded && i.Family.V != family && !i.fits(family, n.At(), a.Prefix.Addr().String(), r) {
 			return a, false
 		}
 		if old, dup := i.hasAlready(a, n.At(), excluded); dup {
@@ -577,6 +579,15 @@ func vipRow(name string, list func(*Instance) *[]opt[Address], doc string) *sche
 		}
 		return a, true
 	}, list, doc).Options(addressOptions...).Options("use_vmac")
+}
+
+// emptied is the map of the instance before, for the next one, unless it is a large one, which takes long to clear.
+func emptied[K comparable, V any](m *map[K]V) map[K]V {
+	if *m == nil || len(*m) > 1000 {
+		*m = map[K]V{}
+	}
+	clear(*m)
+	return *m
 }
 
 // hasAlready takes note of an address and reports whether, and since where, the instance has it. An excluded one may stand on another
@@ -588,9 +599,6 @@ func (i *Instance) hasAlready(a Address, at source.Pos, excluded bool) (source.P
 		if dup {
 			return first.At, true
 		}
-		if i.vips == nil {
-			i.vips = map[netip.Addr]opt[string]{}
-		}
 		i.vips[addr] = opt[string]{V: a.Dev.V, At: at}
 		return at, false
 	}
@@ -600,9 +608,6 @@ func (i *Instance) hasAlready(a Address, at source.Pos, excluded bool) (source.P
 	}
 	if dup && first.V == a.Dev.V {
 		return first.At, true
-	}
-	if i.excluded == nil {
-		i.excluded = map[excludedVIP]source.Pos{}
 	}
 	i.excluded[on] = at
 	return at, false

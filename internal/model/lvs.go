@@ -99,8 +99,8 @@ type ServerGroup struct {
 // GroupEntry is an inclusive range of addresses with one port, or a firewall mark.
 type GroupEntry struct {
 	First, Last netip.Addr
-	Port        uint16
 	FWMark      uint32
+	Port        uint16
 	IsFWMark    bool
 	Family      Family // of a mark; 0: that of the virtual server
 }

@@ -71,9 +71,9 @@ type Route struct {
 	Metric   uint32
 	NextHop            // of a route with one hop, or none
 	Hops     []NextHop // of a multipath route
-	Metrics  Metrics
-	Expires  uint32 // seconds, IPv6
-	Pref     uint8  // ICMPV6_ROUTER_PREF_*: 0 medium, 1 high, 3 low
+	Metrics  *Metrics  // nil: none
+	Expires  uint32    // seconds, IPv6
+	Pref     uint8     // ICMPV6_ROUTER_PREF_*: 0 medium, 1 high, 3 low
 	PrefSet  bool
 	TTLProp  uint8 // ttl-propagate: TTLPropagate or TTLUniform
 
@@ -156,8 +156,12 @@ const (
 	MetricCount      = 18
 )
 
-// Put sets a metric.
-func (m *Metrics) Put(number int, value uint32, lock bool) {
+// PutMetric sets a metric.
+func (r *Route) PutMetric(number int, value uint32, lock bool) {
+	if r.Metrics == nil {
+		r.Metrics = &Metrics{}
+	}
+	m := r.Metrics
 	m.Value[number] = value
 	m.Set |= 1 << number
 	if lock {

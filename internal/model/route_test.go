@@ -13,7 +13,7 @@ func routingModel() *Model {
 	i := &m.VRRP.Instances[0]
 	i.Routes = []Route{{Family: IPv4, Type: 1, Table: 254, Dst: netip.MustParsePrefix("10.0.0.0/8"), Protocol: KeepalivedProto,
 		Hops: []NextHop{{Via: netip.MustParseAddr("10.1.0.9"), Weight: 2, Encap: &Encap{Kind: EncapIP, Dst: netip.MustParseAddr("1.2.3.4")}}, {Dev: "eth1"}}}}
-	i.Routes[0].Metrics.Put(MetricMTU, 1400, true)
+	i.Routes[0].PutMetric(MetricMTU, 1400, true)
 	i.Rules = []Rule{{Family: IPv4, Action: RuleTable, Table: 100, Priority: 5, SuppressPrefix: -1, SuppressGroup: -1, OIF: "eth2"}}
 	m.VRRP.Statics = Objects{Addresses: []Address{{Prefix: netip.MustParsePrefix("10.5.0.1/24")}}, Routes: []Route{{Family: IPv4, Table: 254}},
 		Rules: []Rule{{Family: IPv4, Priority: 7}}}
@@ -30,7 +30,7 @@ func TestDiffOfRouting(t *testing.T) {
 		want Changes
 	}{
 		"a hop's weight":         {func(v *VRRP) { v.Instances[0].Routes[0].Hops[0].Weight = 3 }, Changes{Instances: vi}},
-		"a metric":               {func(v *VRRP) { v.Instances[0].Routes[0].Metrics.Put(MetricMTU, 1300, true) }, Changes{Instances: vi}},
+		"a metric":               {func(v *VRRP) { v.Instances[0].Routes[0].PutMetric(MetricMTU, 1300, true) }, Changes{Instances: vi}},
 		"a rule's priority":      {func(v *VRRP) { v.Instances[0].Rules[0].Priority++ }, Changes{Instances: vi}},
 		"a static route":         {func(v *VRRP) { v.Statics.Routes[0].Table = 9 }, Changes{VRRPGlobal: true}},
 		"no static rule":         {func(v *VRRP) { v.Statics.Rules = nil }, Changes{VRRPGlobal: true}},

@@ -174,7 +174,10 @@ func (w *words) encap(e *Encap) {
 
 // metrics are in keepalived's order.
 func (w *words) metrics(r *Route) {
-	m := &r.Metrics
+	m := r.Metrics
+	if m == nil {
+		m = &Metrics{}
+	}
 	has := func(n int) bool { return m.Set&(1<<n) != 0 }
 	lock := func(n int) string {
 		if m.Lock&(1<<n) != 0 {

@@ -376,10 +376,10 @@ type Address struct {
 	NoPrefixRt   bool
 	AutoJoin     bool
 	PreferredLft uint32 // IPv6 seconds; LifetimeForever: for ever
-	NoTrack      bool
 	Lease        uint32 // vip_lease: seconds until the kernel removes it unless it is renewed; 0: never
-	TrackGroup   string // of static ones
+	NoTrack      bool
 	UseVMAC      bool   // written; Interface says where it led to
+	TrackGroup   string // of static ones
 }
 
 // LifetimeForever is the kernel's value of an endless address lifetime.

@@ -74,7 +74,7 @@ func TestPlanRouting(t *testing.T) {
 		}
 	}
 	metrics := route("fd00::/64", "fd01::9", 0)
-	metrics.Route.Metrics.Put(model.MetricMTU, 1400, false)
+	metrics.Route.PutMetric(model.MetricMTU, 1400, false)
 	if before, _ := PlanRouting([]Routing{route("fd00::/64", "fd01::9", 0)}, []Routing{metrics}); len(before) != 1 {
 		t.Error("an IPv6 route that only its MTU tells from its successor cannot stand beside it, and does not go first")
 	}

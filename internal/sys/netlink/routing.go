@@ -103,8 +103,8 @@ func encodeRoute(r *model.Route, remove bool, index func(name string) (int, erro
 		}
 		req.AddData(nl.NewRtAttr(unix.RTA_MULTIPATH, b))
 	}
-	if r.Metrics.Set != 0 {
-		req.AddData(encodeMetrics(&r.Metrics))
+	if r.Metrics != nil {
+		req.AddData(encodeMetrics(r.Metrics))
 	}
 	if r.Expires != 0 {
 		put32(req, unix.RTA_EXPIRES, r.Expires)
