@@ -570,7 +570,7 @@ func (res *resolver) trackScripts() scriptSet {
 				continue
 			}
 		}
-		s, fail, why := res.command(d.Script.V, d.User.V, orPos(d.End, d.At))
+		s, fail, why := res.command(Command{Args: d.Script.V}, d.User.V, orPos(d.End, d.At))
 		if fail == scriptNoUser {
 			res.r.Errorf(d.End, "vrrp_script %s: %s - removing it", d.Name, why)
 			continue

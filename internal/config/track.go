@@ -43,7 +43,7 @@ func weightKind(limit int) schema.Kind[weight] {
 type VRRPScript struct {
 	Name              string
 	At, End           source.Pos
-	Script            opt[Command]
+	Script            opt[[]string] // program and arguments
 	Interval, Timeout opt[time.Duration]
 	Weight            opt[weight]
 	Rise, Fall        opt[int]
@@ -73,7 +73,7 @@ var vrrpScript = schema.TableOf(func() schema.Rows[VRRPScript] {
 			case len(c.Args) == 0:
 				r.Notef(n.At(), "script: no command given - ignoring")
 			default:
-				s.Script = opt[Command]{V: c, At: n.At()}
+				s.Script = opt[[]string]{V: c.Args, At: n.At()}
 			}
 		}, "The command; exit status 0 is success.").Quoted(),
 		schema.Value("interval", scriptTime, time.Second, func(s *VRRPScript) *opt[time.Duration] { return &s.Interval },

@@ -22,7 +22,7 @@ func Relex(raw string, at Pos) ([]Word, error) {
 func SplitCommand(s string) ([]string, error) { return splitQuoted(s, true) }
 
 func splitQuoted(s string, decode bool) (words []string, err error) {
-	var b strings.Builder
+	var w piecemeal
 	inWord := false
 	quote := byte(0)
 	for i := 0; i < len(s); {
@@ -31,12 +31,12 @@ func splitQuoted(s string, decode bool) (words []string, err error) {
 		case c == '\\' && i+1 < len(s):
 			inWord = true
 			if !decode {
-				b.WriteString(s[i : i+2])
+				w.add(s[i : i+2])
 				i += 2
 				continue
 			}
 			v, n := unescape(s[i+1:])
-			b.WriteByte(v)
+			w.add(string([]byte{v}))
 			i += 1 + n
 			continue
 		case quote == 0 && (c == '"' || c == '\''):
@@ -45,13 +45,18 @@ func splitQuoted(s string, decode bool) (words []string, err error) {
 			quote = 0
 		case quote == 0 && blank(c):
 			if inWord {
-				words = append(words, b.String())
-				b.Reset()
+				words = append(words, w.take())
 				inWord = false
 			}
 		default:
 			inWord = true
-			b.WriteByte(c)
+			end := i + 1
+			for end < len(s) && s[end] != '\\' && s[end] != '"' && s[end] != '\'' && (quote != 0 || !blank(s[end])) {
+				end++
+			}
+			w.add(s[i:end])
+			i = end
+			continue
 		}
 		i++
 	}
@@ -59,9 +64,36 @@ func splitQuoted(s string, decode bool) (words []string, err error) {
 		return words, errQuote
 	}
 	if inWord {
-		words = append(words, b.String())
+		words = append(words, w.take())
 	}
 	return words, nil
+}
+
+// piecemeal is a word that comes in pieces. If it is one alone, as nearly always, it is not copied.
+type piecemeal struct {
+	first string
+	all   strings.Builder // from the second on
+}
+
+func (w *piecemeal) add(piece string) {
+	switch {
+	case w.first == "":
+		w.first = piece
+		return
+	case w.all.Len() == 0:
+		w.all.WriteString(w.first)
+	}
+	w.all.WriteString(piece)
+}
+
+// take returns the word and begins the next one.
+func (w *piecemeal) take() string {
+	word := w.first
+	if w.all.Len() > 0 {
+		word = w.all.String()
+	}
+	*w = piecemeal{}
+	return word
 }
 
 // unescape decodes what follows a backslash and says how many bytes it took.
