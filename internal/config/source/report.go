@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bufio"
 	"cmp"
 	"fmt"
 	"io"
@@ -100,6 +101,7 @@ type Report struct {
 	once    map[string]bool
 	spans   []span // what places come to
 	dropped int
+	spare   Diagnostic // the last one dropped, of which nothing becomes
 }
 
 // maxDiagnostics bounds what hostile input can make us keep; the classes of the findings beyond it still count.
@@ -113,10 +115,13 @@ func (r *Report) Add(c Class, at Pos, format string, args ...any) *Diagnostic {
 	r.worst = max(r.worst, c)
 	if r.Full() {
 		r.dropped++
-		return &Diagnostic{}
+		r.spare = Diagnostic{}
+		return &r.spare
 	}
-	d := Diagnostic{Class: c, At: Place{Pos: at}, Text: fmt.Sprintf(format, args...)}
-	r.list = append(r.list, d)
+	if n := len(r.list); n == cap(r.list) { // they are large, so that a list which grows by a quarter leaves five times its size behind
+		r.list = slices.Grow(r.list, min(max(n, 4), maxDiagnostics-n))
+	}
+	r.list = append(r.list, Diagnostic{Class: c, At: Place{Pos: at}, Text: fmt.Sprintf(format, args...)})
 	return &r.list[len(r.list)-1]
 }
 
@@ -220,7 +225,7 @@ func (r *Report) ExitCode() int { return r.worst.exitCode() }
 // Write prints the findings, one line each in log form. On a terminal each is followed by its source line with a mark under the
 // column, the chain of includes and definitions, and the hint.
 func (r *Report) Write(w io.Writer, terminal bool) error {
-	var b strings.Builder
+	b := bufio.NewWriterSize(w, 1<<16)
 	for _, d := range r.All() {
 		b.WriteString(d.String())
 		if d.Hint != "" && !terminal {
@@ -228,34 +233,33 @@ func (r *Report) Write(w io.Writer, terminal bool) error {
 		}
 		for _, p := range d.Also {
 			if !terminal {
-				fmt.Fprintf(&b, " (%s %s:%d)", p.How, p.At.File, p.At.Line)
+				fmt.Fprintf(b, " (%s %s:%d)", p.How, p.At.File, p.At.Line)
 			}
 		}
 		b.WriteByte('\n')
 		if !terminal {
 			continue
 		}
-		r.snippet(&b, d.At)
+		r.snippet(b, d.At)
 		for _, p := range d.Also {
-			fmt.Fprintf(&b, "        %s %s:%d\n", p.How, p.At.File, p.At.Line)
-			r.snippet(&b, p.At)
+			fmt.Fprintf(b, "        %s %s:%d\n", p.How, p.At.File, p.At.Line)
+			r.snippet(b, p.At)
 		}
 		if d.Hint != "" {
-			fmt.Fprintf(&b, "        hint: %s\n", d.Hint)
+			fmt.Fprintf(b, "        hint: %s\n", d.Hint)
 		}
 	}
 	if r.dropped > 0 {
-		fmt.Fprintf(&b, "%d more findings are not shown\n", r.dropped)
+		fmt.Fprintf(b, "%d more findings are not shown\n", r.dropped)
 	}
-	_, err := io.WriteString(w, b.String())
-	if err != nil {
+	if err := b.Flush(); err != nil {
 		return fmt.Errorf("write the findings: %w", err)
 	}
 	return nil
 }
 
 // snippet writes the line of a place with a mark under its column, and how the text came there.
-func (r *Report) snippet(b *strings.Builder, at Place) {
+func (r *Report) snippet(b io.Writer, at Place) {
 	if line, ok := r.sourceLine(at); ok {
 		fmt.Fprintf(b, "  %5d | %s\n        | %s^\n", at.Line, line, margin(line, at.Col))
 	}
