@@ -44,7 +44,6 @@ func readAddress(n *syntax.Node, static bool, r *source.Report) (a Address, ok b
 	a.Prefix = prefix
 	v6 := prefix.Addr().Is6()
 	a.NoDAD = v6
-	hasPrefix := strings.Contains(first.Text, "/")
 	var lifetime opt[uint32]
 	for i := 0; i < len(n.Args); i++ {
 		w := n.Args[i]
@@ -125,7 +124,7 @@ func readAddress(n *syntax.Node, static bool, r *source.Report) (a Address, ok b
 			case a.Peer.IsValid():
 				r.Errorf(w.At, "a second peer - ignoring it")
 				continue
-			case hasPrefix:
+			case prefix.Bits() < a.Prefix.Addr().BitLen():
 				r.Errorf(w.At, "an address with a peer has no prefix length - ignoring that of %s", first.Text)
 			}
 			a.Peer = netip.PrefixFrom(p, p.BitLen())

@@ -16,14 +16,16 @@ var (
 
 // instanceInterfaces reports the interfaces of an instance that are not there.
 func (res *resolver) instanceInterfaces(i *Instance) {
-	for _, old := range i.OldInterfaces {
-		res.iface(old.V, old.At)
-	}
 	if i.Interface.IsSet() {
-		if f, ok := res.iface(i.Interface.V, i.Interface.At); ok && f.Loopback {
-			res.r.Errorf(i.Interface.At, "(%s) cannot use a loopback interface (%s) for vrrp - ignoring", i.Name, f.Name)
-			i.Interface = opt[string]{}
+		var last opt[string]
+		for _, name := range append(i.OldInterfaces, i.Interface) {
+			if f, ok := res.iface(name.V, name.At); ok && f.Loopback {
+				res.r.Errorf(name.At, "(%s) cannot use a loopback interface (%s) for vrrp - ignoring", i.Name, f.Name)
+				continue
+			}
+			last = name
 		}
+		i.Interface = last
 	}
 	for _, l := range [][]opt[Address]{i.VIPs, i.Excluded} {
 		for _, a := range l {

@@ -71,6 +71,72 @@ var dumpConfigs = map[string]string{
   notification_email_from ka@example.com
 }
 ` + strings.Replace(lab.Instance{Priority: 150}.String(), "virtual_ipaddress {", "no_virtual_ipaddress\n  virtual_ipaddress {", 1),
+	"directions": `global_defs {
+  script_user root
+  enable_script_security
+}
+vrrp_script s {
+  script "/usr/bin/true"
+  interval 1
+  weight 7 reverse
+}
+track_file f {
+  file /tmp/f
+  weight 2 reverse
+}
+vrrp_sync_group G {
+  group {
+    VI_2
+    VI_3
+  }
+  sync_group_tracking_weight
+  smtp_alert
+  track_script {
+    s weight 6
+  }
+  notify_master "/usr/bin/true gm"
+}
+vrrp_instance VI_1 {
+  interface eth0
+  virtual_router_id 51
+  priority 150
+  advert_int 0.2
+  version 3
+  track_script {
+    s weight 4
+  }
+  track_file {
+    f weight 5
+  }
+  virtual_ipaddress {
+    10.1.0.100/24
+  }
+}
+vrrp_instance VI_2 {
+  interface eth0
+  virtual_router_id 52
+  priority 150
+  advert_int 0.2
+  version 3
+  track_file {
+    f weight 0 noreverse
+  }
+  virtual_ipaddress {
+    10.1.0.101 peer 10.1.0.9
+    10.1.0.102/0 brd -
+  }
+}
+vrrp_instance VI_3 {
+  interface eth0
+  virtual_router_id 53
+  priority 160
+  advert_int 0.2
+  version 3
+  virtual_ipaddress {
+    10.1.0.103/24
+  }
+}
+`,
 	"much": `global_defs {
   router_id RTR1
   script_user root

@@ -122,7 +122,8 @@ func (p page) service(v *Service) {
 	for _, f := range schedulerFlags(v.Scheduler) {
 		p.line(3, "%s = %s", f.name, enabled(v.Flags&f.bit != 0))
 	}
-	p.line(3, "One packet scheduling = %s", enabled(v.Flags&model.FlagOnePacket != 0))
+	onePacket := v.Flags&model.FlagOnePacket != 0
+	p.line(3, "One packet scheduling = %s%s", enabled(onePacket), choose(onePacket && v.Protocol != model.UDP, " (inactive due to not UDP)", ""))
 	if v.Persistence != 0 {
 		p.line(3, "persistence timeout = %s", secs(v.Persistence))
 		if v.Mask4.IsValid() {
@@ -140,10 +141,10 @@ func (p page) service(v *Service) {
 	p.line(3, "quorum = %d, hysteresis = %d", v.Quorum, v.Hysteresis)
 	p.script(3, "Quorum up notify script", v.QuorumUp)
 	p.script(3, "Quorum down notify script", v.QuorumDown)
-	p.line(3, "Using smtp notification = %s", yesNo(v.SMTPAlert))
 	if v.HASuspend {
 		p.line(3, "Using HA suspend")
 	}
+	p.line(3, "Using smtp notification = %s", yesNo(v.SMTPAlert))
 	if r := v.Sorry; r != nil {
 		p.line(3, "sorry server = %s", r.Name(&v.VirtualServer))
 		p.line(5, "forwarding method = %s", method(r.Method))
@@ -389,11 +390,11 @@ func method(m model.Method) string {
 func checksum(flags uint16) string {
 	switch flags {
 	case 1:
-		return ", csum"
+		return ", checksum"
 	case 2:
-		return ", remcsum"
+		return ", remote checksum"
 	}
-	return ", nocsum"
+	return ", no checksum"
 }
 
 func protocol(p model.Protocol) string {

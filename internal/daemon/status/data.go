@@ -446,11 +446,14 @@ func (p page) group(g *Group) {
 	for _, name := range g.Members {
 		p.line(5, "%s", name)
 	}
+	if g.TrackingWeight {
+		p.line(3, "sync group tracking weight set")
+	}
+	p.line(3, "Using smtp notification = %s", yesNo(g.SMTPAlert))
 	p.tracks("Tracked interfaces", g.TrackInterfaces)
 	p.tracks("Tracked scripts", g.TrackScripts)
 	p.tracksMore("Tracked files", g.TrackFiles)
 	p.tracksMore("Tracked process", g.TrackProcesses)
-	p.line(3, "Using smtp notification = %s", yesNo(g.SMTPAlert))
 	p.script(3, "Backup state transition script", g.NotifyBackup)
 	p.script(3, "Master state transition script", g.NotifyMaster)
 	p.script(3, "Fault state transition script", g.NotifyFault)
@@ -479,14 +482,7 @@ func (p page) trackScript(s *Snapshot, c *Script) {
 		p.line(3, "Script uid:gid = %d:%d", c.Script.UID, c.Script.GID)
 	}
 	p.line(3, "VRRP instances :")
-	p.line(3, "Tracking instances :")
-	for n := range s.Instances {
-		for _, t := range s.Instances[n].TrackScripts {
-			if t.Name == c.Name {
-				p.line(5, "%s, weight %s", s.Instances[n].Name, track(t))
-			}
-		}
-	}
+	p.trackedBy(s, c.Name, func(i *Instance) []model.Track { return i.TrackScripts }, func(g *Group) []model.Track { return g.TrackScripts })
 	p.line(3, "State = %s", c.Run)
 }
 
