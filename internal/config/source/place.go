@@ -102,8 +102,36 @@ func (f *file) index() {
 	}
 }
 
-// Place returns what p comes to.
+// Place returns what p comes to, with the definitions and includes that its text came through.
 func (r *Report) Place(p Pos) Place {
+	at := r.written(p)
+	chain := []*Via{}
+	for _, name := range r.references(at) {
+		for range maxDepth {
+			d, value := r.definedAt(name, p)
+			if !d.IsSet() {
+				break
+			}
+			chain = append(chain, &Via{How: "expanded from $" + name + " defined at", At: d})
+			if name = reference(value); name == "" {
+				break
+			}
+		}
+	}
+	if len(chain) == 0 {
+		return at
+	}
+	last := at.Via
+	for _, v := range slices.Backward(chain) {
+		v.At.Origin = &Origin{File: v.At.File, Via: last, file: v.At.file}
+		last = v
+	}
+	at.Origin = &Origin{File: at.File, Via: last, file: at.file}
+	return at
+}
+
+// written returns where p was written.
+func (r *Report) written(p Pos) Place {
 	if !p.IsSet() {
 		return Place{}
 	}
@@ -126,4 +154,84 @@ func (r *Report) Place(p Pos) Place {
 		line++
 	}
 	return Place{s.origin, line, int(offset-f.starts[line-1]) + 1, p}
+}
+
+// references are the names of the parameters in the word at a place, or in its whole statement if that begins there.
+func (r *Report) references(at Place) (names []string) {
+	if len(r.defined) == 0 || !at.IsSet() || at.file == nil {
+		return nil
+	}
+	line, _ := at.file.line(at.Line)
+	begin := min(max(at.Col-1, 0), len(line))
+	whole := strings.TrimLeft(line[:begin], " \t{}") == ""
+	for i := begin; i < len(line); i++ {
+		switch c := line[i]; {
+		case c == '$':
+			if name, n := parameter(line[i:]); n > 0 {
+				names = append(names, name)
+				i += n - 1
+			}
+		case c == '#' || c == '!' || c == '{' || c == '}' || blank(c) && !whole:
+			return names
+		}
+	}
+	return names
+}
+
+// parameter reads the $NAME or ${NAME} that a text begins with, and its length; 0: there is none.
+func parameter(s string) (name string, length int) {
+	braced := strings.HasPrefix(s, "${")
+	begin := 1
+	if braced {
+		begin++
+	}
+	end := begin
+	for end < len(s) && (s[end] == '_' || letter(s[end]) || end > begin && digit(s[end])) {
+		end++
+	}
+	switch {
+	case end == begin:
+	case braced && end < len(s) && s[end] == '}':
+		return s[begin:end], end + 1
+	case !braced && (end == len(s) || blank(s[end]) || s[end] == ',' || s[end] == ')'):
+		return s[begin:end], end
+	}
+	return "", 0
+}
+
+// reference is the name of the parameter that a text is; "" if it is something else.
+func reference(s string) string {
+	if name, n := parameter(s); n == len(s) && n > 0 {
+		return name
+	}
+	return ""
+}
+
+// definedAt returns where a parameter was defined in one line for its use at p, and the text it got. Only the places of definitions are
+// kept; their names are read again when the first is asked for.
+func (r *Report) definedAt(name string, p Pos) (at Place, value string) {
+	text := func(d Pos) string {
+		at := r.written(d)
+		line, _ := at.file.line(at.Line)
+		return line[min(at.Col-1, len(line)):]
+	}
+	if r.definitions == nil {
+		r.definitions = map[string][]Pos{}
+		for _, d := range r.defined {
+			if _, name, ok := strings.Cut(text(d), "$"); ok {
+				name, _, _ = strings.Cut(name, "=")
+				r.definitions[name] = append(r.definitions[name], d)
+			}
+		}
+	}
+	list := r.definitions[name]
+	n, _ := slices.BinarySearchFunc(list, p, Pos.Compare)
+	if n == 0 {
+		return Place{}, ""
+	}
+	_, value, _ = strings.Cut(text(list[n-1]), "=")
+	if value = strings.TrimSpace(value); strings.HasSuffix(value, `\`) {
+		return Place{}, "" // the Origin of its lines tells
+	}
+	return r.written(list[n-1]), value
 }

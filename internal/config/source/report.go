@@ -100,8 +100,11 @@ type Report struct {
 	refused bool
 	once    map[string]bool
 	spans   []span // what places come to
+	defined []Pos  // of the definitions, in the order of reading
 	dropped int
 	spare   Diagnostic // the last one dropped, of which nothing becomes
+
+	definitions map[string][]Pos // defined by name, once one is looked for
 }
 
 // maxDiagnostics bounds what hostile input can make us keep; the classes of the findings beyond it still count.
@@ -161,7 +164,7 @@ func (r *Report) Refuse(c Class, at Pos, format string, args ...any) *Diagnostic
 }
 
 // Blank returns a report without findings on the same reading.
-func (r *Report) Blank() *Report { return &Report{spans: r.spans} }
+func (r *Report) Blank() *Report { return &Report{spans: r.spans, defined: r.defined} }
 
 // Forget drops the findings about keywords after one place and up to another: those of a block that is skipped.
 func (r *Report) Forget(after, to Pos) {

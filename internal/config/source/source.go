@@ -242,6 +242,7 @@ func (l *loader) file(name, all string, from Place) {
 		if def, value, ok := l.definition(l.condition(chars)); ok {
 			if first, more := continued(value); more {
 				collecting, body = def, definition{at: at, multi: true}
+				l.report.defined = append(l.report.defined, l.pos(at))
 				if len(first) > 0 {
 					body.lines = append(body.lines, slices.Clone(first))
 				}
@@ -416,6 +417,9 @@ func (l *loader) line(c []char, at Place, depth int) {
 			value = rest
 		}
 		l.defs[name] = definition{lines: [][]char{slices.Clone(value)}, at: at}
+		if depth == 0 {
+			l.report.defined = append(l.report.defined, Pos{l.begin + uint32(c[0].col) - 1})
+		}
 		return
 	}
 	if l.generator(c, at, depth) {
