@@ -190,7 +190,7 @@ func TestExplain(t *testing.T) {
 		stdout, stderr string // parts
 		code           int
 	}{
-		{[]string{"-f", f, "--offline"}, "\n    virtual_router_id 7                             # " + f + ":7:5\n", "", 0},
+		{[]string{"-f", f, "--offline"}, "\n    virtual_router_id 7                             # " + f + ":7:5, expanded from $P defined at " + f + ":1\n", "", 0},
 		{[]string{"-f", f, "--offline", "vrrp_instance", "V", "version"},
 			"vrrp_instance V {                                   # " + f + ":5:1\n" +
 				"    version 3                                       # inherited from global_defs/vrrp_version at " + f + ":3:2\n}\n", "", 0},
