@@ -1,7 +1,7 @@
 package hostnet
 
 import (
-	"fmt"
+	"encoding/json"
 	"net/netip"
 	"slices"
 
@@ -34,17 +34,23 @@ func (o Routing) String() string {
 	return o.Route.String()
 }
 
-// ID says which of ours is which: two with the same one are the same for the kernel, whoever wants them.
+// ID says which of ours is which: two with the same one are the same for the kernel, whoever wants them, and whichever configuration they are of.
 func (o Routing) ID() string {
+	var all any
 	if o.Rule != nil {
 		r := *o.Rule
 		r.NoTrack, r.TrackGroup = false, ""
-		return fmt.Sprintf("rule %v", r)
+		all = r
+	} else {
+		r := *o.Route
+		r.NoTrack, r.TrackGroup = false, ""
+		all = r
 	}
-	type plain model.Route // without String
-	r := *o.Route
-	r.NoTrack, r.TrackGroup = false, ""
-	return fmt.Sprintf("route %v", plain(r))
+	id, err := json.Marshal(all) // what it points to as well
+	if err != nil {
+		panic(err) // numbers, strings and addresses
+	}
+	return string(id)
 }
 
 // place is what those have in common of which the kernel may take one for another when it is to remove one, as a removal names what is

@@ -171,3 +171,36 @@ func TestRoutingEvent(t *testing.T) {
 		}
 	}
 }
+
+// TestRoutingID: what a reload has decoded anew is the same object, down to what it points to, unless something is different.
+func TestRoutingID(t *testing.T) {
+	build := func(change func(*model.Route, *model.Rule)) (string, string) {
+		route := model.Route{Dst: netip.MustParsePrefix("10.0.0.0/8"), Table: 254, NextHop: model.NextHop{Encap: &model.Encap{Kind: model.EncapIP, ID: 5}},
+			Hops: []model.NextHop{{Dev: "eth0"}, {Dev: "eth1", Encap: &model.Encap{Kind: model.EncapIP, Dst: netip.MustParseAddr("1.2.3.4")}}}}
+		route.PutMetric(model.MetricMTU, 1400, false)
+		rule := model.Rule{Priority: 5, OIF: "eth0"}
+		change(&route, &rule)
+		return Routing{Route: &route}.ID(), Routing{Rule: &rule}.ID()
+	}
+	route, rule := build(func(*model.Route, *model.Rule) {})
+	same := func(what string, change func(*model.Route, *model.Rule)) {
+		if a, b := build(change); a != route || b != rule {
+			t.Errorf("%s: %s, %s instead of %s, %s", what, a, b, route, rule)
+		}
+	}
+	same("a copy", func(*model.Route, *model.Rule) {})
+	same("what the kernel does not know", func(o *model.Route, u *model.Rule) {
+		o.NoTrack, u.NoTrack, o.TrackGroup, u.TrackGroup = true, true, "g", "g"
+	})
+	for what, change := range map[string]func(*model.Route){
+		"metric": func(o *model.Route) { o.Metrics.Value[model.MetricMTU]++ }, "tunnel": func(o *model.Route) { o.Encap.ID++ },
+		"tunnel of a hop": func(o *model.Route) { o.Hops[1].Encap.Dst = netip.MustParseAddr("1.2.3.5") }, "device": func(o *model.Route) { o.Hops[0].Dev = "eth2" },
+	} {
+		if other, _ := build(func(o *model.Route, _ *model.Rule) { change(o) }); other == route {
+			t.Errorf("another %s makes no other route", what)
+		}
+	}
+	if _, other := build(func(_ *model.Route, u *model.Rule) { u.OIF = "eth1" }); other == rule {
+		t.Error("another interface makes no other rule")
+	}
+}
