@@ -112,8 +112,9 @@ func start(t *testing.T, m *model.Model) *bench {
 			failed <- err
 			return
 		}
-		b.code <- run(context.Background(), Options{Link: ours, Log: log}, func(e *engine) { b.engine <- e })
-		log.Close()
+		code := run(context.Background(), Options{Link: ours, Log: log}, func(e *engine) { b.engine <- e })
+		log.Close() // until then some of it may be on its way
+		b.code <- code
 	}()
 	t.Cleanup(func() { parent.Close() })
 	select {
@@ -196,7 +197,9 @@ func TestPanicOfAComponent(t *testing.T) {
 	e.vrrp.part.Post(func(time.Time) { panic("on purpose") })
 	b.until(e, "a new router", func() bool { return len(e.vrrp.routers) == 1 && e.vrrp.routers[0] != old })
 	b.until(e, "MASTER again with its address", b.master(e))
-	if n := b.log.count("panic in vrrp: on purpose"); n != 1 {
+	logged := func() int { return b.log.count("panic in vrrp: on purpose") }
+	b.until(e, "the panic logged", func() bool { return logged() > 0 })
+	if n := logged(); n != 1 {
 		t.Errorf("the panic is logged %d times, want once", n)
 	}
 
