@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -59,31 +60,65 @@ func (s System) Namespace(name string) (Host, string, error) {
 }
 
 // Interface returns an interface of the network namespace.
-func (s System) Interface(name string) (i Interface, ok bool) {
-	err := s.space.Do(func() error { i, ok = findInterface(name); return nil })
-	return i, ok && err == nil
+func (s System) Interface(name string) (Interface, bool) {
+	i, ok := s.Interfaces()[name]
+	return i, ok
 }
 
-func findInterface(name string) (Interface, bool) {
-	i, err := net.InterfaceByName(name)
-	if err != nil {
-		return Interface{}, false
+// Interfaces returns those of the network namespace by name; none if they cannot be read.
+func (s System) Interfaces() map[string]Interface {
+	var links []net.Interface
+	var addrs map[int][]netip.Prefix
+	if s.space.Do(func() (err error) {
+		links, err = net.Interfaces()
+		addrs = addressesOfLinks()
+		return err
+	}) != nil {
+		return nil
 	}
-	out := Interface{
-		Name: i.Name, Index: i.Index, MTU: i.MTU,
-		Up: i.Flags&net.FlagUp != 0, Loopback: i.Flags&net.FlagLoopback != 0, Multicast: i.Flags&net.FlagMulticast != 0,
-		Ethernet: len(i.HardwareAddr) == 6,
-	}
-	addrs, err := i.Addrs()
-	if err != nil {
-		return out, true
-	}
-	for _, a := range addrs {
-		if p, err := netip.ParsePrefix(a.String()); err == nil {
-			out.Addrs = append(out.Addrs, p)
+	out := make(map[string]Interface, len(links))
+	for _, i := range links {
+		out[i.Name] = Interface{
+			Name: i.Name, Index: i.Index, MTU: i.MTU,
+			Up: i.Flags&net.FlagUp != 0, Loopback: i.Flags&net.FlagLoopback != 0, Multicast: i.Flags&net.FlagMulticast != 0,
+			Ethernet: len(i.HardwareAddr) == 6, Addrs: addrs[i.Index],
 		}
 	}
-	return out, true
+	return out
+}
+
+// addressesOfLinks are those of all interfaces by index, which the net package would list anew for each of them; none if they cannot be read.
+func addressesOfLinks() map[int][]netip.Prefix {
+	table, err := syscall.NetlinkRIB(syscall.RTM_GETADDR, syscall.AF_UNSPEC)
+	if err != nil {
+		return nil
+	}
+	msgs, err := syscall.ParseNetlinkMessage(table)
+	if err != nil {
+		return nil
+	}
+	out := map[int][]netip.Prefix{}
+	for _, m := range msgs {
+		if m.Header.Type != syscall.RTM_NEWADDR || len(m.Data) < syscall.SizeofIfAddrmsg {
+			continue
+		}
+		attrs, err := syscall.ParseNetlinkRouteAttr(&m)
+		if err != nil {
+			continue
+		}
+		bits, index := int(m.Data[1]), int(binary.NativeEndian.Uint32(m.Data[4:])) // struct ifaddrmsg
+		var addr netip.Addr
+		for _, a := range attrs {
+			// The address is that of the peer if there is a local one besides.
+			if t := a.Attr.Type; t == syscall.IFA_LOCAL || t == syscall.IFA_ADDRESS && !addr.IsValid() {
+				addr, _ = netip.AddrFromSlice(a.Value)
+			}
+		}
+		if p := netip.PrefixFrom(addr, bits); p.IsValid() {
+			out[index] = append(out[index], p)
+		}
+	}
+	return out
 }
 
 // Links returns the interfaces of the network namespace; none if they cannot be read.

@@ -1,8 +1,12 @@
 package config
 
+import "sync"
+
 // memo is a Host that is asked for each thing once: ten thousand scripts may be one program.
 type memo struct {
 	Host
+	all        func() map[string]Interface // nil: they are asked for one by one
+	spaces     map[string]space
 	files      map[string]answer[File]
 	paths      map[string]answer[string]
 	interfaces map[string]answer[Interface]
@@ -17,9 +21,27 @@ type answer[V any] struct {
 	ok  bool
 }
 
-func remember(h Host) *memo {
-	return &memo{Host: h, files: map[string]answer[File]{}, paths: map[string]answer[string]{},
+// lister is a Host that knows all of its interfaces when it is asked for one.
+type lister interface{ Interfaces() map[string]Interface }
+
+// space is a network namespace.
+type space struct {
+	host Host
+	id   string
+	err  error
+}
+
+// Remember returns a host that asks another for each thing once.
+func Remember(h Host) Host {
+	if _, ok := h.(*memo); ok {
+		return h
+	}
+	m := &memo{Host: h, spaces: map[string]space{}, files: map[string]answer[File]{}, paths: map[string]answer[string]{},
 		interfaces: map[string]answer[Interface]{}, users: map[string]answer[User]{}, groups: map[string]answer[uint32]{}}
+	if l, ok := h.(lister); ok {
+		m.all = sync.OnceValue(l.Interfaces)
+	}
+	return m
 }
 
 func ask[V any](known map[string]answer[V], name string, ask func(string) answer[V]) answer[V] {
@@ -50,8 +72,23 @@ func (m *memo) RealPath(path string) (string, error) {
 }
 
 func (m *memo) Interface(name string) (Interface, bool) {
+	if m.all != nil {
+		i, ok := m.all()[name]
+		return i, ok
+	}
 	a := ask(m.interfaces, name, certain(m.Host.Interface))
 	return a.v, a.ok
+}
+
+func (m *memo) Namespace(name string) (Host, string, error) {
+	s, ok := m.spaces[name]
+	if !ok {
+		if s.host, s.id, s.err = m.Host.Namespace(name); s.err == nil {
+			s.host = Remember(s.host)
+		}
+		m.spaces[name] = s
+	}
+	return s.host, s.id, s.err
 }
 
 func (m *memo) LookupUser(name string) (User, bool) {

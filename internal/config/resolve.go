@@ -48,7 +48,7 @@ func Resolve(c *Config, host Host, r *source.Report) *model.Model {
 // resolve asks for the virtual servers one by one, when all else is resolved. The model has them if they are to be kept.
 func resolve(c *Config, services iter.Seq[*VirtualServer], keep bool, host Host, r *source.Report) *model.Model {
 	c.needs = nil
-	host = remember(host)
+	host = Remember(host)
 	res := &resolver{c: c, services: services, keep: keep, host: host, r: r, net: newNetwork(host), virtual: map[*Instance]virtualRouting{}, flaws: map[runs]string{}}
 	m := &model.Model{}
 	res.checkScriptUsers()

@@ -22,7 +22,7 @@ type Rule struct {
 
 // Check adds the findings of all rules, as notes, to the report of a configuration that a daemon accepts.
 func Check(c *config.Config, m *model.Model, host config.Host, r *source.Report) {
-	s := &subject{config: c, model: m, host: host, report: r}
+	s := &subject{config: c, model: m, host: config.Remember(host), report: r}
 	s.pair()
 	for i := range Rules {
 		s.rule = &Rules[i]
