@@ -156,7 +156,7 @@ func test(o options) int {
 
 // judge reads the configuration where it is to be used.
 func (o *options) judge() *source.Report {
-	debug.SetGCPercent(160) // time and memory are then about those of keepalived
+	debug.SetGCPercent(140) // time and memory are then about those of keepalived
 	opt, host := o.reading(func(netNamespace string) error {
 		if netNamespace == "" || o.offline {
 			return nil
