@@ -35,7 +35,8 @@ func runLVS(out io.Writer, flags *flag.FlagSet, args []string) error {
 	shape := flags.String("shape", "2277x37205", "`virtual x real` servers of start and reload")
 	death := flags.String("death", "10,1000,10000", "`numbers` of real servers beside the one that dies")
 	flags.IntVar(&b.reps, "reps", 5, "repetitions")
-	flags.IntVar(&b.seconds, "seconds", 10, "length of a measurement of processor time")
+	flags.IntVar(&b.seconds, "seconds", 5, "length of a measurement of processor time")
+	flags.StringVar(&b.checks, "checks", "TCP_CHECK,HTTP_GET", "`which` checks to measure the load of")
 	flags.StringVar(&b.parts, "parts", "shape,load,death", "`which` to measure")
 	original := originalFlag(flags)
 	if err := flags.Parse(args); err != nil {
@@ -67,7 +68,7 @@ type lvsProgram struct{ name, path string }
 type lvsRun struct {
 	out               io.Writer
 	reps, seconds     int
-	parts             string
+	parts, checks     string
 	services, servers int
 	deaths            []int
 	programs          []lvsProgram
@@ -87,8 +88,21 @@ func (b *lvsRun) enter(theirs string, args []string) error {
 	launcher := filepath.Join(filepath.Dir(file), "../vm/run")
 	words := append([]string{"-mem", "3G", "-timeout", "60m", self, "lvs", "-inside", "-original", theirs}, args...)
 	vm := exec.Command(launcher, words...)
-	vm.Stdout, vm.Stderr = b.out, os.Stderr
-	return vm.Run()
+	vm.Stderr = os.Stderr
+	out, err := vm.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := vm.Start(); err != nil {
+		return err
+	}
+	m := meter{vm: vm.Process.Pid, cost: map[string][]float64{}, rate: map[string][]float64{}}
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if !m.mark(lines.Text(), b.out) {
+			fmt.Fprintln(b.out, lines.Text())
+		}
+	}
+	return vm.Wait()
 }
 
 // The real servers are at 10.48.0.0 and above, all of them this machine, and listen on 8080; the one that dies on 8081.
@@ -259,7 +273,10 @@ func (b *lvsRun) dests(n int, what string, ok func(map[lvs.DestKey]lvs.Dest) boo
 }
 
 // processes are the daemon and its descendants.
-func (d *daemon) processes() (pids []int) {
+func (d *daemon) processes() []int { return tree(d.cmd.Process.Pid) }
+
+// tree is a process and its descendants.
+func tree(root int) (pids []int) {
 	children := map[int][]int{}
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, dir := range dirs {
@@ -276,7 +293,7 @@ func (d *daemon) processes() (pids []int) {
 			walk(c)
 		}
 	}
-	walk(d.cmd.Process.Pid)
+	walk(root)
 	return pids
 }
 
@@ -403,32 +420,34 @@ func (b *lvsRun) shape() error {
 	return nil
 }
 
-// load measures the processor time of checks, one of each server in a second: the daemon's, and the server's side of the same connections.
+// load measures the processor time of checks, one of each server in a second: the daemon's, and the server's side of the same connections. The
+// programs take turns, because the speed of a machine that others use too changes by the minute.
 func (b *lvsRun) load() error {
 	const services, servers = 100, 1000
-	fmt.Fprintf(b.out, "\n%d real servers checked each second: checks in a second, processor time of 1000 of them in ms, with the server's\n", servers)
+	fmt.Fprintf(b.out, "\n%d real servers checked each second: checks in a second, processor time of 1000 of them in ms, with the server's, median of %d\n", servers, b.reps)
 	fmt.Fprintf(b.out, "%-10s %-10s %10s %10s\n", "check", "program", "checks/s", "ms/1000")
-	meter, err := startSpinner(b.dir)
-	if err != nil {
-		return err
-	}
-	defer meter.stop()
 	for _, check := range []struct{ name, text string }{{"TCP_CHECK", tcpCheck}, {"HTTP_GET", httpGet}} {
-		for _, p := range b.programs {
-			d, err := b.start(p, shapeConfig(services, servers, check.text, "1", 1))
-			if err != nil {
-				return err
-			}
-			time.Sleep(5 * time.Second)
-			begin, accepted := meter.read(), b.accepted.Load()
-			time.Sleep(time.Duration(b.seconds) * time.Second)
-			checks := float64(b.accepted.Load() - accepted)
-			used := meter.busy(begin)
-			fmt.Fprintf(b.out, "%-10s %-10s %10.0f %10.1f\n", check.name, p.name, checks/time.Since(begin.at).Seconds(), float64(used.Milliseconds())/checks*1000)
-			if _, err := d.stop(); err != nil {
-				return err
+		if !strings.Contains(b.checks, check.name) {
+			continue
+		}
+		for range b.reps {
+			for _, p := range b.programs {
+				d, err := b.start(p, shapeConfig(services, servers, check.text, "1", 1))
+				if err != nil {
+					return err
+				}
+				time.Sleep(4 * time.Second)
+				beginMark(b.out)
+				begin, accepted := time.Now(), b.accepted.Load()
+				time.Sleep(time.Duration(b.seconds) * time.Second)
+				checks := b.accepted.Load() - accepted
+				endMark(b.out, checks, fmt.Sprintf("%-10s %-10s", check.name, p.name), time.Since(begin))
+				if _, err := d.stop(); err != nil {
+					return err
+				}
 			}
 		}
+		tableMark(b.out)
 	}
 	return nil
 }

@@ -36,10 +36,6 @@ func main() {
 		}
 		return
 	}
-	if args[0] == "spin" {
-		fmt.Fprintln(os.Stderr, "bench spin:", spin(args[1]))
-		os.Exit(1)
-	}
 	for _, c := range commands {
 		if c.name == args[0] {
 			call(c, args[1:])
