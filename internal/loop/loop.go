@@ -175,14 +175,15 @@ func (l *Loop) Run(ctx context.Context) error {
 // expire lets what is due expire, once per component, and returns the earliest deadline that is left.
 func (l *Loop) expire() time.Time {
 	var next time.Time
+	now := time.Now()
 	for _, p := range l.parts {
 		d := p.comp.Deadline()
-		if now := time.Now(); !d.IsZero() && !now.Before(d) {
+		if !d.IsZero() && !now.Before(d) {
 			if l.Late != nil {
 				l.Late(now.Sub(d))
 			}
 			l.call(p, p.comp.Expire)
-			d = p.comp.Deadline()
+			d, now = p.comp.Deadline(), time.Now()
 		}
 		if !d.IsZero() && (next.IsZero() || d.Before(next)) {
 			next = d
