@@ -291,8 +291,7 @@ func socketPair() (net.Conn, *os.File, error) {
 		return nil, nil, os.NewSyscallError("socketpair", err)
 	}
 	ours, theirs := os.NewFile(uintptr(fds[0]), "prober"), os.NewFile(uintptr(fds[1]), "prober")
-	conn, err := net.FileConn(ours)
-	ours.Close()
+	conn, err := newPipe(ours)
 	if err != nil {
 		theirs.Close()
 		return nil, nil, err
@@ -302,9 +301,7 @@ func socketPair() (net.Conn, *os.File, error) {
 
 // Main is the body of a prober process: it serves the socket that its parent left as descriptor FD.
 func Main(log *slog.Logger, place model.Scheduling) error {
-	f := os.NewFile(FD, "prober")
-	conn, err := net.FileConn(f)
-	f.Close()
+	conn, err := newPipe(os.NewFile(FD, "prober"))
 	if err != nil {
 		return fmt.Errorf("open prober socket: %w", err)
 	}

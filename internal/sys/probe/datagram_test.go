@@ -103,7 +103,7 @@ func TestDNS(t *testing.T) {
 			if tt.time != 0 {
 				s.Conn.Timeout = tt.time
 			}
-			if got, want := run(s, time.Minute), (check.Result{OK: tt.want == "", Reason: tt.want}); got != want {
+			if got, want := runFor(s, time.Minute), (check.Result{OK: tt.want == "", Reason: tt.want}); got != want {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
 		})
@@ -159,7 +159,7 @@ func TestUDP(t *testing.T) {
 			if tt.time != 0 {
 				s.Conn.Timeout = tt.time
 			}
-			if got, want := run(s, time.Minute), (check.Result{OK: tt.want == "", Reason: tt.want}); got != want {
+			if got, want := runFor(s, time.Minute), (check.Result{OK: tt.want == "", Reason: tt.want}); got != want {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
 		})
@@ -176,7 +176,7 @@ func TestPing(t *testing.T) {
 			} else if err == nil {
 				p.Close()
 			}
-			if got := run(s, time.Minute); got != (check.Result{OK: true}) {
+			if got := runFor(s, time.Minute); got != (check.Result{OK: true}) {
 				t.Errorf("got %+v", got)
 			}
 		})

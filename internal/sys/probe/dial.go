@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"os"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -18,145 +16,6 @@ import (
 	"github.com/keepalived-go/keepalived-go/internal/core/check"
 	"github.com/keepalived-go/keepalived-go/internal/model"
 )
-
-// dial makes the handshake with the server of c, within c.Timeout. It spends as few system calls as can be, for checks are what a
-// prober does by the thousand (net.Dialer needs half as many again, and a goroutine for each connection).
-func dial(ctx context.Context, c *model.Connect) (*conn, error) {
-	to := socketAddr(c.Dst, c.BindIf)
-	family := unix.AF_INET
-	if _, ip6 := to.(*unix.SockaddrInet6); ip6 {
-		family = unix.AF_INET6
-	}
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, os.NewSyscallError("socket", err)
-	}
-	if err = setOptions(fd, c); err == nil && c.Bind.Addr().IsValid() {
-		err = os.NewSyscallError("bind", unix.Bind(fd, socketAddr(c.Bind, c.BindIf)))
-	}
-	if err != nil {
-		unix.Close(fd)
-		return nil, err
-	}
-	n := &conn{fd: fd}
-	done, err := n.connect(to)
-	if !done {
-		// A server nearby has often answered by the time that the other probes of this instant have asked.
-		runtime.Gosched()
-		done, err = n.connect(to)
-	}
-	if !done {
-		n.SetDeadline(startClock(ctx, c.Timeout).end)
-		var raw syscall.RawConn
-		if raw, err = n.wait().SyscallConn(); err == nil {
-			if e := raw.Write(func(uintptr) bool { done, err = n.connect(to); return done }); e != nil {
-				err = e
-			}
-		}
-	}
-	if err != nil {
-		n.Close()
-		return nil, err
-	}
-	return n, nil
-}
-
-// conn is a TCP connection. The runtime's poller hears of it only when it has to wait, which beside a quick server it never has to.
-type conn struct {
-	fd   int
-	file *os.File  // nil until something has to wait
-	end  time.Time // deadline of both directions
-}
-
-// connect begins the handshake, and later tells whether it is done.
-func (c *conn) connect(to unix.Sockaddr) (done bool, err error) {
-	switch err = unix.Connect(c.fd, to); err {
-	case nil, unix.EISCONN:
-		return true, nil
-	case unix.EINPROGRESS, unix.EALREADY, unix.EINTR:
-		return false, nil
-	}
-	return true, os.NewSyscallError("connect", err)
-}
-
-// wait returns the connection as the poller knows it.
-func (c *conn) wait() *os.File {
-	if c.file == nil {
-		c.file = os.NewFile(uintptr(c.fd), "connection")
-		c.file.SetDeadline(c.end)
-	}
-	return c.file
-}
-
-func (c *conn) Read(p []byte) (int, error) {
-	if c.file == nil {
-		runtime.Gosched()
-		if err := c.late(); err != nil {
-			return 0, err
-		}
-		switch n, err := unix.Read(c.fd, p); {
-		case err == nil && n == 0 && len(p) > 0:
-			return 0, io.EOF
-		case err == nil:
-			return n, nil
-		case err != unix.EAGAIN && err != unix.EINTR:
-			return 0, os.NewSyscallError("read", err)
-		}
-	}
-	return c.wait().Read(p)
-}
-
-func (c *conn) Write(p []byte) (int, error) {
-	if c.file == nil {
-		if err := c.late(); err != nil {
-			return 0, err
-		}
-		switch n, err := unix.Write(c.fd, p); {
-		case err == nil && n == len(p):
-			return n, nil
-		case err == nil:
-			more, err := c.wait().Write(p[n:])
-			return n + more, err
-		case err != unix.EAGAIN && err != unix.EINTR:
-			return 0, os.NewSyscallError("write", err)
-		}
-	}
-	return c.wait().Write(p)
-}
-
-func (c *conn) late() error {
-	if !c.end.IsZero() && !time.Now().Before(c.end) {
-		return os.ErrDeadlineExceeded
-	}
-	return nil
-}
-
-func (c *conn) SetDeadline(t time.Time) error {
-	c.end = t
-	if c.file == nil {
-		return nil
-	}
-	return c.file.SetDeadline(t)
-}
-
-func (c *conn) SetReadDeadline(t time.Time) error  { return c.SetDeadline(t) }
-func (c *conn) SetWriteDeadline(t time.Time) error { return c.SetDeadline(t) }
-
-func (c *conn) Close() error {
-	if c.file != nil {
-		return c.file.Close()
-	}
-	if c.fd < 0 {
-		return os.ErrClosed
-	}
-	fd := c.fd
-	c.fd = -1
-	return unix.Close(fd)
-}
-
-// LocalAddr and RemoteAddr make it a net.Conn; nobody asks for them.
-func (c *conn) LocalAddr() net.Addr  { return &net.TCPAddr{} }
-func (c *conn) RemoteAddr() net.Addr { return &net.TCPAddr{} }
 
 // socketAddr is a in the kernel's form; link is the interface of a link-local address.
 func socketAddr(a netip.AddrPort, link string) unix.Sockaddr {
@@ -272,24 +131,37 @@ func isTimeout(err error) bool {
 		errors.As(err, &n) && n.Timeout() && !errors.Is(err, unix.ETIMEDOUT)
 }
 
-// clock is the time limit of one step of a probe.
-type clock struct{ end time.Time }
+// clock is the time limit of one step of a probe. It runs from the first look at it, which is when something has to wait: a probe of a quick
+// server does without.
+type clock struct {
+	ctx   context.Context
+	limit time.Duration
+	end   time.Time // zero: nobody has looked
+}
 
 // startClock begins a step of at most d, but not beyond the deadline of ctx.
-func startClock(ctx context.Context, d time.Duration) clock {
-	end := time.Now().Add(d)
-	if limit, ok := ctx.Deadline(); ok && limit.Before(end) {
-		end = limit
+func startClock(ctx context.Context, d time.Duration) *clock { return &clock{ctx: ctx, limit: d} }
+
+// restart gives the step its whole time again.
+func (c *clock) restart() { c.end = time.Time{} }
+
+// deadline is the end of the step.
+func (c *clock) deadline() time.Time {
+	if c.end.IsZero() {
+		c.end = time.Now().Add(c.limit)
+		if limit, ok := c.ctx.Deadline(); ok && limit.Before(c.end) {
+			c.end = limit
+		}
 	}
-	return clock{end}
+	return c.end
 }
 
 // left reports whether there is time left.
-func (c clock) left() bool { return time.Now().Before(c.end) }
+func (c *clock) left() bool { return time.Now().Before(c.deadline()) }
 
 // late makes the result of a step that timed out: not the server's failure if this process itself noticed too late.
-func (c clock) late(reason string) check.Result {
-	if by := time.Since(c.end); by > starved {
+func (c *clock) late(reason string) check.Result {
+	if by := time.Since(c.deadline()); by > starved {
 		return check.Result{Unable: true, Reason: "Checker process was not run for " + by.Round(time.Millisecond).String()}
 	}
 	return check.Result{Reason: reason}

@@ -38,7 +38,7 @@ func (dnsCheck) Probe(ctx context.Context, s *Spec) check.Result {
 		return check.Result{Reason: fmt.Sprintf("network unreachable for [%s]:%d", s.Conn.Dst.Addr(), s.Conn.Dst.Port())}
 	}
 	defer conn.Close()
-	conn.SetDeadline(step.end)
+	conn.SetDeadline(step.deadline())
 	id := uint16(rand.Uint32())
 	if _, err := conn.Write(dnsQuery(id, &s.DNS)); err != nil {
 		return check.Result{Reason: "failed to write socket."}

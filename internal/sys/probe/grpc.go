@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 
@@ -32,13 +33,13 @@ func (grpcCheck) Probe(ctx context.Context, s *Spec) check.Result {
 	}
 	defer conn.Close()
 	step := startClock(ctx, s.Conn.Timeout)
-	conn.SetDeadline(step.end)
+	conn.SetDeadline(step.deadline())
 	r = askHealth(ctx, s, step, conn)
 	r.Expires = expires
 	return r
 }
 
-func askHealth(ctx context.Context, s *Spec, step clock, conn stream) check.Result {
+func askHealth(ctx context.Context, s *Spec, step *clock, conn net.Conn) check.Result {
 	scheme := "http"
 	if s.GRPC.TLS {
 		scheme = "https"

@@ -46,7 +46,7 @@ func exchange(ctx context.Context, conn net.Conn, r *http.Request) (*http.Respon
 // fetchH2 is fetch over HTTP/2 once the connection stands; the answer as a whole has connect_timeout.
 func fetchH2(ctx context.Context, s *Spec, conn net.Conn, a *answer) check.Result {
 	step := startClock(ctx, s.Conn.Timeout)
-	conn.SetDeadline(step.end)
+	conn.SetDeadline(step.deadline())
 	path, err := url.ParseRequestURI(s.URL.Path)
 	if err != nil {
 		path = &url.URL{Opaque: s.URL.Path}
@@ -84,7 +84,7 @@ func fetchH2(ctx context.Context, s *Spec, conn net.Conn, a *answer) check.Resul
 	}
 }
 
-func h2Failed(s *Spec, step clock, err error) check.Result {
+func h2Failed(s *Spec, step *clock, err error) check.Result {
 	if isTimeout(err) || !step.left() {
 		return step.late(check.WebHTTPTimeout)
 	}

@@ -134,7 +134,7 @@ func TestHostileServers(t *testing.T) {
 			var before, behind runtime.MemStats
 			runtime.ReadMemStats(&before)
 			begin := time.Now()
-			got := run(s, limit)
+			got := runFor(s, limit)
 			took := time.Since(begin)
 			runtime.GC()
 			runtime.ReadMemStats(&behind)

@@ -109,7 +109,7 @@ func TestHTTP2(t *testing.T) {
 				s := webSpec(kind, dst, model.URL{Path: "/a?b=c", VirtualHost: "www.example.org", Method: "PUT", Headers: []model.Secret{model.Secret("X-A: y")}, Body: model.Secret("hi"),
 					JSON: true, JSONPath: []string{path}, JSONValue: want, JSONExact: true})
 				s.Protocol = model.HTTP2
-				if got := run(s, ample); !got.OK {
+				if got := runFor(s, ample); !got.OK {
 					t.Errorf("%s: got %+v", path, got)
 				}
 			}
@@ -122,11 +122,11 @@ func TestHTTP2(t *testing.T) {
 		})
 		s := webSpec(model.HTTPGet, dst, model.URL{})
 		s.Protocol = model.HTTP2
-		if got := run(s, ample); got.Reason != check.WebStatus {
+		if got := runFor(s, ample); got.Reason != check.WebStatus {
 			t.Errorf("got %+v", got)
 		}
 		s.URL.Status, s.URL.Digest = []model.StatusRange{{First: 418, Last: 418}}, sum("hello")
-		if got := run(s, ample); !got.OK {
+		if got := runFor(s, ample); !got.OK {
 			t.Errorf("got %+v", got)
 		}
 	})
@@ -135,12 +135,12 @@ func TestHTTP2(t *testing.T) {
 		t.Cleanup(secure.Close)
 		s := webSpec(model.SSLGet, netip.MustParseAddrPort(secure.Listener.Addr().String()), model.URL{})
 		s.Protocol = model.HTTP2
-		if got := run(s, ample); got.Reason != check.WebTLS {
+		if got := runFor(s, ample); got.Reason != check.WebTLS {
 			t.Errorf("over TLS: got %+v", got)
 		}
 		s = webSpec(model.HTTPGet, server(t, reply("HTTP/1.0 200 OK\r\n\r\nhello")), model.URL{})
 		s.Protocol = model.HTTP2
-		if got := run(s, ample); got.Reason != check.WebH2 {
+		if got := runFor(s, ample); got.Reason != check.WebH2 {
 			t.Errorf("in the clear: got %+v", got)
 		}
 	})
@@ -185,7 +185,7 @@ func TestGRPC(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := &Spec{Kind: model.GRPCCheck, GRPC: model.GRPCOpts{Service: "api", TLS: tt.secure},
 				Conn: model.Connect{Dst: site(t, tt.secure, tt.h), Timeout: ample}}
-			if got := run(s, ample); got.Reason != tt.want || got.OK != (tt.want == "") {
+			if got := runFor(s, ample); got.Reason != tt.want || got.OK != (tt.want == "") {
 				t.Errorf("got %+v, want %q", got, tt.want)
 			}
 		})
@@ -255,7 +255,7 @@ func TestTLSVerify(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := webSpec(model.SSLGet, serve(tt.cert, tt.newest), tt.url)
 			s.Secure = tt.opts
-			got := run(s, ample)
+			got := runFor(s, ample)
 			if got.OK != (tt.want == "") || !strings.HasPrefix(got.Reason, tt.want) || got.Unable {
 				t.Errorf("got %+v, want %q", got, tt.want)
 			}
@@ -267,7 +267,7 @@ func TestTLSVerify(t *testing.T) {
 	t.Run("no such file", func(t *testing.T) {
 		s := webSpec(model.SSLGet, serve(issue("x", day), 0), model.URL{})
 		s.Secure = model.TLSOpts{Verify: true, CA: "/nonexistent"}
-		if got := run(s, ample); !got.Unable {
+		if got := runFor(s, ample); !got.Unable {
 			t.Errorf("got %+v", got)
 		}
 	})
@@ -285,7 +285,7 @@ func TestTLSVerify(t *testing.T) {
 		})
 		s := webSpec(model.SSLGet, dst, model.URL{})
 		s.Secure = model.TLSOpts{Cert: files[0], Key: files[1]}
-		if r := run(s, ample); !r.OK {
+		if r := runFor(s, ample); !r.OK {
 			t.Fatalf("got %+v", r)
 		}
 		if g := <-got; g.Cmp(serial) != 0 {

@@ -49,7 +49,7 @@ func (pingCheck) Probe(ctx context.Context, s *Spec) check.Result {
 		return check.Result{Unable: true, Reason: "Checker " + pingError(err)}
 	}
 	defer p.Close()
-	p.SetDeadline(step.end)
+	p.SetDeadline(step.deadline())
 	if _, err := p.Write(p.request()); err != nil {
 		return failed
 	}

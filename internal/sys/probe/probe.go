@@ -70,13 +70,13 @@ func either[T any](p *T) (v T) {
 // may not run for seconds, which says nothing about the server.
 const starved = time.Second
 
-// run probes once, at most for limit.
-func run(s *Spec, limit time.Duration) check.Result {
+// run probes once, at most until end.
+func run(s *Spec, end time.Time) check.Result {
 	p, ok := All[s.Kind]
 	if !ok {
 		return check.Result{Unable: true, Reason: "No prober for " + string(s.Kind)}
 	}
-	return p.Probe(until{time.Now().Add(limit)}, s)
+	return p.Probe(until{end}, s)
 }
 
 // until is a context that ends at a time, without the timer that one of the context package has: every step of a probe looks at the

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -32,17 +33,28 @@ func Serve(conn net.Conn, log *slog.Logger) error {
 	out := &sender{buf: bufio.NewWriter(conn)}
 	out.enc = gob.NewEncoder(out.buf)
 	slots := make(chan struct{}, maxOpen)
+	var now time.Time // when what comes together came
 	for in := newReceiver(conn, maxAsk); ; {
 		var a ask
+		together := in.more()
 		if err := in.next(&a); errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
 			return nil
 		} else if err != nil {
 			return fmt.Errorf("read request: %w", err)
 		}
-		slots <- struct{}{}
+		if !together {
+			now = time.Now()
+		}
+		select {
+		case slots <- struct{}{}:
+		default:
+			slots <- struct{}{}
+			now = time.Now()
+		}
+		end := now.Add(a.Limit)
 		go func() {
 			defer func() { <-slots }()
-			if err := out.send(Answer{a.ID, contained(&a, log)}); err != nil && !ended.Load() {
+			if err := out.send(Answer{a.ID, contained(&a, end, log)}); err != nil && !ended.Load() {
 				log.Error("send probe result", "err", err)
 				conn.Close() // nothing that follows would arrive
 			}
@@ -51,14 +63,14 @@ func Serve(conn net.Conn, log *slog.Logger) error {
 }
 
 // contained runs one probe and turns its panic into a result.
-func contained(a *ask, log *slog.Logger) (r check.Result) {
+func contained(a *ask, end time.Time, log *slog.Logger) (r check.Result) {
 	defer func() {
 		if v := recover(); v != nil {
 			log.Error("panic in prober", "kind", string(a.Spec.Kind), "panic", v, "stack", string(debug.Stack()))
 			r = check.Result{Unable: true, Reason: "Panic in prober of " + string(a.Spec.Kind)}
 		}
 	}()
-	return run(&a.Spec, a.Limit)
+	return run(&a.Spec, end)
 }
 
 // sender sends answers. Those that come while another is being sent, or at the same instant, go out with one write.

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"net"
 
 	"golang.org/x/sys/unix"
 
@@ -20,7 +19,7 @@ const maxReplyLine = 1024
 
 func (smtpCheck) Probe(ctx context.Context, s *Spec) check.Result {
 	step := startClock(ctx, s.Conn.Timeout)
-	conn, err := dial(ctx, &s.Conn)
+	conn, err := dial(step, &s.Conn)
 	if err != nil {
 		return smtpDialFailed(step, err)
 	}
@@ -41,7 +40,7 @@ func (smtpCheck) Probe(ctx context.Context, s *Spec) check.Result {
 	return t.hear(0, "")
 }
 
-func smtpDialFailed(step clock, err error) check.Result {
+func smtpDialFailed(step *clock, err error) check.Result {
 	if r, is := unable(err); is {
 		return r
 	}
@@ -57,13 +56,13 @@ func smtpDialFailed(step clock, err error) check.Result {
 type smtpTalk struct {
 	ctx  context.Context
 	s    *Spec
-	conn net.Conn
+	conn *conn
 	in   *bufio.Reader
 }
 
 func (t *smtpTalk) say(line string) check.Result {
 	step := startClock(t.ctx, t.s.Conn.Timeout)
-	t.conn.SetDeadline(step.end)
+	t.conn.within(step)
 	if _, err := t.conn.Write([]byte(line)); isTimeout(err) {
 		return step.late(check.SMTPWriteTimeout)
 	} else if err != nil {
@@ -77,7 +76,7 @@ func (t *smtpTalk) say(line string) check.Result {
 // Differs from keepalived: there each read has it, so that a server which sends a byte now and then is never found failed.
 func (t *smtpTalk) hear(want int, bad string) check.Result {
 	step := startClock(t.ctx, t.s.Conn.Timeout)
-	t.conn.SetDeadline(step.end)
+	t.conn.within(step)
 	line, err := t.in.ReadSlice('\n')
 	switch {
 	case isTimeout(err):

@@ -84,7 +84,7 @@ func TestSMTP(t *testing.T) {
 			if tt.time != 0 {
 				s.Conn.Timeout = tt.time
 			}
-			if got, want := run(s, time.Minute), (check.Result{OK: tt.want == "", Reason: tt.want}); got != want {
+			if got, want := runFor(s, time.Minute), (check.Result{OK: tt.want == "", Reason: tt.want}); got != want {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
 			if <-done; heard.String() != tt.heard {
@@ -96,7 +96,7 @@ func TestSMTP(t *testing.T) {
 
 func TestSMTPNobodyThere(t *testing.T) {
 	s := &Spec{Kind: model.SMTPCheck, Conn: model.Connect{Dst: closedPort(t, "tcp"), Timeout: ample}}
-	if got := run(s, time.Minute); got != (check.Result{Reason: check.SMTPConnectFailed}) {
+	if got := runFor(s, time.Minute); got != (check.Result{Reason: check.SMTPConnectFailed}) {
 		t.Errorf("got %+v", got)
 	}
 }

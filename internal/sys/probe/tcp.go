@@ -11,7 +11,7 @@ type tcpCheck struct{}
 
 func (tcpCheck) Probe(ctx context.Context, s *Spec) check.Result {
 	step := startClock(ctx, s.Conn.Timeout)
-	conn, err := dial(ctx, &s.Conn)
+	conn, err := dial(step, &s.Conn)
 	if err == nil {
 		conn.Close()
 		return check.Result{OK: true}

@@ -31,7 +31,7 @@ func (udpCheck) Probe(ctx context.Context, s *Spec) check.Result {
 		return failed // even an error of our own side, as in keepalived
 	}
 	defer conn.Close()
-	conn.SetDeadline(step.end)
+	conn.SetDeadline(step.deadline())
 	payload := s.UDP.Payload
 	if payload == nil {
 		payload = []byte(defaultPayload)

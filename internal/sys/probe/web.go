@@ -93,27 +93,44 @@ func fetch(ctx context.Context, s *Spec, a *answer) check.Result {
 	return r
 }
 
-// stream is a connection of either kind.
-type stream = net.Conn
+// stream is a connection, or TLS over one.
+type stream struct {
+	net.Conn
+	under *conn
+	quiet bool // TLS that ends without a word
+}
+
+func (s *stream) Close() error {
+	if s.quiet {
+		return s.under.Close()
+	}
+	return s.Conn.Close()
+}
 
 // connect makes the connection, and the handshake if TLS is spoken; protocols are offered there, and one has to be taken. If it is nil
 // the result says why. expires is not 0 if the server's certificate does within tls_expiry_warning.
-func connect(ctx context.Context, s *Spec, protocols []string) (_ stream, expires int64, _ check.Result) {
+func connect(ctx context.Context, s *Spec, protocols []string) (_ *stream, expires int64, _ check.Result) {
 	config, err := tlsConfig(s)
 	if err != nil {
 		return nil, 0, check.Result{Unable: true, Reason: "SSL client setup failed: " + err.Error()}
 	}
 	step := startClock(ctx, s.Conn.Timeout)
-	conn, err := dial(ctx, &s.Conn)
+	conn, err := dial(step, &s.Conn)
 	if err != nil {
 		return nil, 0, webDialFailed(step, err)
 	}
+	if protocols != nil {
+		if err := conn.shareOut(); err != nil {
+			conn.Close()
+			return nil, 0, check.Result{Unable: true, Reason: "socket failed: " + strerror(err)}
+		}
+	}
 	if config == nil {
-		return conn, 0, check.Result{}
+		return &stream{Conn: conn, under: conn}, 0, check.Result{}
 	}
 	config.NextProtos = protocols
 	step = startClock(ctx, s.Conn.Timeout)
-	conn.SetDeadline(step.end)
+	conn.within(step)
 	secure := tls.Client(conn, config)
 	err = secure.HandshakeContext(ctx)
 	state := secure.ConnectionState()
@@ -132,19 +149,8 @@ func connect(ctx context.Context, s *Spec, protocols []string) (_ stream, expire
 		}
 		return nil, 0, check.Result{Reason: check.WebTLS}
 	}
-	if s.URL.TLSClose {
-		return secure, expiring(s, &state), check.Result{}
-	}
-	return quiet{secure, conn}, expiring(s, &state), check.Result{}
+	return &stream{secure, conn, !s.URL.TLSClose}, expiring(s, &state), check.Result{}
 }
-
-// quiet is a TLS connection that ends without a word.
-type quiet struct {
-	*tls.Conn
-	under net.Conn
-}
-
-func (q quiet) Close() error { return q.under.Close() }
 
 // printable bounds a text that the server has a hand in.
 func printable(s string) string {
@@ -157,9 +163,9 @@ func printable(s string) string {
 }
 
 // fetchH1 asks and reads to the end of the connection.
-func fetchH1(ctx context.Context, s *Spec, stream net.Conn, a *answer) check.Result {
+func fetchH1(ctx context.Context, s *Spec, stream *stream, a *answer) check.Result {
 	step := startClock(ctx, s.Conn.Timeout)
-	stream.SetDeadline(step.end)
+	stream.under.within(step)
 	if _, err := stream.Write(request(s)); err != nil {
 		if isTimeout(err) {
 			return step.late(check.WebSend)
@@ -172,8 +178,7 @@ func fetchH1(ctx context.Context, s *Spec, stream net.Conn, a *answer) check.Res
 	for first := true; ; first = false {
 		// In HTTP each read has the whole time; in TLS the answer has, as keepalived does.
 		if s.Kind != model.SSLGet {
-			step = startClock(ctx, s.Conn.Timeout)
-			stream.SetReadDeadline(step.end)
+			step.restart()
 		}
 		n, err := stream.Read(buf[:])
 		if !a.take(buf[:n]) {
@@ -194,7 +199,7 @@ func fetchH1(ctx context.Context, s *Spec, stream net.Conn, a *answer) check.Res
 
 var buffers = sync.Pool{New: func() any { return new([16 << 10]byte) }}
 
-func webDialFailed(step clock, err error) check.Result {
+func webDialFailed(step *clock, err error) check.Result {
 	if r, is := unable(err); is {
 		return r
 	}
@@ -207,7 +212,7 @@ func webDialFailed(step clock, err error) check.Result {
 	return check.Result{Reason: check.WebConnectFailed}
 }
 
-func webReadFailed(k model.CheckKind, step clock, first bool, err error) check.Result {
+func webReadFailed(k model.CheckKind, step *clock, first bool, err error) check.Result {
 	secure := k == model.SSLGet
 	switch {
 	case isTimeout(err) && first:

@@ -177,7 +177,7 @@ func TestWebAnswers(t *testing.T) {
 			if tt.time != 0 {
 				s.Conn.Timeout = tt.time
 			}
-			if got := run(s, time.Minute); got != withLength(tt.want, got) {
+			if got := runFor(s, time.Minute); got != withLength(tt.want, got) {
 				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
 		})
@@ -191,6 +191,9 @@ func withLength(want, got check.Result) check.Result {
 	}
 	return want
 }
+
+// runFor probes once, at most for limit.
+func runFor(s *Spec, limit time.Duration) check.Result { return run(s, time.Now().Add(limit)) }
 
 // hold sends text and then keeps the connection until the other side closes it.
 func hold(text string) func(net.Conn) {
@@ -225,7 +228,7 @@ func TestWebDrip(t *testing.T) {
 	s := webSpec(model.HTTPGet, dst, model.URL{})
 	s.Conn.Timeout = short
 	begin := time.Now()
-	if got := run(s, 3*short); got.Reason != check.WebHTTPTimeout {
+	if got := runFor(s, 3*short); got.Reason != check.WebHTTPTimeout {
 		t.Errorf("got %+v", got)
 	}
 	if took := time.Since(begin); took < 3*short || took > ample {
@@ -267,7 +270,7 @@ func TestRequestOnTheWire(t *testing.T) {
 		io.WriteString(c, "HTTP/1.0 200 OK\r\n\r\n")
 	})
 	s := webSpec(model.HTTPGet, dst, model.URL{Path: "/x"})
-	if r := run(s, ample); !r.OK {
+	if r := runFor(s, ample); !r.OK {
 		t.Fatalf("got %+v", r)
 	}
 	want := fmt.Sprintf("GET /x HTTP/1.0\r\nUser-Agent: KeepAliveClient\r\nHost: %s\r\n\r\n", dst)
@@ -338,7 +341,7 @@ func TestTLS(t *testing.T) {
 			if tt.time != 0 {
 				s.Conn.Timeout = tt.time
 			}
-			if got := run(s, time.Minute); got != tt.want {
+			if got := runFor(s, time.Minute); got != tt.want {
 				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
 		})
@@ -374,7 +377,7 @@ func TestTLSOptions(t *testing.T) {
 			}
 			got <- seen{c.ConnectionState().ServerName, err}
 		})
-		if r := run(webSpec(model.SSLGet, dst, tt.url), ample); !r.OK {
+		if r := runFor(webSpec(model.SSLGet, dst, tt.url), ample); !r.OK {
 			t.Fatalf("%+v: got %+v", tt.url, r)
 		}
 		g := <-got
@@ -406,7 +409,7 @@ func TestTLSClientCertificate(t *testing.T) {
 	s.TLS = model.TLSClient{Certificate: files[0], Key: files[1], Password: model.Secret("secret")}
 	for round := range 2 {
 		want := writeCert(t, files, s.TLS.Password, time.Unix(int64(1000+round), 0))
-		if r := run(s, ample); !r.OK {
+		if r := runFor(s, ample); !r.OK {
 			t.Fatalf("got %+v", r)
 		}
 		if got := <-serials; got.Cmp(want) != 0 {
@@ -415,11 +418,11 @@ func TestTLSClientCertificate(t *testing.T) {
 	}
 	s.TLS.Password = model.Secret("wrong")
 	os.Chtimes(files[0], time.Time{}, time.Unix(2000, 0))
-	if r := run(s, ample); !r.Unable || strings.Contains(r.Reason, "wrong") {
+	if r := runFor(s, ample); !r.Unable || strings.Contains(r.Reason, "wrong") {
 		t.Errorf("wrong password: got %+v", r)
 	}
 	s.TLS.Certificate = "/nonexistent/cert.pem"
-	if r := run(s, ample); !r.Unable || !strings.Contains(r.Reason, "/nonexistent/cert.pem") {
+	if r := runFor(s, ample); !r.Unable || !strings.Contains(r.Reason, "/nonexistent/cert.pem") {
 		t.Errorf("no file: got %+v", r)
 	}
 }
@@ -498,12 +501,12 @@ func TestConnect(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := &Spec{Kind: model.TCPCheck, Conn: with(tt.conn)}
-			if got := run(s, ample); got != tt.tcp {
+			if got := runFor(s, ample); got != tt.tcp {
 				t.Errorf("TCP_CHECK: got %+v, want %+v", got, tt.tcp)
 			}
 			w := webSpec(model.HTTPGet, tt.conn.Dst, model.URL{})
 			w.Conn = with(tt.conn)
-			got := run(w, ample)
+			got := runFor(w, ample)
 			if got.Unable != tt.tcp.Unable || !got.Unable && got.Reason != tt.web {
 				t.Errorf("HTTP_GET: got %+v, want %q", got, tt.web)
 			}
@@ -532,19 +535,19 @@ func TestConnectTimeout(t *testing.T) {
 		}
 	}
 	s := &Spec{Kind: model.TCPCheck, Conn: model.Connect{Dst: dst, Timeout: short}}
-	if got, want := run(s, ample), (check.Result{Reason: check.TCPTimeout}); got != want {
+	if got, want := runFor(s, ample), (check.Result{Reason: check.TCPTimeout}); got != want {
 		t.Errorf("TCP_CHECK: got %+v, want %+v", got, want)
 	}
 	w := webSpec(model.HTTPGet, dst, model.URL{})
 	w.Conn.Timeout = short
-	if got := run(w, ample); got.Reason != check.WebConnectTimeout {
+	if got := runFor(w, ample); got.Reason != check.WebConnectTimeout {
 		t.Errorf("HTTP_GET: got %+v", got)
 	}
 }
 
 // A step that this process noticed too late is not held against the server.
 func TestStarved(t *testing.T) {
-	onTime, late := clock{time.Now()}, clock{time.Now().Add(-2 * starved)}
+	onTime, late := clock{end: time.Now()}, clock{end: time.Now().Add(-2 * starved)}
 	if r := onTime.late("x"); r.Unable || r.Reason != "x" {
 		t.Errorf("on time: %+v", r)
 	}

@@ -5,7 +5,12 @@ import (
 	"encoding/gob"
 	"errors"
 	"io"
+	"net"
+	"os"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/keepalived-go/keepalived-go/internal/core/check"
 )
@@ -29,6 +34,57 @@ const (
 	maxAsk      = 1 << 20
 	maxAnswered = 64 << 10
 )
+
+// pipe is one end of the connection between worker and prober. Its system calls are those of transfer, which leave the scheduler's watchdog
+// asleep.
+type pipe struct {
+	net.Conn
+	raw syscall.RawConn
+}
+
+// newPipe takes over the socket f.
+func newPipe(f *os.File) (*pipe, error) {
+	conn, err := net.FileConn(f)
+	f.Close()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := conn.(syscall.Conn).SyscallConn()
+	return &pipe{conn, raw}, err
+}
+
+func (p *pipe) Read(b []byte) (n int, err error) {
+	var errno unix.Errno
+	err = p.raw.Read(func(fd uintptr) bool {
+		n, errno = transfer(unix.SYS_READ, int(fd), b)
+		return errno != unix.EAGAIN
+	})
+	switch {
+	case err != nil:
+		return 0, err
+	case errno != 0:
+		return 0, os.NewSyscallError("read", errno)
+	case n == 0 && len(b) > 0:
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+func (p *pipe) Write(b []byte) (written int, err error) {
+	var errno unix.Errno
+	err = p.raw.Write(func(fd uintptr) bool {
+		for errno = 0; written < len(b) && errno == 0; {
+			var n int
+			n, errno = transfer(unix.SYS_WRITE, int(fd), b[written:])
+			written += n
+		}
+		return errno != unix.EAGAIN
+	})
+	if err == nil && errno != 0 {
+		err = os.NewSyscallError("write", errno)
+	}
+	return written, err
+}
 
 // receiver decodes messages of a bounded size.
 type receiver struct {
