@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"math"
+	"net"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -161,7 +162,14 @@ func readAddress(n *syntax.Node, static bool, r *source.Report) (a Address, ok b
 			}
 			a.TrackGroup = opt[string]{V: value, At: n.Args[i].At}
 		default:
-			r.Errorf(w.At, "unknown option %q of address %s - ignoring it", w.Text, first.Text)
+			d := r.Errorf(w.At, "unknown option %q of address %s - ignoring it", w.Text, first.Text)
+			d.Hint = "expected " + addressUsage
+			if m, err := netip.ParseAddr(w.Text); err == nil && m.Is4() {
+				mask := net.IPMask(m.AsSlice())
+				if ones, bits := mask.Size(); bits > 0 && ones > 0 {
+					d.Hint = fmt.Sprintf("write %s/%d", prefix.Addr(), ones)
+				}
+			}
 		}
 	}
 	if a.Peer.IsValid() && a.Broadcast.IsValid() {

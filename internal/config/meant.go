@@ -31,13 +31,17 @@ type definition struct {
 	at   source.Pos
 }
 
-// undefined completes a finding about a name that no block above it defines: where one below does, or which name is near.
+// undefined completes a finding about a name that no block above it defines: where another does that is below or
+// of no use, or which name is near.
 func undefined(d *source.Diagnostic, name string, blocks []definition) {
 	const above = "it must be defined above"
 	var known []string
 	for _, b := range blocks {
 		if b.name == name {
 			d.With("defined at", b.at).Hint = above
+			if b.at.Before(d.At.Pos) {
+				d.Hint = "what is defined there cannot be used"
+			}
 			return
 		}
 		known = append(known, b.name)

@@ -148,7 +148,10 @@ func blockName(n *syntax.Node, r *source.Report) (string, bool) {
 // oneName returns the name of a block that must have exactly one word.
 func oneName(n *syntax.Node, r *source.Report) (string, bool) {
 	if len(n.Args) != 1 {
-		r.Errorf(n.At(), "%s must have exactly one name - ignoring the block", n.Key.Text)
+		d := r.Errorf(n.At(), "%s must have exactly one name - ignoring the block", n.Key.Text)
+		if len(n.Args) > 1 {
+			d.Hint = "a name with blanks has to be quoted"
+		}
 		return "", false
 	}
 	return n.Args[0].Text, true

@@ -117,6 +117,7 @@ func (rows Rows[T]) For(parts syntax.Parts) Rows[T] {
 type Table[T any] struct {
 	rows  func() Rows[T]
 	index func() map[string]indexed[T]
+	home  func() map[string][]string // the blocks of each keyword below
 }
 
 type indexed[T any] struct {
@@ -132,7 +133,7 @@ func TableOf[T any](parts ...func() Rows[T]) *Table[T] {
 		}
 		return all
 	})
-	return &Table[T]{rows, sync.OnceValue(func() map[string]indexed[T] {
+	t := &Table[T]{rows: rows, index: sync.OnceValue(func() map[string]indexed[T] {
 		rows := rows()
 		index := make(map[string]indexed[T], len(rows))
 		add := func(name string, row indexed[T]) {
@@ -148,7 +149,24 @@ func TableOf[T any](parts ...func() Rows[T]) *Table[T] {
 		}
 		return index
 	})}
+	t.home = sync.OnceValue(func() map[string][]string {
+		home := map[string][]string{}
+		t.Walk(Root, func(r Row) {
+			block := r.Block[strings.LastIndexByte(r.Block, '/')+1:]
+			if block == Root {
+				block = "the outermost level"
+			}
+			if !r.Option && !r.Ours && !slices.Contains(home[r.Name], block) {
+				home[r.Name] = append(home[r.Name], block)
+			}
+		})
+		return home
+	})
+	return t
 }
+
+// Home returns the blocks that have a keyword, outermost first; those of our own are not among them.
+func (t *Table[T]) Home(keyword string) []string { return t.home()[keyword] }
 
 // Parts makes the outermost table the root of the grammar.
 func (t *Table[T]) Parts(name string) syntax.Parts {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -211,6 +212,16 @@ func (r *Report) All() []Diagnostic {
 		for j := range d.Also {
 			d.Also[j].At = r.Place(d.Also[j].At.Pos)
 		}
+		d.Text, d.Hint = hide(d.Text, d.At), hide(d.Hint, d.At)
+		switch odd := r.glance(d); {
+		case odd == "":
+		case d.Hint == "":
+			d.Hint = odd
+		case strings.HasSuffix(d.Hint, "?"):
+			d.Hint += " (" + odd + ")"
+		default:
+			d.Hint += "; " + odd
+		}
 	}
 	begin := map[Pos]uint32{} // of their statements; those about the whole are last
 	for _, d := range out {
@@ -312,6 +323,25 @@ func MaskSecret(line string) string {
 		}
 	}
 	return line
+}
+
+// hide replaces in a text what MaskSecret hides of the line that it is about.
+func hide(text string, at Place) string {
+	if text == "" || !at.IsSet() || at.file == nil {
+		return text
+	}
+	line, _ := at.file.line(at.Line)
+	shown, hidden := strings.CutSuffix(MaskSecret(line), " ********")
+	if !hidden || len(shown) > len(line) {
+		return text
+	}
+	for _, w := range strings.Fields(line[len(shown):]) {
+		if w = strings.Trim(w, `"`); w != "" && !(w[0] == '/' && strings.HasSuffix(shown, "key")) { // the file of a key is no secret
+			text = strings.ReplaceAll(text, strconv.Quote(w), `"********"`)
+			text = strings.ReplaceAll(text, "'"+w+"'", "'********'")
+		}
+	}
+	return text
 }
 
 // inKeyword reports whether a byte can be part of a keyword.

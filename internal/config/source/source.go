@@ -417,7 +417,7 @@ func (l *loader) line(c []char, at Place, depth int) {
 			value = rest
 		}
 		l.defs[name] = definition{lines: [][]char{slices.Clone(value)}, at: at}
-		if depth == 0 {
+		if at.Origin == l.here.origin {
 			l.report.defined = append(l.report.defined, Pos{l.begin + uint32(c[0].col) - 1})
 		}
 		return

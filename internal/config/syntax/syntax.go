@@ -68,6 +68,8 @@ type Root interface {
 	Grammar
 	// Parts are the processes that read the block of a keyword.
 	Parts(keyword string) Parts
+	// Home returns the blocks that have a keyword.
+	Home(keyword string) []string
 }
 
 // Parse builds the tree of a whole configuration: what each process understands of it, in the order of the text.
@@ -83,7 +85,10 @@ func Parse(text *source.Reading, root Root, r *source.Report) (all []*Node) {
 		p := &parser{text: text.Cursor(), report: r, part: part, root: root, told: told}
 		nodes, _, _ := p.block(root, 0)
 		if p.open > 0 {
-			p.add(source.MissingClose, source.Pos{}, "There are %d missing '}'s or extra '{'s", p.open)
+			d := p.add(source.MissingClose, source.Pos{}, "There are %d missing '}'s or extra '{'s", p.open)
+			for _, n := range p.unclosed[:min(len(p.unclosed), 3)] {
+				d.With("still open is "+n.Key.Text+" at", n.At())
+			}
 		}
 		for _, n := range nodes {
 			if !taken[n.At()] {
@@ -156,6 +161,15 @@ type parser struct {
 	root   Root
 	told   map[finding]bool // by this part and those before it; nil: it is the only one
 	odd    bool             // a brace was not where it has to be
+
+	around   []enclosing // the blocks being read, outermost first
+	unclosed []*Node     // blocks that the end left open, innermost first
+}
+
+// enclosing is a block, and the grammar that it is a statement of.
+type enclosing struct {
+	node    *Node
+	grammar Grammar
 }
 
 type finding struct {
@@ -245,15 +259,15 @@ func (p *parser) statement(line source.Line, g Grammar, depth int, lists map[str
 	n = &Node{Key: line.Words[0], Args: line.Words[1:], Raw: line.Raw, End: line.At}
 	shape, sub := g.Lookup(n.Key.Text)
 	if depth == 0 && shape > Leaf && p.root.Parts(n.Key.Text)&p.part == 0 {
-		p.skip()
+		if !p.skip() {
+			p.unclosed = append(p.unclosed, n)
+		}
 		return nil, false
 	}
 	switch shape {
 	case Unknown:
 		d := p.add(source.UnknownKeyword, n.At(), "Unknown keyword '%s'", n.Key.Text)
-		if s := g.Suggest(n.Key.Text); s != "" {
-			d.Hint = fmt.Sprintf("did you mean '%s'?", s)
-		}
+		p.unknown(d, n.Key.Text, g)
 		if strings.HasSuffix(n.Key.Text, `\`) {
 			d.Hint = "a backslash at the end of a line, even of a remark, is part of it, and continues nothing but a definition"
 		}
@@ -261,9 +275,13 @@ func (p *parser) statement(line source.Line, g Grammar, depth int, lists map[str
 	case Block:
 		p.begin(n)
 		var ok bool
-		if n.Body, n.End, ok = p.block(sub, depth+1); !ok {
+		p.around = append(p.around, enclosing{n, g})
+		n.Body, n.End, ok = p.block(sub, depth+1)
+		p.around = p.around[:len(p.around)-1]
+		if !ok {
 			return nil, false
 		}
+		p.ended(n)
 	case List, ListOnce:
 		n.list = true
 		if len(n.Args) > 0 {
@@ -275,6 +293,7 @@ func (p *parser) statement(line source.Line, g Grammar, depth int, lists map[str
 			p.stray(source.Note, n.At(), "'{' is missing after %s", n.Key.Text).Hint = "the following lines are taken as its entries"
 		}
 		n.Body, n.End = p.list(n)
+		p.ended(n)
 		if first := lists[n.Key.Text]; shape == ListOnce && first != nil {
 			d := p.stray(source.Error, n.At(), "%s is already specified - dropping the block around it", n.Key.Text)
 			d.With("first specified at", first.At()).Hint = "what follows is read as part of the block around that"
@@ -282,6 +301,31 @@ func (p *parser) statement(line source.Line, g Grammar, depth int, lists map[str
 		}
 	}
 	return n, false
+}
+
+// unknown says what may be meant by a keyword that the block does not have: that of a block around it, of which it is not known that it goes
+// on, one of another block, or one that is spelt like it.
+func (p *parser) unknown(d *source.Diagnostic, keyword string, g Grammar) {
+	for i, b := range slices.Backward(p.around) {
+		if shape, _ := b.grammar.Lookup(keyword); shape != Unknown {
+			d.With(p.around[i].node.Key.Text+" begins at", p.around[i].node.At()).Hint = fmt.Sprintf("is the '}' of %s missing above?", p.around[i].node.Key.Text)
+			return
+		}
+	}
+	home := p.root.Home(keyword)
+	switch s := g.Suggest(keyword); {
+	case len(home) > 0 && len(home) <= 3:
+		d.Hint = "it belongs in " + strings.Join(home, " or ")
+	case s != "":
+		d.Hint = fmt.Sprintf("did you mean '%s'?", s)
+	}
+}
+
+// ended notes a block that the end of the text leaves open.
+func (p *parser) ended(n *Node) {
+	if !n.End.IsSet() {
+		p.unclosed = append(p.unclosed, n)
+	}
 }
 
 // begin takes the opening brace of a block. Without it the block is read all the same, but the brace that closes it is one too many, and
@@ -299,23 +343,24 @@ func (p *parser) begin(n *Node) {
 	}
 }
 
-// skip passes over the block of another process.
-func (p *parser) skip() {
+// skip passes over the block of another process; false: it has no end.
+func (p *parser) skip() bool {
 	if !p.peek(source.Open) {
-		return
+		return true
 	}
 	p.next()
 	for depth := 1; depth > 0; {
 		line, more := p.next()
 		switch {
 		case !more:
-			return
+			return false
 		case line.Kind == source.Open:
 			depth++
 		case line.Kind == source.Close:
 			depth--
 		}
 	}
+	return true
 }
 
 func (p *parser) list(of *Node) (entries []*Node, end source.Pos) {

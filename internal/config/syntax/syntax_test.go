@@ -25,6 +25,8 @@ func (w words) Lookup(k string) (Shape, Grammar) {
 
 func (w words) Suggest(string) string { return "" }
 
+func (w words) Home(string) []string { return nil }
+
 func (w words) Parts(k string) Parts {
 	if k == "block" {
 		return VRRP
