@@ -140,7 +140,7 @@ func Block[T, U any](name, usage string, open func(*T, *syntax.Node, *source.Rep
 			if u := open(t, n, r); u != nil {
 				table.Read(u, n.Body, r)
 				table.Tell(n.At(), u, r)
-			} else {
+			} else if !n.Bare { // else processes that have nothing to do with it have not skipped it
 				r.Forget(n.At(), n.End)
 			}
 		}}

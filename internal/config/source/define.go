@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -216,6 +217,7 @@ func (l *loader) generator(c []char, at Place, depth int) bool {
 		l.report.Errorf(l.pos(at), "invalid ~%s specification: %s - ignoring the line", name, why)
 		return true
 	}
+	rest = trim(rest)
 	end := slices.IndexFunc(rest, func(c char) bool { return c.b == ')' })
 	if len(rest) == 0 || rest[0].b != '(' || end < 0 {
 		return reject("it needs (…) after the name")
@@ -259,7 +261,7 @@ func sequence(header string, hex bool) (rounds []round, why string) {
 	}
 	var n []int64
 	for _, p := range parts[1:] {
-		v, err := strconv.ParseInt(strings.TrimSpace(p), 0, 32)
+		v, err := strconv.ParseInt(cmp.Or(strings.TrimSpace(p), "0"), 0, 32)
 		if err != nil || strings.ContainsRune(p, '_') {
 			return nil, fmt.Sprintf("%q is not a number", strings.TrimSpace(p))
 		}

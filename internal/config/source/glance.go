@@ -62,6 +62,8 @@ func (r *Report) glance(d *Diagnostic) string {
 		return "a statement ends with its line, without ;"
 	case strings.HasSuffix(first, ",") && len(first) > 1 && d.Class != UnknownKeyword:
 		return "entries have a line each, without commas"
+	case first[0] == '$' && begins && len(words) > 1 && words[1][0] == '=':
+		return "a definition has no blank in front of ="
 	case first == "=", begins && len(words) > 1 && words[1] == "=",
 		d.Class == UnknownKeyword && (strings.HasSuffix(first, ":") || strings.ContainsRune(first, '=') && first[0] != '$'):
 		return "a value follows its keyword after a blank, without = or :"
@@ -96,7 +98,7 @@ func (r *Report) notDefined(line string, at Place, d *Diagnostic) string {
 	for end < len(name) && (name[end] == '_' || letter(name[end]) || end > 0 && digit(name[end])) {
 		end++
 	}
-	if name = name[:end]; name == "" {
+	if name = name[:end]; name == "" || name[0] == '_' { // what begins so is built in
 		return ""
 	}
 	if d.Class != UnexpectedOpen && !strings.Contains(d.Text, "$"+name) && !strings.Contains(d.Text, "${"+name) {

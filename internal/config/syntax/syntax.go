@@ -42,6 +42,7 @@ type Node struct {
 	End  source.Pos
 
 	list bool
+	Bare bool // its opening brace is missing
 }
 
 // At is the place of the keyword.
@@ -266,9 +267,11 @@ func (p *parser) statement(line source.Line, g Grammar, depth int, lists map[str
 	}
 	switch shape {
 	case Unknown:
-		d := p.add(source.UnknownKeyword, n.At(), "Unknown keyword '%s'", n.Key.Text)
-		p.unknown(d, n.Key.Text, g)
-		if strings.HasSuffix(n.Key.Text, `\`) {
+		switch d := p.add(source.UnknownKeyword, n.At(), "Unknown keyword '%s'", n.Key.Text); {
+		case d.Text == "": // it is only counted
+		default:
+			p.unknown(d, n.Key.Text, g)
+		case strings.HasSuffix(n.Key.Text, `\`):
 			d.Hint = "a backslash at the end of a line, even of a remark, is part of it, and continues nothing but a definition"
 		}
 		return nil, false
@@ -335,7 +338,7 @@ func (p *parser) begin(n *Node) {
 		p.next()
 		return
 	}
-	p.odd = true
+	p.odd, n.Bare = true, true
 	ahead := p.text
 	if line, more := ahead.Next(); more {
 		p.add(source.MissingOpen, line.At, "'{' is missing after %s - going on as if it were there", n.Key.Text).
