@@ -249,7 +249,7 @@ func (k *Keyword[T]) args(n *syntax.Node, r *source.Report) ([]source.Word, bool
 		return n.Args, true
 	}
 	words, err := source.Relex(n.Raw, n.At())
-	if err != nil && len(words) < 2 { // of further words only the broken one is lost
+	if err != nil {
 		r.Add(source.UnmatchedQuote, n.At(), "%s: %v - ignoring", n.Key.Text, err)
 		return nil, false
 	}

@@ -8,7 +8,8 @@ import (
 var errQuote = errors.New("the closing quote is missing")
 
 // Relex splits the raw text of a statement by the rules of scripts: ' and " both quote, may start inside a word and join with it, and a
-// backslash protects the next character. Quotes go, backslash pairs stay for a second split. All words stand at the place at.
+// backslash protects the next character. Quotes go, backslash pairs stay for a second split. All words stand at the place at. As in
+// keepalived a quote need not be closed if nothing, or a protected character, is the last in it.
 func Relex(raw string, at Pos) ([]Word, error) {
 	texts, err := splitQuoted(raw, false)
 	words := make([]Word, len(texts))
@@ -25,11 +26,12 @@ func splitQuoted(s string, decode bool) (words []string, err error) {
 	var w piecemeal
 	inWord := false
 	quote := byte(0)
+	open := false // a quote that plain text ends in
 	for i := 0; i < len(s); {
 		c := s[i]
 		switch {
 		case c == '\\' && i+1 < len(s):
-			inWord = true
+			inWord, open = true, false
 			if !decode {
 				w.add(s[i : i+2])
 				i += 2
@@ -40,16 +42,18 @@ func splitQuoted(s string, decode bool) (words []string, err error) {
 			i += 1 + n
 			continue
 		case quote == 0 && (c == '"' || c == '\''):
-			quote, inWord = c, true
+			if i+1 < len(s) { // else it is as if it were not there
+				quote, inWord = c, true
+			}
 		case quote != 0 && c == quote:
-			quote = 0
+			quote, open = 0, false
 		case quote == 0 && blank(c):
 			if inWord {
 				words = append(words, w.take())
 				inWord = false
 			}
 		default:
-			inWord = true
+			inWord, open = true, quote != 0
 			end := i + 1
 			for end < len(s) && s[end] != '\\' && s[end] != '"' && s[end] != '\'' && (quote != 0 || !blank(s[end])) {
 				end++
@@ -60,7 +64,7 @@ func splitQuoted(s string, decode bool) (words []string, err error) {
 		}
 		i++
 	}
-	if quote != 0 {
+	if open {
 		return words, errQuote
 	}
 	if inWord {
