@@ -427,6 +427,9 @@ func (l *loader) line(c []char, at Place, depth int) {
 	}
 	expanded, rest, def := l.expand(c, at)
 	if expanded != nil {
+		for i := range expanded {
+			expanded[i].lit = false // remarks are looked for again
+		}
 		lead := c[0].b == '$'
 		c = trim(l.stripRemarks(expanded, at))
 		if lead && len(c) > 0 && (c[0].b == '@' || c[0].b == '~') {
