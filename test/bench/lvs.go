@@ -36,8 +36,8 @@ func runLVS(out io.Writer, flags *flag.FlagSet, args []string) error {
 	death := flags.String("death", "10,1000,10000", "`numbers` of real servers beside the one that dies")
 	flags.IntVar(&b.reps, "reps", 5, "repetitions")
 	flags.IntVar(&b.seconds, "seconds", 5, "length of a measurement of processor time")
-	flags.StringVar(&b.checks, "checks", "TCP_CHECK,HTTP_GET", "`which` checks to measure the load of")
-	flags.StringVar(&b.parts, "parts", "shape,load,death", "`which` to measure")
+	flags.StringVar(&b.checks, "checks", "TCP_CHECK,HTTP_GET,SSL_GET", "`which` checks to measure load and calls of")
+	flags.StringVar(&b.parts, "parts", "shape,load,death", "`which` to measure; calls as well, which needs strace")
 	original := originalFlag(flags)
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -130,8 +130,13 @@ func (b *lvsRun) run() error {
 	if _, err := b.listen(":8080"); err != nil {
 		return err
 	}
+	secure, err := listenTLS(":8443")
+	if err != nil {
+		return err
+	}
+	go b.serve(secure)
 	for _, name := range strings.Split(b.parts, ",") {
-		f := map[string]func() error{"shape": b.shape, "load": b.load, "death": b.death}[name]
+		f := map[string]func() error{"shape": b.shape, "load": b.load, "calls": b.calls, "death": b.death}[name]
 		if f == nil {
 			return fmt.Errorf("no part %q", name)
 		}
@@ -142,30 +147,32 @@ func (b *lvsRun) run() error {
 	return nil
 }
 
-// listen serves every check as it likes to be served: a request for a page gets one, anything else its end.
 func (b *lvsRun) listen(addr string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, err
 	}
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			b.accepted.Add(1)
-			go func() {
-				defer c.Close()
-				c.SetDeadline(time.Now().Add(time.Second))
-				line, err := bufio.NewReaderSize(c, 512).ReadString('\n')
-				if err == nil && strings.HasPrefix(line, "GET ") {
-					io.WriteString(c, "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok")
-				}
-			}()
-		}
-	}()
+	go b.serve(l)
 	return l, nil
+}
+
+// serve serves every check as it likes to be served: a request for a page gets one, anything else its end.
+func (b *lvsRun) serve(l net.Listener) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		b.accepted.Add(1)
+		go func() {
+			defer c.Close()
+			c.SetDeadline(time.Now().Add(time.Second))
+			line, err := bufio.NewReaderSize(c, 512).ReadString('\n')
+			if err == nil && strings.HasPrefix(line, "GET ") {
+				io.WriteString(c, "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok")
+			}
+		}()
+	}
 }
 
 func vip(n int) netip.Addr { return netip.AddrFrom4([4]byte{10, 32, byte(n >> 8), byte(n)}) }
@@ -199,6 +206,7 @@ func shapeConfig(services, servers int, check, delay string, last int) string {
 
 const tcpCheck = "TCP_CHECK {\n   connect_timeout 2\n  }"
 const httpGet = "HTTP_GET {\n   connect_timeout 2\n   url {\n    path /\n    status_code 200\n   }\n  }"
+const sslGet = "SSL_GET {\n   connect_port 8443\n   connect_timeout 2\n   url {\n    path /\n    status_code 200\n   }\n  }"
 
 // daemon is a program under measurement.
 type daemon struct {
@@ -420,36 +428,54 @@ func (b *lvsRun) shape() error {
 	return nil
 }
 
-// load measures the processor time of checks, one of each server in a second: the daemon's, and the server's side of the same connections. The
-// programs take turns, because the speed of a machine that others use too changes by the minute.
-func (b *lvsRun) load() error {
-	const services, servers = 100, 1000
-	fmt.Fprintf(b.out, "\n%d real servers checked each second: checks in a second, processor time of 1000 of them in ms, with the server's, median of %d\n", servers, b.reps)
-	fmt.Fprintf(b.out, "%-10s %-10s %10s %10s\n", "check", "program", "checks/s", "ms/1000")
-	for _, check := range []struct{ name, text string }{{"TCP_CHECK", tcpCheck}, {"HTTP_GET", httpGet}} {
-		if !strings.Contains(b.checks, check.name) {
+// load is a configuration whose servers are checked each second.
+type load struct {
+	name, text string
+	servers    int // that the processor can do
+}
+
+var loads = []load{{"TCP_CHECK", tcpCheck, 1000}, {"HTTP_GET", httpGet, 1000}, {"SSL_GET", sslGet, 300}}
+
+// eachLoad calls f some times for each load and program, once its checks have found their rhythm. The programs take turns, because the speed of a
+// machine that others use too changes by the minute.
+func (b *lvsRun) eachLoad(times int, f func(*load, lvsProgram, *daemon) error) error {
+	for i := range loads {
+		l := &loads[i]
+		if !strings.Contains(b.checks, l.name) {
 			continue
 		}
-		for range b.reps {
+		for range times {
 			for _, p := range b.programs {
-				d, err := b.start(p, shapeConfig(services, servers, check.text, "1", 1))
+				d, err := b.start(p, shapeConfig(100, l.servers, l.text, "1", 1))
 				if err != nil {
 					return err
 				}
 				time.Sleep(4 * time.Second)
-				beginMark(b.out)
-				begin, accepted := time.Now(), b.accepted.Load()
-				time.Sleep(time.Duration(b.seconds) * time.Second)
-				checks := b.accepted.Load() - accepted
-				endMark(b.out, checks, fmt.Sprintf("%-10s %-10s", check.name, p.name), time.Since(begin))
+				if err := f(l, p, d); err != nil {
+					return err
+				}
 				if _, err := d.stop(); err != nil {
 					return err
 				}
 			}
 		}
-		tableMark(b.out)
 	}
 	return nil
+}
+
+// load measures the processor time of checks: the daemon's, and the server's side of the same connections.
+func (b *lvsRun) load() error {
+	fmt.Fprintf(b.out, "\nservers checked each second: checks in a second, processor time of 1000 of them in ms, with the server's, median of %d\n", b.reps)
+	fmt.Fprintf(b.out, "%-10s %-10s %10s %10s\n", "check", "program", "checks/s", "ms/1000")
+	defer tableMark(b.out)
+	return b.eachLoad(b.reps, func(l *load, p lvsProgram, d *daemon) error {
+		beginMark(b.out)
+		begin, accepted := time.Now(), b.accepted.Load()
+		time.Sleep(time.Duration(b.seconds) * time.Second)
+		checks := b.accepted.Load() - accepted
+		endMark(b.out, checks, fmt.Sprintf("%-10s %-10s", l.name, p.name), time.Since(begin))
+		return nil
+	})
 }
 
 // death measures how long a dead server is served: it is checked each second, and many others every ten.

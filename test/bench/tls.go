@@ -12,6 +12,7 @@ import (
 	"io"
 	"log"
 	"math/big"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -205,18 +206,23 @@ func sleepOnly(out io.Writer, length time.Duration) error {
 	return err
 }
 
-// serveTLS serves a page on port 443 and writes ten times a second how often it has.
-func serveTLS(out io.Writer) error {
+// listenTLS listens with a certificate of its own.
+func listenTLS(addr string) (net.Listener, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	from := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, from, from, &key.PublicKey, key)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	l, err := tls.Listen("tcp", ":443", &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
+	return tls.Listen("tcp", addr, &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
+}
+
+// serveTLS serves a page on port 443 and writes ten times a second how often it has.
+func serveTLS(out io.Writer) error {
+	l, err := listenTLS(":443")
 	if err != nil {
 		return err
 	}
