@@ -28,6 +28,12 @@ func TestTrackProbes(t *testing.T) {
 		connect_ip 127.0.0.1
 		interval 0.5
 	}
+	track_tcp neighbour {
+		connect_ip ` + n.LinkLocal(0).String() + `
+		connect_port 25
+		bind_if eth0
+		interval 0.5
+	}
 	track_tcp {
 		connect_ip 127.0.0.1
 		connect_port 25
@@ -41,6 +47,8 @@ func TestTrackProbes(t *testing.T) {
 	a.WaitLogAfter(time.Time{}, soon, `^VRRP_Check\(ping gateway\) succeeded$`)
 	a.WaitLogAfter(time.Time{}, soon, `^VRRP_Check\(smtp 127.0.0.1:25\) succeeded$`)
 	a.WaitLogAfter(time.Time{}, soon, `^VRRP_Check\(tcp 127.0.0.1:25\): Checker bind failed: Cannot assign requested address$`)
+
+	a.WaitLogAfter(time.Time{}, soon, `^VRRP_Check\(tcp neighbour\) succeeded$`)
 
 	at := time.Now()
 	n.IP("addr del 198.51.100.2/32 dev lo")
