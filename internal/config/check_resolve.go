@@ -250,7 +250,7 @@ func (res *resolver) trackedBy(c *Checker, name opt[string], keyword string, kin
 				return true
 			}
 		}
-		undefined(res.r.Errorf(name.At, "%s: no %s %s is defined above - ignoring it", c.Kind, block, name.V), name.V, res.trackerBlocks(kind))
+		res.undefined(res.r.Errorf(name.At, "%s: no %s %s is defined above - ignoring it", c.Kind, block, name.V), name.V, res.trackerBlocks(kind))
 		if kind == trackBFD {
 			return false
 		}

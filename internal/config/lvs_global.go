@@ -210,7 +210,7 @@ func (res *resolver) syncDaemon(instances []model.Instance) *model.SyncDaemon {
 	}
 	if !res.c.names.has("vrrp_instance " + d.Instance) {
 		// keepalived finds that out when it runs, not under -t.
-		meant(res.r.Notef(o.At, "lvs_sync_daemon: there is no vrrp_instance %s - ignoring", d.Instance), d.Instance, res.instanceNames(), "")
+		res.meant(res.r.Notef(o.At, "lvs_sync_daemon: there is no vrrp_instance %s - ignoring", d.Instance), d.Instance, res.instanceNames, "")
 		return nil
 	}
 	for i := range instances {

@@ -113,11 +113,13 @@ func (res *resolver) service(v *VirtualServer, l *model.LVS, seq int) (out model
 		out.Seq = seq
 		i := slices.IndexFunc(l.Groups, func(g model.ServerGroup) bool { return g.Name == v.Group })
 		if i < 0 {
-			var known []string
-			for _, g := range l.Groups {
-				known = append(known, g.Name)
-			}
-			meant(res.r.Notef(v.At, "Virtual server group %s specified but not configured - ignoring virtual server", v.Group), v.Group, known, "")
+			res.meant(res.r.Notef(v.At, "Virtual server group %s specified but not configured - ignoring virtual server", v.Group), v.Group,
+				func() (known []string) {
+					for _, g := range l.Groups {
+						known = append(known, g.Name)
+					}
+					return known
+				}, "")
 			return out, false
 		}
 		entries = l.Groups[i].Entries
@@ -136,7 +138,7 @@ func (res *resolver) service(v *VirtualServer, l *model.LVS, seq int) (out model
 	res.quorum(v, &out)
 	if t := v.TrackVRRP; t.IsSet() {
 		if out.TrackVRRP = t.V; !res.c.names.has("vrrp_instance " + t.V) {
-			meant(res.r.Errorf(t.At, "Virtual server %s: there is no vrrp_instance %s - ignoring track_vrrp", &out, t.V), t.V, res.instanceNames(), "")
+			res.meant(res.r.Errorf(t.At, "Virtual server %s: there is no vrrp_instance %s - ignoring track_vrrp", &out, t.V), t.V, res.instanceNames, "")
 			out.TrackVRRP = ""
 		}
 	}

@@ -2,26 +2,27 @@ package config
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/keepalived-go/keepalived-go/internal/config/schema"
 	"github.com/keepalived-go/keepalived-go/internal/config/source"
 )
 
+// maxGuesses bounds the search for what was meant, in names looked at: findings beyond it come without.
+const maxGuesses = 500_000
+
 // meant completes a finding about a name that is not known: the nearest of the names that are, and another hint or "".
-func meant(d *source.Diagnostic, name string, known []string, hint string) {
-	lower := make([]string, len(known))
-	for i, k := range known {
-		lower[i] = strings.ToLower(k)
+func (res *resolver) meant(d *source.Diagnostic, name string, known func() []string, hint string) {
+	if d.Hint = hint; res.guesses > maxGuesses || len(name) < 3 { // of very short names almost any is near
+		return
 	}
-	near := slices.Index(lower, schema.Nearest(name, lower))
-	switch {
-	case near < 0 || len(name) < 3 || known[near] == name: // of very short names almost any is near
-		d.Hint = hint
+	names := known()
+	res.guesses += len(names)
+	switch near := schema.Nearest(name, names); {
+	case near == "" || near == name:
 	case hint == "":
-		d.Hint = "did you mean " + known[near] + "?"
+		d.Hint = "did you mean " + near + "?"
 	default:
-		d.Hint = "did you mean " + known[near] + "? (" + hint + ")"
+		d.Hint = "did you mean " + near + "? (" + hint + ")"
 	}
 }
 
@@ -33,20 +34,25 @@ type definition struct {
 
 // undefined completes a finding about a name that no block above it defines: where another does that is below or
 // of no use, or which name is near.
-func undefined(d *source.Diagnostic, name string, blocks []definition) {
+func (res *resolver) undefined(d *source.Diagnostic, name string, blocks func() []definition) {
 	const above = "it must be defined above"
-	var known []string
-	for _, b := range blocks {
-		if b.name == name {
-			d.With("defined at", b.at).Hint = above
-			if b.at.Before(d.At.Pos) {
-				d.Hint = "what is defined there cannot be used"
-			}
-			return
-		}
-		known = append(known, b.name)
+	if res.guesses > maxGuesses {
+		return
 	}
-	meant(d, name, known, above)
+	all := blocks()
+	if i := slices.IndexFunc(all, func(b definition) bool { return b.name == name }); i >= 0 {
+		d.With("defined at", all[i].at).Hint = above
+		if all[i].at.Before(d.At.Pos) {
+			d.Hint = "what is defined there cannot be used"
+		}
+		return
+	}
+	res.meant(d, name, func() (known []string) {
+		for _, b := range all {
+			known = append(known, b.name)
+		}
+		return known
+	}, above)
 }
 
 // scriptBlocks are the vrrp_script blocks.
@@ -58,13 +64,15 @@ func (res *resolver) scriptBlocks() (out []definition) {
 }
 
 // trackerBlocks are the blocks of a kind of tracker.
-func (res *resolver) trackerBlocks(kind trackKind) (out []definition) {
-	for _, t := range res.c.Trackers {
-		if t.Kind == kind {
-			out = append(out, definition{t.Name, t.At})
+func (res *resolver) trackerBlocks(kind trackKind) func() []definition {
+	return func() (out []definition) {
+		for _, t := range res.c.Trackers {
+			if t.Kind == kind {
+				out = append(out, definition{t.Name, t.At})
+			}
 		}
+		return out
 	}
-	return out
 }
 
 // instanceNames are those of the vrrp_instance blocks.
@@ -76,10 +84,11 @@ func (res *resolver) instanceNames() (names []string) {
 }
 
 // noInterface completes a finding about an interface that is not there.
-func noInterface(d *source.Diagnostic, name string, host Host, hint string) {
-	var known []string
-	for _, l := range host.Links() {
-		known = append(known, l.Name)
-	}
-	meant(d, name, known, hint)
+func (res *resolver) noInterface(d *source.Diagnostic, name string, host Host, hint string) {
+	res.meant(d, name, func() (known []string) {
+		for _, l := range host.Links() {
+			known = append(known, l.Name)
+		}
+		return known
+	}, hint)
 }

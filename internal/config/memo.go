@@ -6,10 +6,13 @@ import "sync"
 type memo struct {
 	Host
 	all        func() map[string]Interface // nil: they are asked for one by one
+	links      func() []Link
 	spaces     map[string]space
 	files      map[string]answer[File]
 	paths      map[string]answer[string]
 	interfaces map[string]answer[Interface]
+	tables     map[string]answer[uint32] // routing tables of VRFs
+	numbers    map[named]answer[uint32]
 	users      map[string]answer[User]
 	groups     map[string]answer[uint32]
 	self       *User
@@ -24,6 +27,9 @@ type answer[V any] struct {
 // lister is a Host that knows all of its interfaces when it is asked for one.
 type lister interface{ Interfaces() map[string]Interface }
 
+// named is a name in a table of iproute2.
+type named struct{ usr, etc, table, name string }
+
 // space is a network namespace.
 type space struct {
 	host Host
@@ -36,7 +42,8 @@ func Remember(h Host) Host {
 	if _, ok := h.(*memo); ok {
 		return h
 	}
-	m := &memo{Host: h, spaces: map[string]space{}, files: map[string]answer[File]{}, paths: map[string]answer[string]{},
+	m := &memo{Host: h, links: sync.OnceValue(h.Links), spaces: map[string]space{}, tables: map[string]answer[uint32]{}, numbers: map[named]answer[uint32]{},
+		files: map[string]answer[File]{}, paths: map[string]answer[string]{},
 		interfaces: map[string]answer[Interface]{}, users: map[string]answer[User]{}, groups: map[string]answer[uint32]{}}
 	if l, ok := h.(lister); ok {
 		m.all = sync.OnceValue(l.Interfaces)
@@ -44,7 +51,7 @@ func Remember(h Host) Host {
 	return m
 }
 
-func ask[V any](known map[string]answer[V], name string, ask func(string) answer[V]) answer[V] {
+func ask[K comparable, V any](known map[K]answer[V], name K, ask func(K) answer[V]) answer[V] {
 	a, ok := known[name]
 	if !ok {
 		a = ask(name)
@@ -89,6 +96,21 @@ func (m *memo) Namespace(name string) (Host, string, error) {
 		m.spaces[name] = s
 	}
 	return s.host, s.id, s.err
+}
+
+func (m *memo) Links() []Link { return m.links() }
+
+func (m *memo) VRFTable(name string) (uint32, bool) {
+	a := ask(m.tables, name, certain(m.Host.VRFTable))
+	return a.v, a.ok
+}
+
+func (m *memo) IPRouteName(usr, etc, table, name string) (uint32, bool) {
+	a := ask(m.numbers, named{usr, etc, table, name}, func(n named) (a answer[uint32]) {
+		a.v, a.ok = m.Host.IPRouteName(n.usr, n.etc, n.table, n.name)
+		return a
+	})
+	return a.v, a.ok
 }
 
 func (m *memo) LookupUser(name string) (User, bool) {

@@ -23,20 +23,23 @@ type resolver struct {
 	absent   bool                // an interface that is not there was reported
 	nets     map[string]*network // by network namespace, as of model.Instance
 	net      *network            // that of what is being resolved
+	index    map[string]int      // of instances by name, in the configuration and in the model
 
 	files trackerSet // set by vrrp
 
 	probes     map[string]model.TrackScript // of track_tcp and the like, by name
 	probeOrder []string
 
-	flaws    map[runs]string     // what insecurity says, as thousands of scripts may be one program
-	badUsers map[source.Pos]bool // script_user lines, by their order, whose user is not known
-	part     part                // being resolved
-	scripts  part                // has a script to run
-	early    bool                // what is resolved stands in global_defs, so that only what is above it counts
-	rxBufs   model.RxBufPolicy
-	virtual  map[*Instance]virtualRouting
-	stopped  bool // an instance was refused: the checks after it are left out
+	flaws       map[runs]string     // what insecurity says, as thousands of scripts may be one program
+	badUsers    map[source.Pos]bool // script_user lines, by their order, whose user is not known
+	part        part                // being resolved
+	scripts     part                // has a script to run
+	early       bool                // what is resolved stands in global_defs, so that only what is above it counts
+	rxBufs      model.RxBufPolicy
+	virtual     map[*Instance]virtualRouting
+	trackGroups map[string]*TrackGroup // by name; set by trackGroup
+	guesses     int                    // names looked at to find out what was meant
+	stopped     bool                   // an instance was refused: the checks after it are left out
 }
 
 // Resolve applies defaults, inheritance and corrections. Findings that keepalived makes after parsing have no place of their own in its
@@ -283,7 +286,7 @@ func (res *resolver) iface(name string, at source.Pos) (Interface, bool) {
 		return i, ok
 	}
 	res.absent = true
-	noInterface(res.r.Refuse(source.Error, at, "WARNING - interface %s doesn't exist", name), name, n,
+	res.noInterface(res.r.Refuse(source.Error, at, "WARNING - interface %s doesn't exist", name), name, n,
 		"dynamic_interfaces in global_defs allows it to come later")
 	return i, false
 }
@@ -297,6 +300,10 @@ func (res *resolver) vrrp(v *model.VRRP) {
 	c, g := res.c, &res.c.Global
 	v.LogUnknownVRIDs, v.StartupDelay, v.DelayAfterBoot = g.LogUnknownVRIDs.V, g.StartupDelay.V, g.DelayAfterBoot.V
 	v.FlightRecorder = g.FlightRecorder.V
+	res.index = make(map[string]int, len(c.Instances))
+	for n, i := range c.Instances {
+		res.index[i.Name] = n
+	}
 	res.namespaces()
 	scripts := res.trackScripts()
 	res.statics(v)
@@ -338,7 +345,7 @@ func (res *resolver) vrrp(v *model.VRRP) {
 	if res.stopped {
 		return
 	}
-	groups := res.groups()
+	groups, owned := res.groups(), map[*SyncGroup]bool{}
 	res.vlinkNames()
 	for _, i := range c.Instances {
 		res.in(i.NetNamespace.V)
@@ -348,11 +355,13 @@ func (res *resolver) vrrp(v *model.VRRP) {
 		}
 		notify[&i.Scripts].instance(&out)
 		v.Instances = append(v.Instances, out)
+		if out.Priority == 255 {
+			owned[groups.of[i.Name]] = true
+		}
 	}
 	res.in("")
 	for _, grp := range groups.list {
-		owner := slices.ContainsFunc(v.Instances, func(i model.Instance) bool { return i.Priority == 255 && groups.of[i.Name] == grp })
-		out := res.group(grp, owner, scripts, trackers)
+		out := res.group(grp, owned[grp], scripts, trackers)
 		notify[&grp.Scripts].group(&out)
 		v.Groups = append(v.Groups, out)
 	}
@@ -448,7 +457,7 @@ func (res *resolver) upDown(v *model.VRRP) (out []model.Debounce) {
 		if _, ok := res.host.Interface(name); ok || res.dynamic() {
 			return true
 		}
-		noInterface(res.r.Add(source.Fatal, at, "%s: unknown interface %s - ignoring it", what, name), name, res.host, "")
+		res.noInterface(res.r.Add(source.Fatal, at, "%s: unknown interface %s - ignoring it", what, name), name, res.host, "")
 		return false
 	}
 	for _, l := range res.c.Linkbeat {

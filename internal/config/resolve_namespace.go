@@ -95,19 +95,19 @@ func (res *resolver) in(namespace string) { res.net = res.nets[namespace] }
 func (res *resolver) groupNetwork(g *SyncGroup) {
 	first := true
 	for _, m := range g.Members {
-		for _, i := range res.c.Instances {
-			if i.Name != m.V {
-				continue
-			}
-			if next := res.nets[i.NetNamespace.V]; !first && next != res.net {
-				for _, t := range g.Track.Interfaces {
-					res.r.Errorf(t.At, "Sync group %s: its members are in several network namespaces, so it cannot track interface %s - ignoring it", g.Name, t.V.Name)
-				}
-				g.Track.Interfaces = nil
-				return
-			}
-			res.in(i.NetNamespace.V)
-			first = false
+		n, ok := res.index[m.V]
+		if !ok {
+			continue
 		}
+		i := res.c.Instances[n]
+		if next := res.nets[i.NetNamespace.V]; !first && next != res.net {
+			for _, t := range g.Track.Interfaces {
+				res.r.Errorf(t.At, "Sync group %s: its members are in several network namespaces, so it cannot track interface %s - ignoring it", g.Name, t.V.Name)
+			}
+			g.Track.Interfaces = nil
+			return
+		}
+		res.in(i.NetNamespace.V)
+		first = false
 	}
 }

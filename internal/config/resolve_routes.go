@@ -99,15 +99,24 @@ func (res *resolver) rulePriorities() {
 
 // trackGroup returns the name of a group if it is defined above.
 func (res *resolver) trackGroup(t opt[string]) string {
-	known := slices.ContainsFunc(res.c.TrackGroup, func(g *TrackGroup) bool { return g.Name == t.V && g.At.Before(t.At) && len(g.Members) > 0 })
-	if t.IsSet() && !known {
-		var groups []definition
+	if !t.IsSet() {
+		return ""
+	}
+	if res.trackGroups == nil {
+		res.trackGroups = map[string]*TrackGroup{}
 		for _, g := range res.c.TrackGroup {
-			if len(g.Members) > 0 {
-				groups = append(groups, definition{g.Name, g.At})
-			}
+			res.trackGroups[g.Name] = g
 		}
-		undefined(res.r.Errorf(t.At, "track_group %s is not defined above - ignoring it", t.V), t.V, groups)
+	}
+	if g := res.trackGroups[t.V]; g == nil || !g.At.Before(t.At) || len(g.Members) == 0 {
+		res.undefined(res.r.Errorf(t.At, "track_group %s is not defined above - ignoring it", t.V), t.V, func() (groups []definition) {
+			for _, g := range res.c.TrackGroup {
+				if len(g.Members) > 0 {
+					groups = append(groups, definition{g.Name, g.At})
+				}
+			}
+			return groups
+		})
 		return ""
 	}
 	return t.V
@@ -126,7 +135,7 @@ func (res *resolver) statics(v *model.VRRP) {
 			a.Interface = e.V.Dev.V
 			res.iface(a.Interface, e.V.Dev.At)
 		} else if _, ok := res.host.Interface(a.Interface); !ok && !res.dynamic() {
-			noInterface(res.r.Add(source.Fatal, e.At, "static address %s: there is no interface %s - ignoring it", a.Prefix, a.Interface),
+			res.noInterface(res.r.Add(source.Fatal, e.At, "static address %s: there is no interface %s - ignoring it", a.Prefix, a.Interface),
 				a.Interface, res.host, "default_interface in global_defs names another one")
 			continue
 		}
@@ -142,7 +151,7 @@ func (res *resolver) statics(v *model.VRRP) {
 		v.TrackGroups = append(v.TrackGroups, model.TrackGroup{Name: grp.Name, Members: values(grp.Members)})
 		for _, m := range grp.Members {
 			if !res.c.names.has("vrrp_instance " + m.V) {
-				meant(res.r.Notef(m.At, "track_group %s: there is no vrrp_instance %s", grp.Name, m.V), m.V, res.instanceNames(), "")
+				res.meant(res.r.Notef(m.At, "track_group %s: there is no vrrp_instance %s", grp.Name, m.V), m.V, res.instanceNames, "")
 			}
 		}
 	}
@@ -153,25 +162,26 @@ func (res *resolver) followers(v *model.VRRP) {
 	if len(res.c.TrackGroup) == 0 {
 		return
 	}
+	members := map[string][]*model.Instance{}
 	for _, g := range res.c.TrackGroup {
 		for _, m := range g.Members {
-			if n := slices.IndexFunc(v.Instances, func(i model.Instance) bool { return i.Name == m.V }); n >= 0 && v.Instances[n].NetNamespace != "" {
-				res.r.Errorf(m.At, "track_group %s: %s is in network namespace %s, and static entries are not - ignoring it", g.Name, m.V, v.Instances[n].NetNamespace)
+			n, ok := res.index[m.V]
+			if !ok || g.Name == "" {
+				continue
 			}
+			i := &v.Instances[n]
+			if i.NetNamespace != "" {
+				res.r.Errorf(m.At, "track_group %s: %s is in network namespace %s, and static entries are not - ignoring it", g.Name, m.V, i.NetNamespace)
+				continue
+			}
+			members[g.Name] = append(members[g.Name], i)
 		}
 	}
 	follow := func(group string, devs ...string) {
-		for _, g := range res.c.TrackGroup {
-			for _, m := range g.Members {
-				n := slices.IndexFunc(v.Instances, func(i model.Instance) bool { return i.Name == m.V })
-				if group == "" || g.Name != group || n < 0 || v.Instances[n].NetNamespace != "" {
-					continue
-				}
-				i := &v.Instances[n]
-				for _, d := range devs {
-					if !slices.Contains(i.StaticInterfaces, d) {
-						i.StaticInterfaces = append(i.StaticInterfaces, d)
-					}
+		for _, i := range members[group] {
+			for _, d := range devs {
+				if !slices.Contains(i.StaticInterfaces, d) {
+					i.StaticInterfaces = append(i.StaticInterfaces, d)
 				}
 			}
 		}

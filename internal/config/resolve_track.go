@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -18,9 +17,18 @@ type tracker struct {
 }
 
 // trackerSet is the usable trackers, in the order of the configuration; of two with the same kind and name the first counts.
-type trackerSet []*tracker
+type trackerSet struct {
+	list  []*tracker
+	first map[trackerKey]*tracker
+}
+
+type trackerKey struct {
+	kind trackKind
+	name string
+}
 
 func (res *resolver) trackers() (set trackerSet) {
+	set.first = map[trackerKey]*tracker{}
 	sessions := map[bfdKey]bool{}
 	for _, t := range res.c.Trackers {
 		var problem string
@@ -42,7 +50,10 @@ func (res *resolver) trackers() (set trackerSet) {
 			res.r.Errorf(t.End, "%s %s %s - ignoring it", t.block(), t.Name, problem)
 			continue
 		}
-		set = append(set, &tracker{Tracker: t})
+		set.list = append(set.list, &tracker{Tracker: t})
+		if k := (trackerKey{t.Kind, t.Name}); set.first[k] == nil {
+			set.first[k] = set.list[len(set.list)-1]
+		}
 	}
 	return set
 }
@@ -75,11 +86,10 @@ func (res *resolver) fileProblem(path string) string {
 
 // find returns what an entry of a track_* block names; it has to be defined above.
 func (set trackerSet) find(kind trackKind, e opt[trackEntry]) *tracker {
-	i := slices.IndexFunc(set, func(t *tracker) bool { return t.Kind == kind && t.Name == e.V.Name && t.At.Before(e.At) })
-	if i < 0 {
-		return nil
+	if t := set.first[trackerKey{kind, e.V.Name}]; t != nil && t.At.Before(e.At) {
+		return t
 	}
-	return set[i]
+	return nil
 }
 
 // defaultWeight is the weight of an entry that has none of its own.
@@ -94,13 +104,13 @@ func (t *Tracker) defaultWeight() weight {
 func (res *resolver) undefinedTracks(t *trackLists, scripts scriptSet, set trackerSet) {
 	for _, e := range t.Scripts {
 		if scripts.find(e) == nil {
-			undefined(res.r.Errorf(e.At, "track script %s not found, ignoring...", e.V.Name), e.V.Name, res.scriptBlocks())
+			res.undefined(res.r.Errorf(e.At, "track script %s not found, ignoring...", e.V.Name), e.V.Name, res.scriptBlocks)
 		}
 	}
 	for kind, list := range map[trackKind][]opt[trackEntry]{trackFile: t.Files, trackProcess: t.Processes, trackBFD: t.BFD} {
 		for _, e := range list {
 			if set.find(kind, e) == nil {
-				undefined(res.r.Errorf(e.At, "%s %s is not defined above - ignoring it", kind, e.V.Name), e.V.Name, res.trackerBlocks(kind))
+				res.undefined(res.r.Errorf(e.At, "%s %s is not defined above - ignoring it", kind, e.V.Name), e.V.Name, res.trackerBlocks(kind))
 			}
 		}
 	}
@@ -163,7 +173,7 @@ func (t *Tracker) entry(w weight) model.Track {
 
 // used returns the files and processes that something tracks, in the order of the configuration.
 func (set trackerSet) used() (files []model.TrackFile, processes []model.TrackProcess) {
-	for _, t := range set {
+	for _, t := range set.list {
 		switch {
 		case !t.used:
 		case t.Kind == trackFile:
@@ -177,7 +187,7 @@ func (set trackerSet) used() (files []model.TrackFile, processes []model.TrackPr
 
 // checked returns the files that a FILE_CHECK is about.
 func (set trackerSet) checked() (files []model.TrackFile) {
-	for _, t := range set {
+	for _, t := range set.list {
 		if t.fileCheck {
 			files = append(files, t.fileModel())
 		}

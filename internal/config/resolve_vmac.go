@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"sync"
 
 	"github.com/keepalived-go/keepalived-go/internal/config/schema"
 	"github.com/keepalived-go/keepalived-go/internal/config/source"
@@ -19,7 +18,6 @@ const defaultTable = "keepalived"
 
 // vlinks gives names to the interfaces that have to be made.
 type vlinks struct {
-	here  func() []Link   // what the host has; asked for once
 	taken map[string]bool // names of the configuration
 	made  map[vlinkKey]string
 }
@@ -34,7 +32,7 @@ type vlinkKey struct {
 // are something else.
 func (res *resolver) vlinkNames() {
 	for _, n := range res.nets {
-		n.vlinks = vlinks{here: sync.OnceValue(n.Links), taken: map[string]bool{}, made: map[vlinkKey]string{}}
+		n.vlinks = vlinks{taken: map[string]bool{}, made: map[vlinkKey]string{}}
 	}
 	for _, i := range res.c.Instances {
 		res.in(i.NetNamespace.V)
@@ -57,7 +55,7 @@ func (res *resolver) vlinkNames() {
 
 // foreign reports whether there is an interface of that name which cannot be a VMAC.
 func (res *resolver) foreign(name string) bool {
-	return slices.ContainsFunc(res.net.vlinks.here(), func(l Link) bool { return l.Name == name && !l.Private })
+	return slices.ContainsFunc(res.net.Links(), func(l Link) bool { return l.Name == name && !l.Private })
 }
 
 // nameVLink gives a link its name: the configured one, that of the same VMAC of another instance, that which a link of its kind on the
@@ -82,12 +80,12 @@ func (res *resolver) nameVLink(configured, prefix string, i *model.Instance, v *
 func (res *resolver) vlinkName(prefix string, i *model.Instance, v *model.VLink) string {
 	vl := &res.net.vlinks
 	base := v.Base
-	for _, m := range vl.here() { // the kernel puts a macvlan on a macvlan beside it
+	for _, m := range res.net.Links() { // the kernel puts a macvlan on a macvlan beside it
 		if m.Name == base && m.Macvlan {
 			base = m.Base
 		}
 	}
-	for _, m := range vl.here() {
+	for _, m := range res.net.Links() {
 		if v.Kind == model.Macvlan && m.Private && m.Base == base && m.MAC == [6]byte(v.MAC) && !vl.taken[m.Name] {
 			return m.Name
 		}
@@ -108,7 +106,7 @@ func (res *resolver) vlinkName(prefix string, i *model.Instance, v *model.VLink)
 		if len(name) > schema.MaxIfName {
 			name = name[len(name)-schema.MaxIfName:] // the end tells them apart
 		}
-		exists := slices.ContainsFunc(vl.here(), func(l Link) bool { return l.Name == name })
+		exists := slices.ContainsFunc(res.net.Links(), func(l Link) bool { return l.Name == name })
 		if (!exists || v.Kind == model.IPVLAN && n == 0) && !vl.taken[name] {
 			return name
 		}

@@ -644,7 +644,7 @@ func (res *resolver) groups() groupSet {
 		for _, m := range g.Members {
 			switch {
 			case !res.c.names.has("vrrp_instance " + m.V):
-				meant(res.r.Errorf(m.At, "Virtual router %s specified in sync group %s doesn't exist - ignoring", m.V, g.Name), m.V, res.instanceNames(), "")
+				res.meant(res.r.Errorf(m.At, "Virtual router %s specified in sync group %s doesn't exist - ignoring", m.V, g.Name), m.V, res.instanceNames, "")
 			case set.of[m.V] != nil:
 				res.r.Errorf(m.At, "Virtual router %s cannot exist in more than one sync group; ignoring %s", m.V, g.Name).
 					With("the other is at", set.of[m.V].At)
@@ -685,8 +685,8 @@ func (res *resolver) group(g *SyncGroup, owner bool, scripts scriptSet, trackers
 	}
 	for _, t := range g.Track.Interfaces {
 		for _, m := range g.Members {
-			i := slices.IndexFunc(res.c.Instances, func(i *Instance) bool { return i.Name == m.V })
-			if i >= 0 && res.c.Instances[i].Interface.V == t.V.Name && !res.c.Instances[i].DontTrackPrimary.V {
+			i, ok := res.index[m.V]
+			if ok && res.c.Instances[i].Interface.V == t.V.Name && !res.c.Instances[i].DontTrackPrimary.V {
 				res.r.Errorf(source.Pos{}, "(%s) track_interface %s is configured on VRRP instance and sync group. Remove vrrp instance or sync group config",
 					m.V, t.V.Name).With("in the group at", t.At)
 			}
@@ -732,14 +732,7 @@ func (res *resolver) conflicts(list []model.Instance) {
 		iface        string
 	}
 	multi, uni := map[multicastKey]string{}, map[unicastKey]string{}
-	placeOf := func(name string) (at source.Pos) {
-		for _, i := range res.c.Instances {
-			if i.Name == name {
-				at = i.At
-			}
-		}
-		return at
-	}
+	placeOf := func(name string) source.Pos { return res.c.Instances[res.index[name]].At }
 	for i := range list {
 		in := &list[i]
 		at := res.c.Instances[i].At

@@ -2,8 +2,10 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
+	"time"
 )
 
 // farm is a configuration of many real servers, each with a TCP_CHECK.
@@ -37,6 +39,60 @@ func TestLargeFarm(t *testing.T) {
 	}
 	if len(m.LVS.Services) != services || real != servers {
 		t.Errorf("%d virtual and %d real servers, want %d and %d", len(m.LVS.Services), real, services, servers)
+	}
+}
+
+// Blocks that refer to each other, and names that nothing has, cost in proportion to their number.
+func TestGrowsLinearly(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes some seconds")
+	}
+	host := newFakeHost()
+	for i := range 100 {
+		host.interfaces[fmt.Sprint("v", i)] = Interface{Name: fmt.Sprint("v", i), Index: 100 + i, MTU: 1500, Up: true, Multicast: true, Ethernet: true,
+			Addrs: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/24")}}
+	}
+	instance := func(i int, more string) string {
+		return fmt.Sprintf("vrrp_instance I%d {\n interface v%d\n virtual_router_id %d\n virtual_ipaddress {\n  10.%d.%d.1\n }\n%s}\n", i, i/250, i%250+1, i>>8, i&255, more)
+	}
+	for _, c := range []struct {
+		name string
+		of   func(i int) string
+	}{
+		{"sync groups", func(i int) string {
+			return instance(i, "") + fmt.Sprintf("vrrp_sync_group G%d {\n group {\n  I%d\n }\n}\n", i, i)
+		}},
+		{"track groups", func(i int) string {
+			return instance(i, "") + fmt.Sprintf("track_group T%d {\n group {\n  I%d\n }\n}\nstatic_routes {\n 11.%d.%d.1/32 dev eth0 track_group T%d\n}\n", i, i, i>>8, i&255, i)
+		}},
+		{"tracked files", func(i int) string {
+			return fmt.Sprintf("track_file F%d {\n file /etc/f%d\n}\n", i, i) + instance(i, fmt.Sprintf(" track_file {\n  F%d\n }\n", i))
+		}},
+		{"unknown scripts", func(i int) string {
+			return fmt.Sprintf("vrrp_script S%d {\n script /usr/bin/true\n}\n", i) + instance(i, fmt.Sprintf(" track_script {\n  X%d\n }\n", i))
+		}},
+		{"unknown members", func(i int) string {
+			return instance(i, "") + fmt.Sprintf("vrrp_sync_group G%d {\n group {\n  J%d\n  I%d\n }\n}\n", i, i, i)
+		}},
+	} {
+		shortest := func(n, runs int) time.Duration {
+			var text strings.Builder
+			for i := range n {
+				text.WriteString(c.of(i))
+			}
+			least := time.Hour
+			for range runs {
+				begin := time.Now()
+				Judge(oneFile(text.String()), "k", Options{}, host)
+				least = min(least, time.Since(begin))
+			}
+			return least
+		}
+		if few, many := shortest(1000, 3), shortest(10000, 1); many > 30*few { // 100 were it the square
+			t.Errorf("%s: %v for 1000 of them, %v for 10 000", c.name, few, many)
+		} else {
+			t.Logf("%s: %v for 1000 of them, %v for 10 000", c.name, few, many)
+		}
 	}
 }
 

@@ -338,27 +338,31 @@ func (t *Table[T]) Suggest(word string) string {
 // Nearest returns the first of the names nearest to a misspelt one, or "" if none is near.
 func Nearest(word string, names []string) string {
 	best, least := "", max(1, min(3, len(word)/3))+1
+	word = strings.ToLower(word)
 	for _, name := range names {
-		if d := distance(strings.ToLower(word), name, least); d < least {
+		if d := distance(word, strings.ToLower(name), least); d < least {
 			best, least = name, d
 		}
 	}
 	return best
 }
 
-// distance is the number of insertions, deletions, changes and swaps of neighbours between a and b; limit stands for all above it.
+// distance is the number of insertions, deletions, changes and swaps of neighbours between a and b; limit stands for all from it on.
 func distance(a, b string, limit int) int {
 	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
 		return limit
 	}
-	var before []int
-	prev := make([]int, len(b)+1)
-	for j := range prev {
+	var room [3][32]int
+	row, prev, before := room[0][:], room[1][:], room[2][:]
+	if n := len(b) + 1; n > len(row) {
+		row, prev, before = make([]int, n), make([]int, n), make([]int, n)
+	}
+	for j := range len(b) + 1 {
 		prev[j] = j
 	}
 	for i := 1; i <= len(a); i++ {
-		row := make([]int, len(b)+1)
 		row[0] = i
+		least := i
 		for j := 1; j <= len(b); j++ {
 			cost := 1
 			if a[i-1] == b[j-1] {
@@ -368,8 +372,12 @@ func distance(a, b string, limit int) int {
 			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
 				row[j] = min(row[j], before[j-2]+1)
 			}
+			least = min(least, row[j])
 		}
-		before, prev = prev, row
+		if least >= limit { // nor was the row before more than one below it, which is what a swap could still make of it
+			return limit
+		}
+		row, prev, before = before, row, prev
 	}
 	return min(prev[len(b)], limit)
 }
