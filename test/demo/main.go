@@ -112,7 +112,7 @@ func show(t lab.T, out io.Writer, program string) {
 	// Three intervals of a second and a skew time of 2/256 s.
 	theory := 3*time.Second + 2*time.Second/256
 	s.say("router2", "MASTER %v after router1's last advert; the protocol asks for %v", round(took), round(theory))
-	if took < theory-2*time.Millisecond || took > theory+300*time.Millisecond+lab.Stalled(last.At, first.At) {
+	if took < theory-2*time.Millisecond || took > theory+300*time.Millisecond+lab.Starved(last.At, first.At) {
 		t.Fatalf("the takeover took %v", took)
 	}
 	client.reaches("b")

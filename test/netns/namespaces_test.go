@@ -60,7 +60,7 @@ func undisturbed(t *testing.T, l *lab.Lab, lan int, since time.Time) {
 		if f.Priority == 0 {
 			t.Errorf("LAN %d: %v", lan, f)
 		}
-		if gap := f.At.Sub(last); !last.IsZero() && gap > interval*3/2+lab.Stalled(last, f.At) {
+		if gap := f.At.Sub(last); !last.IsZero() && gap > interval*3/2+lab.Starved(last, f.At) {
 			t.Errorf("LAN %d: gap of %v between adverts", lan, gap)
 		}
 		last = f.At

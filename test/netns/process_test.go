@@ -32,7 +32,7 @@ func steady(t *testing.T, l *lab.Lab, since time.Time, n int, interval time.Dura
 	after := l.WaitFrames(soon+time.Duration(n)*interval, n, "advert", lab.Adverts("a"), lab.After(since))
 	last := l.LastFrame(lab.Adverts("a"), lab.Before(since)) // asked for last: a capture tells of frames in order, but late
 	for _, f := range after {
-		if gap := f.At.Sub(last.At); gap > interval*3/2+lab.Stalled(last.At, f.At) {
+		if gap := f.At.Sub(last.At); gap > interval*3/2+lab.Starved(last.At, f.At) {
 			t.Errorf("gap of %v between adverts", gap)
 		}
 		last = f

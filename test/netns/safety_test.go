@@ -46,7 +46,7 @@ func TestLease(t *testing.T) {
 	}
 	killed := a.Kill()
 	l.Wait(soon+4*time.Second, "the kernel takes the addresses away", func() bool { return !strings.Contains(lifetime(), ":100/") && !l.Has("a", vip) })
-	if took := time.Since(killed); took > 4*time.Second+lab.Stalled(killed, time.Now()) {
+	if took := time.Since(killed); took > 4*time.Second+lab.Starved(killed, time.Now()) {
 		t.Errorf("the addresses went after %v", took)
 	}
 }

@@ -305,7 +305,7 @@ func TestRolling(t *testing.T) {
 			if len(holders) > 1 {
 				state, most = "two", slack
 			}
-			if len(holders) != 1 && e.At.Sub(since) > most+lab.Stalled(since, e.At) {
+			if len(holders) != 1 && e.At.Sub(since) > most+lab.Starved(since, e.At) {
 				t.Errorf("%s had the address for %v", state, e.At.Sub(since))
 			}
 			since = e.At
