@@ -235,7 +235,9 @@ func (res *resolver) fileCheck(c *Checker) (out model.FileOpts, ok bool) {
 	}
 	t := res.files.find(trackFile, opt[trackEntry]{V: trackEntry{Name: c.TrackFile.V}, At: c.TrackFile.At})
 	if t == nil {
-		return out, false // what is wrong with it has been told
+		res.r.Errorf(c.TrackFile.At, "FILE_CHECK: the track_file %s cannot be used", c.TrackFile.V)
+		res.r.Errorf(c.End, "FILE_CHECK has no track_file - ignoring it")
+		return out, false
 	}
 	t.fileCheck = true
 	w := first(c.FileWeight, opt[weight]{V: t.defaultWeight()})

@@ -120,16 +120,22 @@ func (res *resolver) service(v *VirtualServer, l *model.LVS, seq int) (out model
 					}
 					return known
 				}, "")
+			out.Family = serviceFamily(v, nil)
+			for _, s := range res.ofFamily(v, &out) {
+				res.unused(v, s)
+			}
 			return out, false
 		}
 		entries = l.Groups[i].Entries
 	}
 	out.Family = serviceFamily(v, entries)
-	res.serviceKind(v, &out, entries)
-	if out.Real = res.realServers(v, &out, entries); len(out.Real) == 0 {
+	servers := res.ofFamily(v, &out)
+	if len(servers) == 0 {
 		res.r.Errorf(v.End, "Virtual server %s has no real servers - ignoring", &out)
 		return out, false
 	}
+	res.serviceKind(v, &out, entries)
+	out.Real = res.realServers(v, servers, &out, entries)
 	res.sorry(v, &out, entries)
 	if foreign(out.Family, entries) {
 		res.r.Notef(v.At, "Virtual server %s: its family is not that of group %s - ignoring virtual server", &out, v.Group)
@@ -238,20 +244,47 @@ func (res *resolver) serviceKind(v *VirtualServer, out *model.VirtualServer, ent
 	}
 }
 
-// realServers resolves the servers of a service, without those that cannot be.
-func (res *resolver) realServers(v *VirtualServer, out *model.VirtualServer, entries []model.GroupEntry) (servers []model.RealServer) {
-	seen := map[netip.AddrPort]source.Pos{}
-	told := false
-	servers = make([]model.RealServer, 0, len(v.Real))
+// ofFamily returns the servers that are of the family of the service, or reached through a tunnel.
+func (res *resolver) ofFamily(v *VirtualServer, out *model.VirtualServer) []*RealServer {
+	wrong := func(s *RealServer) bool {
+		return out.Family != 0 && first(s.Method, v.Method).Forward != model.TUN && model.FamilyOf(s.Addr.Addr()) != out.Family
+	}
+	if !slices.ContainsFunc(v.Real, wrong) {
+		return v.Real
+	}
+	var servers []*RealServer
 	for _, s := range v.Real {
-		m := first(s.Method, v.Method)
-		name := (&model.RealServer{Addr: s.Addr.Addr(), Port: s.Addr.Port()}).Name(out)
-		if out.Family != 0 && m.Forward != model.TUN && model.FamilyOf(s.Addr.Addr()) != out.Family {
-			res.r.Errorf(s.End, "Address family of virtual server and real server %s don't match - skipping real server.", s.Addr.Addr())
+		if !wrong(s) {
+			servers = append(servers, s)
 			continue
 		}
+		res.r.Errorf(s.End, "Address family of virtual server and real server %s don't match - skipping real server.", s.Addr.Addr())
+		res.unused(v, s)
+	}
+	return servers
+}
+
+// unused tells what is wrong with the checkers of a server that is not run, as keepalived does, which sees it before.
+func (res *resolver) unused(v *VirtualServer, s *RealServer) {
+	rs := model.RealServer{Addr: s.Addr.Addr(), Port: s.Addr.Port()}
+	for _, written := range s.Checkers {
+		for _, c := range written.checkers() {
+			res.checker(v, s, &rs, c)
+		}
+	}
+}
+
+// realServers resolves the servers of a service, without those that cannot be.
+func (res *resolver) realServers(v *VirtualServer, of []*RealServer, out *model.VirtualServer, entries []model.GroupEntry) (servers []model.RealServer) {
+	seen := map[netip.AddrPort]source.Pos{}
+	told := false
+	servers = make([]model.RealServer, 0, len(of))
+	for _, s := range of {
+		m := first(s.Method, v.Method)
+		name := (&model.RealServer{Addr: s.Addr.Addr(), Port: s.Addr.Port()}).Name(out)
 		if first, dup := seen[s.Addr]; dup {
 			res.r.Errorf(s.At, "VS %s: real server %s is duplicated - removing second rs", out, name).With("the first one is at", first)
+			res.unused(v, s)
 			continue
 		}
 		seen[s.Addr] = s.At

@@ -37,7 +37,7 @@ func (res *resolver) trackers() (set trackerSet) {
 		case t.Kind == trackFile && !t.path.IsSet():
 			problem = "has no file"
 		case t.Kind == trackFile:
-			problem = res.fileProblem(t.path.V)
+			problem = res.fileProblem(t)
 		case t.Kind == trackProcess && !t.process.IsSet():
 			problem = "has no process"
 		case t.Kind == trackBFD:
@@ -70,16 +70,18 @@ func (t *Tracker) block() string {
 }
 
 // fileProblem says why a file cannot be watched. It need not exist, but its directory has to.
-func (res *resolver) fileProblem(path string) string {
-	if !strings.HasPrefix(path, "/") {
-		return fmt.Sprintf("has a relative path %q", path)
-	}
+//
+// Differs from keepalived: a file in the root directory is as good as any; it looks for a directory without a name then.
+func (res *resolver) fileProblem(t *Tracker) string {
+	path := filepath.Clean(t.path.V)
 	dir := filepath.Dir(path)
-	if _, err := res.host.RealPath(dir); err != nil {
+	if _, err := res.host.RealPath(dir); err != nil || path == "/" {
 		return fmt.Sprintf("is in %q, which is not accessible", dir)
 	}
 	if f, err := res.host.Stat(path); err == nil && f.Mode.IsDir() {
-		return fmt.Sprintf("%q is a directory", path)
+		res.r.Notef(t.path.At, "track_file %s: %s is a directory, so that its value is 0", t.Name, path)
+	} else if !filepath.IsAbs(path) {
+		res.r.Notef(t.path.At, "track_file %s: %s counts from the directory that the daemon runs in", t.Name, path)
 	}
 	return ""
 }
