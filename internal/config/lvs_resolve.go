@@ -121,7 +121,11 @@ func (res *resolver) service(v *VirtualServer, l *model.LVS, seq int) (out model
 					return known
 				}, "")
 			out.Family = serviceFamily(v, nil)
-			for _, s := range res.ofFamily(v, &out) {
+			servers := res.ofFamily(v, &out)
+			if len(servers) == 0 {
+				res.r.Errorf(v.End, "Virtual server %s has no real servers - ignoring", &out)
+			}
+			for _, s := range servers {
 				res.unused(v, s)
 			}
 			return out, false

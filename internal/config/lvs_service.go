@@ -323,8 +323,11 @@ func afterSorry(v *VirtualServer, n *syntax.Node, r *source.Report) bool {
 func readIPFamily(v *VirtualServer, n *syntax.Node, r *source.Report) {
 	f, ok := readKind(schema.Choice("inet|inet6", map[string]model.Family{"inet": model.IPv4, "inet6": model.IPv6}), n, r)
 	known := untunnelledFamily(v)
-	if v.Addr.IsValid() {
+	switch {
+	case v.Addr.IsValid():
 		known = model.FamilyOf(v.Addr.Addr())
+	case v.IPFamily.IsSet():
+		known = v.IPFamily.V
 	}
 	switch {
 	case !ok:
