@@ -3,6 +3,7 @@ package source
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -226,7 +227,7 @@ func (l *loader) generator(c []char, at Place, depth int) bool {
 	if x, more, _ := l.expand(header, at); x != nil && len(more) == 0 {
 		header = x
 	}
-	var rounds []round
+	var rounds iter.Seq[round]
 	var why string
 	if name == "LST" {
 		rounds, why = list(text(header))
@@ -237,7 +238,7 @@ func (l *loader) generator(c []char, at Place, depth int) bool {
 		return reject(why)
 	}
 	body := trim(rest[end+1:])
-	for _, set := range rounds {
+	for set := range rounds {
 		for i, v := range set.names {
 			l.defs[v] = definition{lines: [][]char{charsAt(set.values[i], c[0].col)}, at: at}
 		}
@@ -253,7 +254,7 @@ func (l *loader) generator(c []char, at Place, depth int) bool {
 type round struct{ names, values []string }
 
 // sequence returns the rounds of VAR,[START,[STEP,]]END.
-func sequence(header string, hex bool) (rounds []round, why string) {
+func sequence(header string, hex bool) (rounds iter.Seq[round], why string) {
 	parts := strings.Split(header, ",")
 	name := strings.TrimSpace(parts[0])
 	if !isName(name) {
@@ -299,14 +300,19 @@ func sequence(header string, hex bool) (rounds []round, why string) {
 	if hex {
 		base = 16
 	}
-	for v := start; (end-v)*step >= 0; v += step {
-		rounds = append(rounds, round{[]string{name}, []string{strconv.FormatInt(v, base)}})
-	}
-	return rounds, ""
+	names := []string{name}
+	return func(yield func(round) bool) { // one after the other, since they may be millions
+		for v := start; (end-v)*step >= 0; v += step {
+			if !yield(round{names, []string{strconv.FormatInt(v, base)}}) {
+				return
+			}
+		}
+	}, ""
 }
 
 // list returns the rounds of VAR,v1,v2… or {A,B},{a1,b1},{a2,b2}….
-func list(header string) (rounds []round, why string) {
+func list(header string) (all iter.Seq[round], why string) {
+	var rounds []round
 	if strings.ContainsRune(header, '"') {
 		return nil, "a value cannot be quoted"
 	}
@@ -337,7 +343,7 @@ func list(header string) (rounds []round, why string) {
 		}
 		rounds = append(rounds, round{names, values})
 	}
-	return rounds, ""
+	return slices.Values(rounds), ""
 }
 
 // split cuts at commas outside braces; a part in braces is cut at its commas.

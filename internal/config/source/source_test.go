@@ -277,9 +277,10 @@ func TestRelexKeepsBackslashPairs(t *testing.T) {
 // Definitions and generators can make much out of little: reading has to end soon, and say so.
 func TestBombs(t *testing.T) {
 	for name, in := range map[string]string{
-		"doubling definition": bomb(),
-		"nested sequences":    "~SEQ(A,1000) ~SEQ(B,1000) ~SEQ(C,1000) ~SEQ(D,1000) x",
-		"endless definition":  "$A= \\\n$A \\\nx\n$A",
+		"doubling definition":  bomb(),
+		"nested sequences":     "~SEQ(A,1000) ~SEQ(B,1000) ~SEQ(C,1000) ~SEQ(D,1000) x",
+		"four million numbers": "~SEQ(A,4000000) $X=1",
+		"endless definition":   "$A= \\\n$A \\\nx\n$A",
 	} {
 		r := &Report{}
 		lines := slices.Collect(Load(tree{"/k": in}, "/k", Env{}, r).All())
