@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io/fs"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -333,6 +334,9 @@ func braces(code string) (lead, delta int) {
 
 // difference compares what the parser makes of two texts, apart from places and blanks between words.
 func difference(a, b []byte) string {
+	if bytes.Equal(a, b) {
+		return ""
+	}
 	was, is := meaning(a), meaning(b)
 	for i := range max(len(was), len(is)) {
 		switch {
@@ -350,18 +354,22 @@ func difference(a, b []byte) string {
 // meaning lists the logical lines of a text and the findings on it. What it includes is not there.
 func meaning(text []byte) (out []string) {
 	var r source.Report
+	var line []byte
 	for l := range source.Load(single(text), name, source.Env{}, &r).All() {
-		out = append(out, fmt.Sprintf("%d %q %s", l.Kind, words(l.Words), strings.Join(strings.FieldsFunc(l.Raw, isBlank), " ")))
+		line = append(line[:0], '0'+byte(l.Kind))
+		for _, w := range l.Words {
+			line = strconv.AppendQuote(append(line, ' '), w.Text)
+			if w.Quoted {
+				line = append(line, '"')
+			}
+		}
+		for field := range strings.FieldsFuncSeq(l.Raw, isBlank) {
+			line = append(append(line, ' '), field...)
+		}
+		out = append(out, string(line))
 	}
 	for _, d := range r.All() {
 		out = append(out, d.Class.String()+": "+d.Text)
-	}
-	return out
-}
-
-func words(list []source.Word) (out []string) {
-	for _, w := range list {
-		out = append(out, fmt.Sprintf("%v %s", w.Quoted, w.Text))
 	}
 	return out
 }
