@@ -432,7 +432,8 @@ func (l *loader) line(c []char, at Place, depth int) {
 		}
 		lead := c[0].b == '$'
 		c = trim(l.stripRemarks(expanded, at))
-		if lead && len(c) > 0 && (c[0].b == '@' || c[0].b == '~' || def.multi && c[0].b == '$') {
+		_, _, defines := l.definition(c)
+		if lead && len(c) > 0 && (c[0].b == '@' || c[0].b == '~' || defines) {
 			// Differs from keepalived: the newest takes a condition or generator that comes from a parameter as text.
 			l.line(c, at, depth+1)
 			c = nil

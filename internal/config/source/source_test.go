@@ -100,6 +100,7 @@ func TestLines(t *testing.T) {
 		{"sequence", "~SEQ(I,3) a$I\n~SEQ(I,2,4) b$I\n~SEQ(I,3,-2,0) c$I\n~SEQ(I,-2) d$I\n~SEQx(I,8,2,12) e$I", "1 a1\n1 a2\n1 a3\n2 b2\n2 b3\n2 b4\n3 c3\n3 c1\n4 d-1\n4 d-2\n5 e8\n5 ea\n5 ec\n"},
 		{"sequence with blanks and without a number", "~SEQ (I,2) a$I\n~SEQ(I,,2)b$I\n~SEQ( I ,1,)c$I", "1 a1\n1 a2\n2 b0\n2 b1\n2 b2\n3 c1\n3 c0\n"},
 		{"definition in a definition", "$A= \\\n$B=1 \\\nx $B\n$A\ny ${B}", "4 x|1\n5 y|1\n"},
+		{"definition as a value", "$A=$B=1\n$A\nx $B\ny $A", "3 x|1\n4 y|$B=1\n"},
 		{"escaped remark beside a parameter", "$X=7\na\\#b c\na\\#b $X\n$Y=d\\!e\n$Y", "2 a#b|c\n3 a\n5 d\n"},
 		{"sequences nest", "~SEQ(I,2) ~SEQ(J,2) a${I}.${J}", "1 a1.1\n1 a1.2\n1 a2.1\n1 a2.2\n"},
 		{"sequence of parameters", "$N=2\n~SEQ(I,$N) a$I\nb$I", "2 a1\n2 a2\n3 b2\n"},
