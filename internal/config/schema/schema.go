@@ -253,6 +253,9 @@ func (k *Keyword[T]) args(n *syntax.Node, r *source.Report) ([]source.Word, bool
 		r.Add(source.UnmatchedQuote, n.At(), "%s: %v - ignoring", n.Key.Text, err)
 		return nil, false
 	}
+	if len(words) == 1 && len(n.Args) > 0 { // a quote without anything in it
+		return []source.Word{{At: n.Args[0].At}}, true
+	}
 	return words[min(1, len(words)):], true
 }
 
