@@ -65,13 +65,14 @@ func runTLS(out io.Writer, flags *flag.FlagSet, args []string) error {
 	fmt.Fprintf(out, "Lateness of adverts against the rhythm that the earliest of each instance sets, in ms.\n\n")
 	t := newTable(out, "instances", "advert_int", "program", "checks/s", "p50", "p99", "worst", "CPU in % of a core", "sleeper's p99", "worst")
 	for _, c := range shapes {
+		prompt := program{both[0].name + ", vrrp_rt_priority", both[0].path}
 		for _, m := range []struct {
 			program
-			checks int
-		}{{both[0], 0}, {both[0], *checks}, {both[1], 0}} {
+			checks, priority int
+		}{{both[0], 0, 0}, {both[0], *checks, 0}, {prompt, *checks, 10}, {both[1], 0, 0}} {
 			start := time.Now()
 			var row []string
-			if err := lab.Run("bench", func(tt lab.T) { row = newDuo(tt, m.path, c.n).late(c.interval, *length, m.checks) }); err != nil {
+			if err := lab.Run("bench", func(tt lab.T) { row = newDuo(tt, m.path, c.n).late(c.interval, *length, m.checks, m.priority) }); err != nil {
 				return err
 			}
 			t.row(append([]string{fmt.Sprint(c.n), c.interval.String(), m.name}, row...)...)
@@ -81,8 +82,11 @@ func runTLS(out io.Writer, flags *flag.FlagSet, args []string) error {
 	return nil
 }
 
-func (d *duo) late(interval, length time.Duration, checks int) []string {
+func (d *duo) late(interval, length time.Duration, checks, priority int) []string {
 	conf := farm{n: d.n, priority: 200, interval: interval, lines: "state MASTER"}.String()
+	if priority > 0 {
+		conf += fmt.Sprintf("global_defs {\n  vrrp_rt_priority %d\n}\n", priority)
+	}
 	var served atomic.Int64
 	if checks > 0 {
 		d.serveTLS(&served)

@@ -269,10 +269,10 @@ func (p *parser) statement(line source.Line, g Grammar, depth int, lists map[str
 	case Unknown:
 		switch d := p.add(source.UnknownKeyword, n.At(), "Unknown keyword '%s'", n.Key.Text); {
 		case d.Text == "": // it is only counted
-		default:
-			p.unknown(d, n.Key.Text, g)
 		case strings.HasSuffix(n.Key.Text, `\`):
 			d.Hint = "a backslash at the end of a line, even of a remark, is part of it, and continues nothing but a definition"
+		default:
+			p.unknown(d, n.Key.Text, g)
 		}
 		return nil, false
 	case Block:
