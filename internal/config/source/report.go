@@ -336,6 +336,9 @@ func hide(text string, at Place) string {
 		return text
 	}
 	for _, w := range strings.Fields(line[len(shown):]) {
+		if w == "{" || w == "}" { // what follows the secret
+			continue
+		}
 		if w = strings.Trim(w, `"`); w != "" && !(w[0] == '/' && strings.HasSuffix(shown, "key")) { // the file of a key is no secret
 			text = strings.ReplaceAll(text, strconv.Quote(w), `"********"`)
 			text = strings.ReplaceAll(text, "'"+w+"'", "'********'")
