@@ -219,16 +219,34 @@ func TestEqualDeadlinesKeepTheirOrder(t *testing.T) {
 	}
 }
 
-// TestWatch: what can be read is told in each pass until it is read, before what is due, and no more after Unwatch.
-func TestWatch(t *testing.T) {
-	l := start(t)
+// pipe returns the descriptor of a pipe's end that is read from, and the other end.
+func pipe(t *testing.T) (fd int, w *os.File) {
+	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close()
-	defer w.Close()
-	fd := int(r.Fd())
+	t.Cleanup(func() { r.Close(); w.Close() })
+	return int(r.Fd()), w
+}
+
+// whenAsleep calls f once the loop has nothing to do; a loop that never has is ended by run.
+func whenAsleep(l *Loop, f func()) {
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		l.mu.Lock()
+		asleep := l.asleep
+		l.mu.Unlock()
+		if asleep {
+			f()
+			return
+		}
+	}
+}
+
+// TestWatch: what can be read is told in each pass until it is read, before what is due, and no more after Unwatch.
+func TestWatch(t *testing.T) {
+	l := start(t)
+	fd, w := pipe(t)
 	var order []string
 	p := &probe{deadline: time.Now().Add(-time.Second)}
 	p.expire = func(time.Time) { order = append(order, "deadline"); p.deadline = time.Time{} }
@@ -246,10 +264,10 @@ func TestWatch(t *testing.T) {
 		case 1: // left there
 		case 2:
 			read()
-			go func() { time.Sleep(10 * time.Millisecond); w.Write([]byte{2}) }() // while the loop sleeps
+			go whenAsleep(l, func() { w.Write([]byte{2}) })
 		case 3:
 			part.Unwatch(fd) // and left there
-			go func() { time.Sleep(10 * time.Millisecond); l.Stop(nil) }()
+			go whenAsleep(l, func() { l.Stop(nil) })
 		}
 	}); err != nil {
 		t.Fatal(err)
@@ -273,13 +291,7 @@ func TestNoWakeIsLost(t *testing.T) {
 	p := &probe{}
 	part := l.Add("p", p)
 	const n = 20000
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	defer w.Close()
-	fd := int(r.Fd())
+	fd, w := pipe(t)
 	posted, received, expired := make(chan bool, 1), make(chan bool, 1), 0
 	p.deadline = time.Now()
 	p.expire = func(now time.Time) {
