@@ -109,13 +109,16 @@ func (res *resolver) undefinedTracks(t *trackLists, scripts scriptSet, set track
 			res.undefined(res.r.Errorf(e.At, "track script %s not found, ignoring...", e.V.Name), e.V.Name, res.scriptBlocks)
 		}
 	}
-	for kind, list := range map[trackKind][]opt[trackEntry]{trackFile: t.Files, trackProcess: t.Processes, trackBFD: t.BFD} {
+	look := func(kind trackKind, list []opt[trackEntry]) {
 		for _, e := range list {
 			if set.find(kind, e) == nil {
 				res.undefined(res.r.Errorf(e.At, "%s %s is not defined above - ignoring it", kind, e.V.Name), e.V.Name, res.trackerBlocks(kind))
 			}
 		}
 	}
+	look(trackFile, t.Files)
+	look(trackProcess, t.Processes)
+	look(trackBFD, t.BFD)
 }
 
 // resolveTrack looks an entry up; nil: undefinedTracks has told.
