@@ -1,6 +1,7 @@
 package netns
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -13,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/keepalived-go/keepalived-go/test/lab"
 )
@@ -79,21 +82,20 @@ func TestProcessSurface(t *testing.T) {
 	}
 
 	// A reload has its file meanwhile, changes the umask, and leaves copies.
-	marked := make(chan bool, 1)
-	stop := time.Now().Add(soon)
-	go func() {
-		seen := false
-		for !seen && time.Now().Before(stop) {
-			_, err := os.Stat(filepath.Join(n.Dir, "reloading"))
-			seen = err == nil
-			time.Sleep(500 * time.Microsecond)
-		}
-		marked <- seen
-	}()
+	made, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC) // the file is soon gone
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(made)
+	if _, err := unix.InotifyAddWatch(made, n.Dir, unix.IN_CREATE|unix.IN_MOVED_TO); err != nil {
+		t.Fatal(err)
+	}
 	at := a.Reload(strings.Replace(conf(""), "umask 027", "umask 077", 1))
 	a.WaitLogAfter(at, soon, `^validate conf before Reload`)
 	a.WaitLogAfter(at, soon, `^Reload complete`)
-	if !<-marked {
+	events := make([]byte, 64<<10)
+	got, err := unix.Read(made, events)
+	if err != nil || !bytes.Contains(events[:got], []byte("reloading\x00")) {
 		t.Error("there was no file during the reload")
 	}
 	if _, err := os.Stat(filepath.Join(n.Dir, "reloading")); !os.IsNotExist(err) {
